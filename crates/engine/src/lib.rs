@@ -1,0 +1,1 @@
+//! The heart: miners, sources, router and books as plain state machines.

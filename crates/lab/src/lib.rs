@@ -1,0 +1,1 @@
+//! What demo, tests and benches share: dev pool, CPU miner, load generator, simulator.

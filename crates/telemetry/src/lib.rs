@@ -1,0 +1,1 @@
+//! Prometheus registry and HTTP API, from one typed snapshot.

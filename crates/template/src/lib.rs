@@ -1,0 +1,1 @@
+//! Template providers: where blocks to be mined come from. Begins with the embedded dev chain.

@@ -1,0 +1,1 @@
+//! Adit against real peers.
