@@ -1,1 +1,6 @@
 //! Template providers: where blocks to be mined come from. Begins with the embedded dev chain.
+//!
+//! [`dev_chain`] is a block chain in memory with its own genesis block, made for the demo, tests and
+//! benches. It does no IO and reads no clock: whoever drives it says what time it is.
+
+pub mod dev_chain;

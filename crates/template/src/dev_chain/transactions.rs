@@ -1,0 +1,112 @@
+//! Dummy transactions: they fill templates so that merkle paths are not empty. They spend nothing real.
+
+use std::sync::Arc;
+
+use bitcoin::absolute::LockTime;
+use bitcoin::hashes::{Hash, HashEngine};
+use bitcoin::script::PushBytes;
+use bitcoin::transaction::Version;
+use bitcoin::{
+    Amount, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, opcodes,
+};
+
+/// The coinbase of the genesis block.
+pub(super) fn genesis_coinbase(seed: u64) -> Transaction {
+    let script_sig = ScriptBuf::builder()
+        .push_int(0)
+        .push_slice(seed.to_le_bytes())
+        .push_slice::<&PushBytes>(b"adit dev chain".into())
+        .into_script();
+    Transaction {
+        version: Version::ONE,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: OutPoint::null(),
+            script_sig,
+            sequence: Sequence::MAX,
+            witness: Witness::new(),
+        }],
+        output: vec![TxOut {
+            value: Amount::ZERO,
+            script_pubkey: anyone_can_spend(),
+        }],
+    }
+}
+
+/// An output script that needs no key: dev coins are worth nothing.
+pub(super) fn anyone_can_spend() -> ScriptBuf {
+    ScriptBuf::builder().push_opcode(opcodes::OP_TRUE).into_script()
+}
+
+/// A mempool of dummies: a full set for each tip, of which one transaction changes with each template.
+#[derive(Debug)]
+pub(super) struct DummyPool {
+    seed: u64,
+    size: usize,
+    /// Whether the transactions carry witnesses.
+    witnesses: bool,
+    /// Transactions made so far: no two are alike.
+    made: u64,
+    tip: Option<BlockHash>,
+    current: Arc<[Transaction]>,
+    /// Position that the next template replaces.
+    next: usize,
+}
+
+impl DummyPool {
+    pub(super) fn new(seed: u64, size: usize, witnesses: bool) -> DummyPool {
+        DummyPool {
+            seed,
+            size,
+            witnesses,
+            made: 0,
+            tip: None,
+            current: Arc::new([]),
+            next: 0,
+        }
+    }
+
+    /// The transactions of the next template on `tip`, without the coinbase.
+    pub(super) fn next_set(&mut self, tip: BlockHash) -> Arc<[Transaction]> {
+        if self.tip != Some(tip) {
+            self.tip = Some(tip);
+            self.next = 0;
+            self.current = (0..self.size).map(|_| self.make()).collect();
+        } else if self.size > 0 {
+            let fresh = self.make();
+            let mut set = self.current.to_vec();
+            set[self.next % self.size] = fresh;
+            self.next = (self.next + 1) % self.size;
+            self.current = set.into();
+        }
+        Arc::clone(&self.current)
+    }
+
+    fn make(&mut self) -> Transaction {
+        self.made += 1;
+        let mut engine = Txid::engine();
+        engine.input(&self.seed.to_le_bytes());
+        engine.input(&self.made.to_le_bytes());
+        let mut witness = Witness::new();
+        if self.witnesses {
+            witness.push([1]);
+        }
+        Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input: vec![TxIn {
+                previous_output: OutPoint {
+                    txid: Txid::from_engine(engine),
+                    vout: 0,
+                },
+                script_sig: ScriptBuf::new(),
+                sequence: Sequence::MAX,
+                witness,
+            }],
+            output: vec![TxOut {
+                value: Amount::from_sat(1_000),
+                script_pubkey: anyone_can_spend(),
+            }],
+        }
+    }
+}
