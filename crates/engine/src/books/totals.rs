@@ -1,0 +1,115 @@
+//! What an account holds, at one moment.
+
+use super::state::{Final, RefuseCode, RejectReason, UnsentReason};
+
+/// Shares and work by state and reason. Work is the sum of difficulty (x 2^32 = hashes).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// By [`RejectReason`].
+    pub rejected: [u64; RejectReason::COUNT],
+    /// Counted here only.
+    pub local: u64,
+    /// By [`UnsentReason`].
+    pub unsent: [u64; UnsentReason::COUNT],
+    /// By the source.
+    pub acknowledged: u64,
+    /// By [`RefuseCode`].
+    pub refused: [u64; RefuseCode::COUNT],
+    /// The link ended before an answer.
+    pub unknown: u64,
+    /// Open: the declared job is not acknowledged yet.
+    pub held: u64,
+    /// Open: on its way or not answered yet.
+    pub pending: u64,
+    /// Shares that were answered `true` and ended `unsent`, `refused` or `unknown`: what a miner believes it
+    /// was paid for and was not.
+    pub told_true_lost: u64,
+    /// Shares that were blocks.
+    pub blocks: u64,
+    /// Work of rejected shares, at the difficulty of the job that they named (0 where there is none).
+    pub work_rejected: f64,
+    /// Work of local shares.
+    pub work_local: f64,
+    /// Work of unsent shares.
+    pub work_unsent: f64,
+    /// Work of acknowledged shares.
+    pub work_acknowledged: f64,
+    /// Work of refused shares.
+    pub work_refused: f64,
+    /// Work of shares whose fate is unknown.
+    pub work_unknown: f64,
+}
+
+impl Totals {
+    /// All that Adit rejected.
+    #[must_use]
+    pub fn rejected_sum(&self) -> u64 {
+        self.rejected.iter().sum()
+    }
+
+    /// All that were never sent.
+    #[must_use]
+    pub fn unsent_sum(&self) -> u64 {
+        self.unsent.iter().sum()
+    }
+
+    /// All that sources refused.
+    #[must_use]
+    pub fn refused_sum(&self) -> u64 {
+        self.refused.iter().sum()
+    }
+
+    /// `acknowledged + refused + unknown + pending`
+    #[must_use]
+    pub fn forwarded(&self) -> u64 {
+        self.acknowledged + self.refused_sum() + self.unknown + self.pending
+    }
+
+    /// `rejected + local + held + unsent + forwarded`
+    #[must_use]
+    pub fn submitted(&self) -> u64 {
+        self.rejected_sum() + self.local + self.held + self.unsent_sum() + self.forwarded()
+    }
+
+    /// Verified work: what the miners really delivered, wherever it ended.
+    #[must_use]
+    pub fn work_verified(&self) -> f64 {
+        self.work_local + self.work_unsent + self.work_acknowledged + self.work_refused + self.work_unknown
+    }
+
+    /// Adds another account's totals to these.
+    pub fn add(&mut self, other: &Self) {
+        fn each<const N: usize>(to: &mut [u64; N], from: &[u64; N]) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        }
+        each(&mut self.rejected, &other.rejected);
+        each(&mut self.unsent, &other.unsent);
+        each(&mut self.refused, &other.refused);
+        self.local += other.local;
+        self.acknowledged += other.acknowledged;
+        self.unknown += other.unknown;
+        self.held += other.held;
+        self.pending += other.pending;
+        self.told_true_lost += other.told_true_lost;
+        self.blocks += other.blocks;
+        self.work_rejected += other.work_rejected;
+        self.work_local += other.work_local;
+        self.work_unsent += other.work_unsent;
+        self.work_acknowledged += other.work_acknowledged;
+        self.work_refused += other.work_refused;
+        self.work_unknown += other.work_unknown;
+    }
+
+    /// The count of one final state.
+    #[must_use]
+    pub fn count(&self, state: Final) -> u64 {
+        match state {
+            Final::Rejected(why) => self.rejected[why as usize],
+            Final::Local => self.local,
+            Final::Acknowledged => self.acknowledged,
+            Final::Refused(code) => self.refused[code as usize],
+            Final::Unsent(why) => self.unsent[why as usize],
+            Final::Unknown => self.unknown,
+        }
+    }
+}

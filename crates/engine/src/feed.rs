@@ -1,0 +1,99 @@
+//! What a miner is fed with: the newest job of its group, as it stands on the group's channel.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use work::ChannelJob;
+
+use crate::ids::{ChannelKey, SourceId};
+
+/// What miners and their source's channel have to know of each other.
+#[derive(Debug)]
+pub struct ChannelState {
+    /// Which channel.
+    pub key: ChannelKey,
+    /// Shares of its jobs can still be sent. Cleared when the connection ends or the channel is closed.
+    alive: AtomicBool,
+}
+
+impl ChannelState {
+    /// A channel that was just opened.
+    #[must_use]
+    pub fn new(key: ChannelKey) -> Self {
+        Self { key, alive: AtomicBool::new(true) }
+    }
+
+    /// Whether shares can still be sent on it.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.alive.load(Relaxed)
+    }
+
+    /// No share can be sent any more.
+    pub fn end(&self) {
+        self.alive.store(false, Relaxed);
+    }
+}
+
+/// The newest work of a group of miners. One is made per job and channel; every miner of the group reads the
+/// same.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// Grows with every publication to the group.
+    pub sequence: u64,
+    /// The channel that takes the shares.
+    pub channel: Arc<ChannelState>,
+    /// The channel's count of tips.
+    pub tip: u32,
+    /// The job with the channel's prefix and target.
+    pub job: Arc<ChannelJob>,
+    /// The parts of `mining.notify` that are the same for all, rendered once per upstream job.
+    pub notify: Arc<sv1::NotifyParts>,
+    /// Worker names go up with each share (extension 0x0002).
+    pub worker_names: bool,
+}
+
+impl Feed {
+    /// The source that the work comes from.
+    #[must_use]
+    pub fn source(&self) -> SourceId {
+        self.channel.key.source
+    }
+}
+
+/// Numbers that a group's miners keep for the router, without a message.
+#[derive(Debug, Default)]
+pub struct GroupMeter {
+    hashrate_bits: AtomicU64,
+    shares: AtomicU64,
+}
+
+impl GroupMeter {
+    /// Moves the sum of the miners' estimates, in hashes per second.
+    pub fn shift_hashrate(&self, by: f64) {
+        let _ = self.hashrate_bits.fetch_update(Relaxed, Relaxed, |bits| {
+            Some((f64::from_bits(bits) + by).max(0.0).to_bits())
+        });
+    }
+
+    /// The sum of the miners' estimates, in hashes per second.
+    #[must_use]
+    pub fn hashrate(&self) -> f64 {
+        f64::from_bits(self.hashrate_bits.load(Relaxed))
+    }
+
+    /// A share was verified.
+    pub fn count_share(&self) {
+        self.shares.fetch_add(1, Relaxed);
+    }
+
+    /// Shares verified, ever.
+    #[must_use]
+    pub fn shares(&self) -> u64 {
+        self.shares.load(Relaxed)
+    }
+}
+
+/// How long after a keepalive job the next one is due.
+pub const DEFAULT_KEEPALIVE: Duration = Duration::from_secs(30);

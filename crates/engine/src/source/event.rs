@@ -1,0 +1,182 @@
+//! What a source is told and what it tells.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use work::Target;
+
+use crate::feed::{ChannelState, Feed};
+use crate::ids::MinerRef;
+use crate::share::Answer;
+
+/// A wish for a channel.
+#[derive(Clone, Debug)]
+pub struct OpenChannel {
+    /// The asker's number for it; comes back in the answer.
+    pub request: u64,
+    /// Who mines on it.
+    pub user_identity: Arc<str>,
+    /// Hashes per second of all miners to come on it.
+    pub nominal_hashrate: f64,
+    /// No easier target is asked for.
+    pub max_target: Target,
+    /// Bytes of miner id in each miner's extranonce.
+    pub miner_id_size: u8,
+    /// Bytes of extranonce2 in each miner's extranonce.
+    pub extranonce2_size: u8,
+}
+
+/// What a source is told to do.
+#[derive(Clone, Debug)]
+pub enum SourceCommand {
+    /// Connect, and stay connected.
+    Start,
+    /// Disconnect, and stay away.
+    Stop,
+    /// Open a channel.
+    Open(OpenChannel),
+    /// The miners on a channel changed.
+    Update {
+        /// The channel.
+        channel_id: u32,
+        /// Hashes per second of all miners on it.
+        nominal_hashrate: f64,
+    },
+    /// Nobody mines on the channel any more: close it when its open shares are answered.
+    Close {
+        /// The channel.
+        channel_id: u32,
+    },
+}
+
+/// Why a channel could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChannelRefusal {
+    /// The pool said no.
+    #[error("the pool refused the channel: {0}")]
+    ByPool(String),
+    /// The pool leaves too little extranonce for the listener's split.
+    #[error(
+        "the pool leaves {got} bytes of extranonce, the listener needs {need} \
+         (extranonce1_size + extranonce2_size): use a smaller split or another pool"
+    )]
+    ExtranonceTooSmall {
+        /// What the listener needs, bytes.
+        need: u16,
+        /// What the pool leaves, bytes.
+        got: u16,
+    },
+    /// The pool did not answer in time.
+    #[error("the pool did not answer OpenExtendedMiningChannel in time")]
+    Silent,
+}
+
+/// Why a source does not give work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DownReason {
+    /// Not wanted now.
+    #[error("not started")]
+    NotStarted,
+    /// No TCP connection.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// No Noise session.
+    #[error("handshake failed: {0}")]
+    Handshake(String),
+    /// The pool's authority key was not verified and the configuration does not allow that.
+    #[error("the pool's authority key was not verified")]
+    NotAuthenticated,
+    /// A step of the set-up got no answer.
+    #[error("no answer to {0} in time")]
+    Silent(&'static str),
+    /// `SetupConnection.Error`
+    #[error("the pool refused the connection: {0}")]
+    Refused(String),
+    /// Flags that Adit cannot live with.
+    #[error("the pool requires {0}")]
+    Requires(&'static str),
+    /// Extensions that Adit has not.
+    #[error("the pool requires extensions that Adit does not have: {0}")]
+    RequiresExtensions(String),
+    /// The pool broke the protocol.
+    #[error("the pool broke the protocol: {0}")]
+    Protocol(String),
+    /// The pool's jobs cannot be given to miners.
+    #[error("the pool's job is unusable: {0}")]
+    BadJob(String),
+    /// The pool refuses all shares.
+    #[error("the pool refuses every share ({0})")]
+    RefusesShares(&'static str),
+    /// The pool stopped answering shares.
+    #[error("the pool stopped answering shares")]
+    IgnoresShares,
+    /// `Reconnect`
+    #[error("the pool asked to reconnect")]
+    Reconnect,
+    /// The link ended.
+    #[error("the connection ended: {0}")]
+    Lost(String),
+}
+
+/// What a source tells the router.
+#[derive(Clone, Debug)]
+pub enum SourceEvent {
+    /// Set up: channels can be opened.
+    Ready {
+        /// Worker names go up with each share.
+        worker_names: bool,
+    },
+    /// A channel was opened; work follows.
+    Opened {
+        /// The asker's number.
+        request: u64,
+        /// The channel.
+        channel: Arc<ChannelState>,
+        /// The target it was opened with.
+        target: Target,
+    },
+    /// A channel was not opened.
+    NotOpened {
+        /// The asker's number.
+        request: u64,
+        /// Why.
+        why: ChannelRefusal,
+    },
+    /// New work on a channel.
+    Work(Feed),
+    /// The channel's target for jobs to come.
+    TargetChanged {
+        /// The channel.
+        channel_id: u32,
+        /// The new target.
+        target: Target,
+    },
+    /// The source closed a channel.
+    Closed {
+        /// The channel.
+        channel_id: u32,
+        /// Its reason.
+        reason: String,
+    },
+    /// The source has gone; all its channels with it.
+    Down(DownReason),
+}
+
+/// What comes out of a source's state machine; the caller empties it after each call. Kept and reused, so
+/// that a share costs no allocation.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Whole plaintext frames to encrypt and send, in order.
+    pub frames: BytesMut,
+    /// For the router.
+    pub events: Vec<SourceEvent>,
+    /// For miners that wait for the source's answer.
+    pub answers: Vec<(MinerRef, Answer)>,
+    /// How long acknowledged shares waited for their answer.
+    pub ack_latencies: Vec<Duration>,
+    /// The connection must end (after `frames` went out).
+    pub hang_up: bool,
+    /// Connect here instead, next time (section 3.6.5): host and port, empty and 0 meaning the same as now.
+    pub reconnect_to: Option<(String, u16)>,
+}

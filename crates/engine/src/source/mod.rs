@@ -1,0 +1,13 @@
+//! Sources: everything upstream that gives work and takes shares.
+
+mod backoff;
+mod event;
+mod settle;
+mod sv2_channel;
+mod sv2_jobs;
+mod sv2_pool;
+
+pub use backoff::Backoff;
+pub use event::{ChannelRefusal, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent};
+pub use settle::{MAX_BATCH_SEEN, OpenShares};
+pub use sv2_pool::{LinkSecurity, SourceSettings, SourceState, SourceStatus, Sv2Pool};

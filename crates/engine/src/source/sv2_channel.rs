@@ -1,0 +1,90 @@
+//! One extended channel on a pool's connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use work::{ChannelJob, ExtranonceSplit, Target};
+
+use super::settle::OpenShares;
+use super::sv2_jobs::{FutureJobs, ReadyJob, Tip};
+use crate::feed::{ChannelState, Feed};
+use crate::now::Now;
+
+/// A closing channel waits at least this long: miners may still send shares of its last job.
+pub(super) const DRAIN_AT_LEAST: Duration = Duration::from_secs(3);
+/// A closing channel is closed when no answer came for this long: a pool that answers in batches never
+/// answers the last incomplete one.
+pub(super) const DRAIN_WITHOUT_PROGRESS: Duration = Duration::from_secs(5);
+/// A closing channel is closed after this long whatever happens.
+pub(super) const DRAIN_AT_MOST: Duration = Duration::from_secs(15);
+
+#[derive(Debug)]
+pub(super) struct Draining {
+    pub(super) since: Duration,
+    pub(super) progress: Duration,
+}
+
+/// An open channel.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) state: Arc<ChannelState>,
+    /// 0: the pool groups nothing.
+    pub(super) group_id: u32,
+    pub(super) prefix: Vec<u8>,
+    pub(super) split: ExtranonceSplit,
+    /// In force for jobs to come, and for future jobs that wait for their tip.
+    pub(super) target: Target,
+    pub(super) tip: Option<Tip>,
+    /// Counts tips.
+    pub(super) tip_count: u32,
+    pub(super) future: FutureJobs,
+    pub(super) open: OpenShares,
+    pub(super) draining: Option<Draining>,
+}
+
+impl Channel {
+    /// The whole extranonce: prefix and rollable part.
+    pub(super) fn extranonce_len(&self) -> usize {
+        self.prefix.len() + usize::from(self.split.total())
+    }
+
+    /// A new tip: shares of jobs on the old one are stale from now on.
+    pub(super) fn set_tip(&mut self, tip: Tip) {
+        if self.tip != Some(tip) {
+            self.tip_count = self.tip_count.wrapping_add(1);
+        }
+        self.tip = Some(tip);
+        self.future.clear();
+    }
+
+    /// The feed that carries `ready` to this channel's miners, with the target in force now.
+    pub(super) fn feed(&self, ready: &ReadyJob, worker_names: bool, ntime_slack: u32, now: Now) -> Feed {
+        let job = ChannelJob::new(
+            Arc::clone(&ready.job),
+            &self.prefix,
+            self.split,
+            self.target,
+            now.unix,
+            ntime_slack,
+        );
+        Feed {
+            sequence: 0,
+            channel: Arc::clone(&self.state),
+            tip: self.tip_count,
+            job: Arc::new(job),
+            notify: Arc::clone(&ready.notify),
+            worker_names,
+        }
+    }
+
+    /// Whether a closing channel has waited enough.
+    pub(super) fn drained(&self, now: Now) -> bool {
+        self.draining.as_ref().is_some_and(|d| {
+            let waited = now.since(d.since);
+            waited >= DRAIN_AT_LEAST
+                && (self.open.is_empty()
+                    || now.since(d.progress) >= DRAIN_WITHOUT_PROGRESS
+                    || waited >= DRAIN_AT_MOST)
+        })
+    }
+}
