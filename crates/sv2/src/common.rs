@@ -1,6 +1,14 @@
 //! The messages that all protocols share (specification, section 3.6).
 
-use std::fmt;
+/// `SetupConnection.protocol` of the Mining Protocol (section 5).
+pub const PROTOCOL_MINING: u8 = 0;
+/// `SetupConnection.protocol` of the Job Declaration Protocol (section 6).
+pub const PROTOCOL_JOB_DECLARATION: u8 = 1;
+/// `SetupConnection.protocol` of the Template Distribution Protocol (section 7).
+pub const PROTOCOL_TEMPLATE_DISTRIBUTION: u8 = 2;
+
+/// The only version of the protocols that there is: `min_version`, `max_version` and `used_version`.
+pub const PROTOCOL_VERSION: u16 = 2;
 
 messages! {
     /// A message of the common protocol (section 3.6).
@@ -9,13 +17,13 @@ messages! {
     /// The first message on a connection. (Client -> Server, 3.6.1)
     [0x00, channel_msg 0, "SetupConnection"]
     SetupConnection<'a> {
-        /// Which protocol the connection is for: a [`Protocol`].
+        /// Which protocol the connection is for: [`PROTOCOL_MINING`] or one of the others.
         protocol: U8,
         /// Lowest protocol version that the client supports: 2.
         min_version: U16,
         /// Highest protocol version that the client supports: 2.
         max_version: U16,
-        /// What the client needs: [`crate::flags`], each protocol its own.
+        /// What the client needs, bits of the protocol: see [`crate::mining`] and [`crate::job_declaration`].
         flags: U32,
         /// The server's hostname or address as the client knows it, ASCII.
         endpoint_host: STR0_255,
@@ -36,7 +44,7 @@ messages! {
     SetupConnectionSuccess {
         /// The protocol version for the rest of the connection's life.
         used_version: U16,
-        /// What the server demands: [`crate::flags`], each protocol its own.
+        /// What the server demands, bits of the protocol: see [`crate::mining`].
         flags: U32,
     }
 
@@ -64,62 +72,5 @@ messages! {
         new_host: STR0_255,
         /// 0: the present port.
         new_port: U16,
-    }
-}
-
-/// What a connection is for: `SetupConnection.protocol`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Protocol {
-    /// Section 5.
-    Mining = 0,
-    /// Section 6.
-    JobDeclaration = 1,
-    /// Section 7.
-    TemplateDistribution = 2,
-}
-
-impl From<Protocol> for u8 {
-    fn from(protocol: Protocol) -> Self {
-        protocol as Self
-    }
-}
-
-impl TryFrom<u8> for Protocol {
-    /// The number, which names no protocol.
-    type Error = u8;
-
-    fn try_from(number: u8) -> Result<Self, u8> {
-        match number {
-            0 => Ok(Self::Mining),
-            1 => Ok(Self::JobDeclaration),
-            2 => Ok(Self::TemplateDistribution),
-            other => Err(other),
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Mining => "mining",
-            Self::JobDeclaration => "job declaration",
-            Self::TemplateDistribution => "template distribution",
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn protocol_numbers_are_the_specifications() {
-        for number in 0..=u8::MAX {
-            match Protocol::try_from(number) {
-                Ok(protocol) => assert_eq!(u8::from(protocol), number),
-                Err(unknown) => assert!(unknown == number && number > 2),
-            }
-        }
     }
 }

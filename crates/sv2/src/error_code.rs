@@ -21,7 +21,7 @@ error_codes! {
     UNSUPPORTED_PROTOCOL = "unsupported-protocol";
     /// `SetupConnection.Error`: no common protocol version.
     PROTOCOL_VERSION_MISMATCH = "protocol-version-mismatch";
-    /// `SetupConnection.Error`: the JDS insists on [`crate::flags::DECLARE_TX_DATA`].
+    /// `SetupConnection.Error`: the JDS insists on [`crate::job_declaration::DECLARE_TX_DATA`].
     MISSING_DECLARE_TX_DATA_FLAG = "missing-declare-tx-data-flag";
 
     /// `OpenMiningChannel.Error`: a standard channel on a connection for custom work.

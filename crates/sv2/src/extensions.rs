@@ -11,9 +11,9 @@ use crate::mining::SubmitSharesExtended;
 use crate::tlv::TlvByteOrder;
 
 /// Number of the extension that negotiates extensions.
-pub const EXTENSIONS_NEGOTIATION: u16 = 0x0001;
+pub const EXTENSION_NEGOTIATION: u16 = 0x0001;
 /// Number of the extension that puts a worker's name to a share: a TLV field, no message.
-pub const WORKER_SPECIFIC_HASHRATE_TRACKING: u16 = 0x0002;
+pub const WORKER_HASHRATE_TRACKING: u16 = 0x0002;
 
 messages! {
     /// A message of extension 0x0001.
@@ -98,16 +98,14 @@ impl<'a> TryFrom<&'a str> for UserIdentity<'a> {
     }
 }
 
-impl SubmitSharesExtended<'_> {
-    /// Appends the share's whole frame with the worker's name behind it, as extension 0x0002 wants it
-    /// once it is negotiated. For the byte order see [`TlvByteOrder`].
-    pub fn write_frame_with_user_identity(
-        &self,
-        identity: UserIdentity<'_>,
-        order: TlvByteOrder,
-        out: &mut BytesMut,
-    ) {
-        // At most 57 + 37 bytes: far from what a frame holds.
-        append_frame(self, &[identity.into()], order, out);
-    }
+/// Appends a share's whole frame with the worker's name behind it, as extension 0x0002 wants it once it
+/// is negotiated. For the byte order see [`TlvByteOrder`].
+pub fn write_share_with_worker(
+    share: &SubmitSharesExtended<'_>,
+    worker: UserIdentity<'_>,
+    order: TlvByteOrder,
+    out: &mut BytesMut,
+) {
+    // At most 57 + 37 bytes: far from what a frame holds.
+    append_frame(share, &[worker.into()], order, out);
 }

@@ -1,6 +1,9 @@
 //! The Job Declaration Protocol's messages (specification, section 6.4), between a job declarator
 //! client (JDC) and server (JDS).
 
+/// Bit 0 of `SetupConnection.flags`: the client agrees to reveal a template's transactions (section 6.4.1).
+pub const DECLARE_TX_DATA: u32 = 1 << 0;
+
 messages! {
     /// A message of the Job Declaration Protocol (section 6.4).
     JobDeclarationMessage in AnyMessage::JobDeclaration, extension 0x0000

@@ -35,7 +35,6 @@ pub mod data_types;
 mod error;
 pub mod error_code;
 pub mod extensions;
-pub mod flags;
 mod frame;
 pub mod job_declaration;
 mod message;
@@ -44,13 +43,13 @@ pub mod template_distribution;
 pub mod tlv;
 
 pub use any::AnyMessage;
-pub use common::{CommonMessage, Protocol};
+pub use common::CommonMessage;
 pub use data_types::{
     B016M, B032, B064K, B0255, DataType, LengthError, Mac, PubKey, Seq064K, Seq0255, SeqIter, Signature,
     Str0255, U24, U256,
 };
 pub use error::{DecodeError, FieldError};
-pub use extensions::ExtensionsMessage;
+pub use extensions::{ExtensionsMessage, UserIdentity, write_share_with_worker};
 pub use frame::FrameHeader;
 pub use job_declaration::JobDeclarationMessage;
 pub use message::{Message, write_frame, write_frame_with_tlvs};

@@ -1,5 +1,20 @@
 //! The Mining Protocol's messages (specification, section 5.3).
 
+/// Bit 0 of `SetupConnection.flags`: the client takes standard jobs only (section 5.3.1).
+pub const REQUIRES_STANDARD_JOBS: u32 = 1 << 0;
+/// Bit 1 of `SetupConnection.flags`: the client will send `SetCustomMiningJob` on this connection
+/// (section 5.3.1).
+pub const REQUIRES_WORK_SELECTION: u32 = 1 << 1;
+/// Bit 2 of `SetupConnection.flags`: the server must not send jobs that forbid version rolling (section
+/// 5.3.1).
+pub const REQUIRES_VERSION_ROLLING: u32 = 1 << 2;
+
+/// Bit 0 of `SetupConnection.Success.flags`: the server takes no other header version than the job's
+/// (section 5.3.1).
+pub const REQUIRES_FIXED_VERSION: u32 = 1 << 0;
+/// Bit 1 of `SetupConnection.Success.flags`: the server opens no standard channels (section 5.3.1).
+pub const REQUIRES_EXTENDED_CHANNELS: u32 = 1 << 1;
+
 messages! {
     /// A message of the Mining Protocol (section 5.3).
     MiningMessage in AnyMessage::Mining, extension 0x0000

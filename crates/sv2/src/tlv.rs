@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 use thiserror::Error;
 
 use crate::data_types::LengthError;
-use crate::extensions::{UserIdentity, WORKER_SPECIFIC_HASHRATE_TRACKING};
+use crate::extensions::{UserIdentity, WORKER_HASHRATE_TRACKING};
 
 /// Bytes of a TLV field before its value: `extension_type` (2), `field_type` (1), length (2).
 const HEADER_LEN: usize = 5;
@@ -155,7 +155,7 @@ impl<'a> Tlv<'a> {
 impl<'a> From<UserIdentity<'a>> for Tlv<'a> {
     fn from(identity: UserIdentity<'a>) -> Self {
         Self {
-            extension_type: WORKER_SPECIFIC_HASHRATE_TRACKING,
+            extension_type: WORKER_HASHRATE_TRACKING,
             field_type: UserIdentity::FIELD_TYPE,
             value: identity.as_bytes(),
         }
@@ -193,9 +193,9 @@ impl<'a> Tlvs<'a> {
             unexpected,
             user_identity: None,
         };
-        if negotiated.contains(&WORKER_SPECIFIC_HASHRATE_TRACKING) {
+        if negotiated.contains(&WORKER_HASHRATE_TRACKING) {
             tlvs.user_identity = tlvs
-                .get(WORKER_SPECIFIC_HASHRATE_TRACKING, UserIdentity::FIELD_TYPE)
+                .get(WORKER_HASHRATE_TRACKING, UserIdentity::FIELD_TYPE)
                 .map(|name| {
                     UserIdentity::new(name).map_err(|error| TlvError::UserIdentityTooLong { len: error.len })
                 })
@@ -279,7 +279,7 @@ mod tests {
 
     /// The specification's example, section 3.4.3.
     const EXAMPLE: [u8; 15] = *b"\x00\x02\x01\x00\x0aWorker_001";
-    const NEGOTIATED: [u16; 1] = [WORKER_SPECIFIC_HASHRATE_TRACKING];
+    const NEGOTIATED: [u16; 1] = [WORKER_HASHRATE_TRACKING];
 
     fn written(tlvs: &[Tlv<'_>], order: TlvByteOrder) -> BytesMut {
         let mut out = BytesMut::new();

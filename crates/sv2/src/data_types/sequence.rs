@@ -101,7 +101,7 @@ macro_rules! sequence {
             /// # Errors
             /// [`LengthError`] when there are more than [`Self::MAX`] elements, or when they take more
             /// than [`MAX_LIST_LEN`] bytes together.
-            pub fn new(elements: &'a [T]) -> Result<Self, LengthError> {
+            pub fn from_slice(elements: &'a [T]) -> Result<Self, LengthError> {
                 let (max, len) = (Self::MAX, elements.len());
                 if len > max {
                     return Err(LengthError { data_type: $spec, unit: "elements", max, len });
@@ -136,7 +136,7 @@ macro_rules! sequence {
             type Error = LengthError;
 
             fn try_from(elements: &'a [T]) -> Result<Self, LengthError> {
-                Self::new(elements)
+                Self::from_slice(elements)
             }
         }
 
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_list_off_the_wire_equals_the_slice_it_was_written_from() {
         let hashes: [U256; 3] = [[1; 32], [2; 32], [3; 32]];
-        let sent = Seq0255::new(&hashes).unwrap();
+        let sent = Seq0255::from_slice(&hashes).unwrap();
         let mut out = BytesMut::new();
         sent.write(&mut out);
         let mut input = &out[..];
@@ -284,24 +284,24 @@ mod tests {
     #[test]
     fn no_more_elements_fit_than_the_count_can_say() {
         let numbers = vec![0_u32; 65_536];
-        assert!(Seq0255::new(&numbers[..255]).is_ok());
+        assert!(Seq0255::from_slice(&numbers[..255]).is_ok());
         assert_eq!(
-            Seq0255::new(&numbers[..256]).map_err(|e| (e.unit, e.len)),
+            Seq0255::from_slice(&numbers[..256]).map_err(|e| (e.unit, e.len)),
             Err(("elements", 256))
         );
-        assert!(Seq064K::new(&numbers[..65_535]).is_ok());
-        assert!(Seq064K::new(&numbers).is_err());
+        assert!(Seq064K::from_slice(&numbers[..65_535]).is_ok());
+        assert!(Seq064K::from_slice(&numbers).is_err());
     }
 
     #[test]
     fn a_list_is_never_too_long_for_a_frame() {
         let transaction = vec![0; MAX_LIST_LEN - 3];
         let just = [B016M::new(&transaction).unwrap()];
-        let list = Seq064K::new(&just).unwrap();
+        let list = Seq064K::from_slice(&just).unwrap();
         assert_eq!(list.encoded_len(), 2 + MAX_LIST_LEN);
         let over = [just[0], B016M::EMPTY];
         assert_eq!(
-            Seq064K::new(&over).map_err(|e| (e.unit, e.len)),
+            Seq064K::from_slice(&over).map_err(|e| (e.unit, e.len)),
             Err(("bytes", MAX_LIST_LEN + 3))
         );
 
@@ -319,9 +319,12 @@ mod tests {
 
     #[test]
     fn long_lists_are_shown_by_their_beginning() {
-        assert_eq!(format!("{:?}", Seq0255::new(&[1_u16, 2]).unwrap()), "[1, 2]");
         assert_eq!(
-            format!("{:?}", Seq0255::new(&[7_u16; 9]).unwrap()),
+            format!("{:?}", Seq0255::from_slice(&[1_u16, 2]).unwrap()),
+            "[1, 2]"
+        );
+        assert_eq!(
+            format!("{:?}", Seq0255::from_slice(&[7_u16; 9]).unwrap()),
             "[7, 7, 7, 7, ..(9 elements)]"
         );
     }
