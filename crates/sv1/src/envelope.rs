@@ -42,7 +42,7 @@ impl<'a> Envelope<'a> {
         } else if let Some(key) = envelope.duplicate {
             Some(RequestErrorKind::DuplicateKey { key })
         } else {
-            parsed.err().map(|error| not_json(&error))
+            parsed.err().map(|error| not_json(text, &error))
         };
         match (kind, id) {
             (None, Ok(id)) => Ok((id, envelope)),
@@ -55,14 +55,14 @@ impl<'a> Envelope<'a> {
     }
 }
 
-fn not_json(error: &serde_json::Error) -> RequestErrorKind {
+fn not_json(text: &str, error: &serde_json::Error) -> RequestErrorKind {
     let problem = match error.classify() {
         serde_json::error::Category::Data => return RequestErrorKind::NotAnObject,
         serde_json::error::Category::Eof => "the message ends in the middle",
         serde_json::error::Category::Io | serde_json::error::Category::Syntax => {
             // The parser's own words for the mistakes that people make by hand; the rest in general terms.
             let said = error.to_string();
-            if said.starts_with("trailing comma") {
+            if said.starts_with("trailing comma") || is_trailing_comma(text, error.column()) {
                 "trailing comma"
             } else if said.starts_with("trailing characters") {
                 "more text after the message: one message a line"
@@ -83,6 +83,14 @@ fn not_json(error: &serde_json::Error) -> RequestErrorKind {
         at: error.column(),
         problem,
     }
+}
+
+/// Whether the error at `column` (from 1) is a bracket after a comma.
+fn is_trailing_comma(text: &str, column: usize) -> bool {
+    let before = column.checked_sub(1).and_then(|at| text.get(..at));
+    before.is_some_and(|before| {
+        text[before.len()..].starts_with([']', '}']) && before.trim_end().ends_with(',')
+    })
 }
 
 struct EnvelopeSeed<'e, 'a>(&'e mut Envelope<'a>);

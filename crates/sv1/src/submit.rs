@@ -235,3 +235,259 @@ impl<'a> Scan<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Method, Request, parse_request, parse_request_general};
+    use proptest::prelude::*;
+
+    fn submit(line: &str) -> Submit<'_> {
+        match parse_request(line.as_bytes()) {
+            Ok(Request {
+                method: Method::Submit(submit),
+                ..
+            }) => submit,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    /// The line with one parameter replaced.
+    fn with(index: usize, json: &str) -> String {
+        let mut params = [
+            "\"w\"",
+            "\"1f\"",
+            "\"00ab\"",
+            "\"0000001a\"",
+            "\"000000ff\"",
+            "\"00002000\"",
+        ]
+        .map(str::to_owned);
+        params[index] = json.to_owned();
+        format!(
+            r#"{{"id":1,"method":"mining.submit","params":[{}]}}"#,
+            params.join(",")
+        )
+    }
+
+    #[test]
+    fn the_shapes_that_firmware_prints_take_the_fast_path() {
+        for line in [
+            r#"{"id":4,"method":"mining.submit","params":["w","1f","00ab","0000001a","000000ff","00002000"]}"#,
+            r#"{"id": 4, "method": "mining.submit", "params": ["w", "1f", "00ab", "0000001a", "000000ff", "00002000"]}"#,
+            r#"{"params": ["w", "1f", "00ab", "0000001a", "000000ff", "00002000"], "id": 4, "method": "mining.submit"}"#,
+            r#"{"method": "mining.submit", "params": ["w", "1f", "00ab", "0000001a", "000000ff", "00002000"], "id":4}"#,
+            r#"{"jsonrpc":"2.0","id":4,"method":"mining.submit","params":["w","1f","00ab","0000001a","000000ff","00002000"]}"#,
+        ] {
+            let (id, submit) = parse_fast(line.as_bytes()).unwrap();
+            assert_eq!(id, Id::number(4));
+            assert!(matches!(submit.worker, Cow::Borrowed("w")));
+            assert_eq!(submit.job_id, JobId::Number(0x1f));
+            assert_eq!(submit.extranonce2.as_slice(), [0, 0xab]);
+            assert_eq!(
+                (submit.ntime, submit.nonce, submit.version_bits),
+                (0x1a, 0xff, Some(0x2000))
+            );
+            assert_eq!(
+                parse_request_general(line.as_bytes()).unwrap().method,
+                Method::Submit(submit)
+            );
+        }
+    }
+
+    #[test]
+    fn spelling_never_makes_another_share() {
+        let plain = with(0, "\"w\"");
+        let share = submit(&plain);
+        for (index, json) in [
+            (1, "\"1F\""),
+            (1, "\"0000001f\""),
+            (1, "\"\\u0031f\""),
+            (2, "\"00AB\""),
+            (2, "\"00aB\""),
+            (2, "\"00\\u0061b\""),
+            (3, "\"1a\""),
+            (3, "\"1A\""),
+            (3, "\"0x1a\""),
+            (4, "\"ff\""),
+            (4, "\"FF\""),
+            (4, "\"0X000000Ff\""),
+            (5, "\"2000\""),
+        ] {
+            assert_eq!(submit(&with(index, json)), share, "{json}");
+        }
+        // Another length of extranonce2 is another coinbase, never silently the same.
+        assert_ne!(submit(&with(2, "\"0000ab\"")).extranonce2, share.extranonce2);
+    }
+
+    #[test]
+    fn version_bits_may_be_left_out() {
+        for json in ["null", "\"\""] {
+            assert_eq!(submit(&with(5, json)).version_bits, None);
+        }
+        let five = r#"{"id":1,"method":"mining.submit","params":["w","1f","00ab","0000001a","ff"]}"#;
+        assert_eq!(submit(five).version_bits, None);
+        assert_eq!(submit(five).nonce, 0xff);
+    }
+
+    #[test]
+    fn job_ids_that_are_not_ours_are_unknown_jobs_not_errors() {
+        for json in [
+            "\"\"",
+            "\"job7\"",
+            "\"000000001\"",
+            "\"1f#2\"",
+            "\"-1\"",
+            "31",
+            "{}",
+            "\"0x1f\"",
+        ] {
+            assert_eq!(submit(&with(1, json)).job_id, JobId::Unparsable, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_share_is_an_error_that_names_the_parameter_and_keeps_the_id() {
+        for (index, json, words) in [
+            (0, "[]", "worker name must be a string"),
+            (1, "null", "job id is missing (parameter 2)"),
+            (2, "\"0\"", "extranonce2 must be"),
+            (2, "\"0g\"", "extranonce2 must be"),
+            (2, "12", "extranonce2 must be"),
+            (3, "\"\"", "ntime must be a string of 1 to 8 hex digits"),
+            (3, "\"000000001\"", "got \"000000001\""),
+            (3, "26", "ntime must be a string"),
+            (4, "\"-1\"", "nonce must be"),
+            (4, "\" 1\"", "nonce must be"),
+            (4, "null", "nonce is missing (parameter 5)"),
+            (5, "\"xyz\"", "version bits must be"),
+            (5, "0", "version bits must be"),
+        ] {
+            let line = with(index, json);
+            let error = parse_request(line.as_bytes()).unwrap_err();
+            assert_eq!(error.id, Some(Id::number(1)));
+            assert!(error.to_string().contains(words), "{json}: {error}");
+        }
+        let long = with(2, &format!("\"{}\"", "00".repeat(33)));
+        assert!(
+            parse_request(long.as_bytes())
+                .unwrap_err()
+                .to_string()
+                .contains("at most 64")
+        );
+    }
+
+    #[test]
+    fn parameters_beyond_the_sixth_are_passed_over() {
+        let line = with(5, "\"2000\",\"\",7,[]");
+        assert_eq!(submit(&line).version_bits, Some(0x2000));
+    }
+
+    /// One spelling of a JSON string with these characters.
+    fn spelled(text: &str, escape: bool) -> String {
+        if !escape || text.is_empty() {
+            return serde_json::to_string(text).unwrap();
+        }
+        let first = text.chars().next().unwrap();
+        let mut units = [0; 2];
+        let escaped: String = first
+            .encode_utf16(&mut units)
+            .iter()
+            .map(|unit| format!("\\u{unit:04x}"))
+            .collect();
+        let rest = serde_json::to_string(&text[first.len_utf8()..]).unwrap();
+        format!("\"{escaped}{}", &rest[1..])
+    }
+
+    prop_compose! {
+        fn hexish()(text in "[0-9a-fA-F]{0,10}|0[xX][0-9a-f]{1,8}|[0-9a-f]{8}|.{0,4}", escape in prop::bool::weighted(0.1)) -> String {
+            spelled(&text, escape)
+        }
+    }
+
+    fn parameter() -> impl Strategy<Value = String> {
+        prop_oneof![
+            20 => hexish(),
+            1 => prop_oneof![Just("null"), Just("7"), Just("-1.5e3"), Just("[1]"), Just("{}"), Just("true"), Just("")]
+                .prop_map(str::to_owned),
+        ]
+    }
+
+    prop_compose! {
+        /// Lines that are, or nearly are, `mining.submit`.
+        fn submit_line()(
+            worker in "[a-zA-Z0-9._-]{0,20}|.{0,5}",
+            params in prop::collection::vec(parameter(), 3..7),
+            id in prop_oneof![4 => "[0-9]{1,4}", 1 => "\"[a-z]{0,4}\"", 1 => Just("null".to_owned()), 1 => ".{0,3}"],
+            method in prop_oneof![9 => Just("mining.submit"), 1 => Just("mining.submit2"), 1 => Just("mining\\u002esubmit")],
+            order in Just(vec![0, 1, 2, 3]).prop_shuffle(),
+            drop in prop::option::weighted(0.2, 0..4_usize),
+            double in prop::option::weighted(0.05, 0..4_usize),
+            space in prop_oneof![3 => Just(""), 3 => Just(" "), 1 => Just(" \t\r")],
+            tail in prop_oneof![20 => Just(""), 1 => Just(","), 1 => Just("}"), 1 => Just(" x")],
+        ) -> String {
+            let mut list = vec![serde_json::to_string(&worker).unwrap()];
+            list.extend(params);
+            let members = [
+                format!("\"id\":{space}{id}"),
+                format!("\"method\":{space}\"{method}\""),
+                format!("\"params\":{space}[{}]", list.join(&format!(",{space}"))),
+                "\"jsonrpc\":\"2.0\"".to_owned(),
+            ];
+            let mut chosen: Vec<&str> = order
+                .iter()
+                .filter(|member| Some(**member) != drop)
+                .map(|member| members[*member].as_str())
+                .collect();
+            chosen.extend(double.map(|member| members[member].as_str()));
+            format!("{{{}}}{tail}", chosen.join(&format!(",{space}")))
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn the_fast_path_says_what_the_general_path_says(line in submit_line()) {
+            if let Some((id, submit)) = parse_fast(line.as_bytes()) {
+                let general = parse_request_general(line.as_bytes());
+                prop_assert_eq!(general, Ok(Request { id, method: Method::Submit(submit) }), "{}", line);
+            }
+        }
+
+        #[test]
+        fn the_paths_agree_on_damaged_lines_too(
+            line in submit_line(),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut line = line.into_bytes();
+            for (at, byte) in damage {
+                let at = at.index(line.len());
+                line[at] = byte;
+            }
+            if let Some((id, submit)) = parse_fast(&line) {
+                prop_assert_eq!(parse_request_general(&line), Ok(Request { id, method: Method::Submit(submit) }));
+            }
+        }
+
+        #[test]
+        fn what_our_client_writes_takes_the_fast_path_and_comes_back(
+            id: u64, worker in "[ -!#-\\[\\]-~\u{e9}\u{4e2d}]{0,30}", job: u32,
+            extranonce2 in prop::collection::vec(any::<u8>(), 0..=32),
+            ntime: u32, nonce: u32, version_bits: Option<u32>,
+        ) {
+            let mut line = Vec::new();
+            crate::client::write_submit(
+                &mut line, id, &worker, &format!("{job:x}"), &extranonce2, ntime, nonce, version_bits,
+            );
+            let (read_id, submit) = parse_fast(&line).unwrap();
+            prop_assert_eq!(read_id, Id::number(id));
+            prop_assert_eq!(submit, Submit {
+                worker: worker.as_str().into(),
+                job_id: JobId::Number(job),
+                extranonce2: Extranonce::new(&extranonce2).unwrap(),
+                ntime, nonce, version_bits,
+            });
+        }
+    }
+}

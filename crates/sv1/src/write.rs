@@ -223,3 +223,141 @@ impl std::fmt::Write for Escaped<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RequestErrorKind, parse_request};
+    use proptest::prelude::*;
+
+    fn line(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = b"before".to_vec();
+        write(&mut out);
+        String::from_utf8(out)
+            .unwrap()
+            .strip_prefix("before")
+            .unwrap()
+            .to_owned()
+    }
+
+    #[test]
+    fn replies_are_written_exactly_so() {
+        let id = Id::number(7);
+        assert_eq!(
+            line(|out| write_true(out, id)),
+            "{\"id\":7,\"result\":true,\"error\":null}\n"
+        );
+        assert_eq!(
+            line(|out| write_false(out, id)),
+            "{\"id\":7,\"result\":false,\"error\":null}\n"
+        );
+        assert_eq!(
+            line(|out| write_pong(out, id)),
+            "{\"id\":7,\"result\":\"pong\",\"error\":null}\n"
+        );
+        assert_eq!(
+            line(|out| write_empty_list(out, id)),
+            "{\"id\":7,\"result\":[],\"error\":null}\n"
+        );
+        assert_eq!(
+            line(|out| write_error(out, Id::MISSING, ErrorCode::JobNotFound, "Stale share")),
+            "{\"id\":null,\"result\":null,\"error\":[21,\"Stale share\",null]}\n"
+        );
+        assert_eq!(
+            line(|out| write_unknown_method(out, id, "mining.x\"\u{0}")),
+            "{\"id\":7,\"result\":null,\"error\":[-3,\"Method 'mining.x\\\"\u{fffd}' not found\",null]}\n"
+        );
+        assert_eq!(
+            line(|out| write_subscribe_result(out, id, "ab12", &[0xde, 0xad, 0xbe, 0xef], 4)),
+            "{\"id\":7,\"result\":[[[\"mining.notify\",\"ab12\"]],\"deadbeef\",4],\"error\":null}\n"
+        );
+    }
+
+    #[test]
+    fn only_the_extensions_that_were_asked_for_are_answered() {
+        let answer = |result: ConfigureResult<'_>| {
+            let line = line(|out| write_configure_result(out, Id::number(1), &result));
+            let inside = line.strip_prefix("{\"id\":1,\"result\":").unwrap();
+            inside.strip_suffix(",\"error\":null}\n").unwrap().to_owned()
+        };
+        assert_eq!(answer(ConfigureResult::default()), "{}");
+        let version_rolling = Some(VersionRollingResult::Granted { mask: 0x1fff_e000 });
+        assert_eq!(
+            answer(ConfigureResult {
+                version_rolling,
+                ..ConfigureResult::default()
+            }),
+            r#"{"version-rolling":true,"version-rolling.mask":"1fffe000"}"#
+        );
+        assert_eq!(
+            answer(ConfigureResult {
+                version_rolling: Some(VersionRollingResult::Refused),
+                minimum_difficulty: Some(true),
+                subscribe_extranonce: Some(false),
+                info: Some(true),
+                unknown: &["x-\"y".into()],
+            }),
+            r#"{"version-rolling":false,"minimum-difficulty":true,"subscribe-extranonce":false,"info":true,"x-\"y":false}"#
+        );
+    }
+
+    #[test]
+    fn notifications_are_written_exactly_so() {
+        for (difficulty, text) in [
+            (1.0, "1"),
+            (8192.0, "8192"),
+            (8192.9, "8192"),
+            (0.5, "0.5"),
+            (1e-10, "0.0000000001"),
+            (1e300, "9007199254740992"),
+            (f64::NAN, "0.00000000001"),
+        ] {
+            let mut written = 0.0;
+            let line = line(|out| written = write_set_difficulty(out, difficulty));
+            assert_eq!(
+                line,
+                format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{text}]}}\n")
+            );
+            assert!((text.parse::<f64>().unwrap() - written).abs() <= 0.0);
+        }
+        assert_eq!(
+            line(|out| write_set_version_mask(out, 0x1fff_e000)),
+            "{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"1fffe000\"]}\n"
+        );
+        assert_eq!(
+            line(|out| write_show_message(out, "no pool\nis up\t\u{1}")),
+            "{\"id\":null,\"method\":\"client.show_message\",\"params\":[\"no pool\\nis up\\t\\u0001\"]}\n"
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_is_answered_under_its_id() {
+        let error =
+            parse_request(br#"{"id":"a","method":"mining.authorize","params":[{"x":"\\"}]}"#).unwrap_err();
+        assert!(matches!(error.kind, RequestErrorKind::BadParam { .. }));
+        assert_eq!(
+            line(|out| write_request_error(out, &error)),
+            "{\"id\":\"a\",\"result\":null,\"error\":[20,\"mining.authorize: user name must be a string, got \
+             {\\\"x\\\":\\\"\\\\\\\\\\\"}\",null]}\n"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_text_is_written_stays_one_line_of_json(text: String, name: String) {
+            for line in [
+                line(|out| write_error(out, Id::number(1), ErrorCode::Other, &text)),
+                line(|out| write_unknown_method(out, Id::number(1), &name)),
+                line(|out| write_show_message(out, &text)),
+                line(|out| write_subscribe_result(out, Id::number(1), &text, text.as_bytes(), 8)),
+            ] {
+                prop_assert_eq!(line.matches('\n').count(), 1);
+                prop_assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok());
+                prop_assert!(!line.contains("\\u0000"));
+            }
+            let shown = line(|out| write_show_message(out, &text));
+            let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            prop_assert_eq!(value["params"][0].as_str().unwrap(), text.replace('\0', "\u{fffd}"));
+        }
+    }
+}

@@ -13,3 +13,6 @@ pub use write::{
     write_authorize, write_configure, write_extranonce_subscribe, write_pong, write_submit, write_subscribe,
     write_suggest_difficulty, write_version,
 };
+
+#[cfg(test)]
+mod tests;
