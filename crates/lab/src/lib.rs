@@ -1,1 +1,13 @@
 //! What demo, tests and benches share: dev pool, CPU miner, load generator, simulator.
+//!
+//! - [`sv1_miner`]: a CPU miner for SV1.
+//! - [`load`]: a load generator for SV1 servers, up to the machine's limit of connections.
+//! - [`bare_server`]: the floor that a proxy's figures are measured against.
+//!
+//! Miner and load generator hash with code of their own ([`pow`]) and read SV1 with a reader of their own
+//! ([`sv1_wire`]), so that what they agree on with the product is not one mistake made twice.
+
+pub mod line_buffer;
+pub mod pow;
+pub mod sv1_miner;
+pub mod sv1_wire;
