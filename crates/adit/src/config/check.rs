@@ -1,0 +1,352 @@
+//! What the keys must be to each other, and what is allowed but deserves a second look.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::given::quoted;
+use super::name::Name;
+use super::nearest::nearest;
+use super::place::Spot;
+use super::reader::Reader;
+use super::section::Table;
+use super::tables::{Http, Limits, Listener, OPEN_FILES_RESERVE, Route, Source};
+use super::{Config, Machine};
+
+/// The tables as far as they could be read, and the names of all that were given.
+pub(crate) struct Parts {
+    pub(crate) listeners: BTreeMap<Name, Listener>,
+    pub(crate) sources: BTreeMap<Name, Source>,
+    pub(crate) routes: BTreeMap<Name, Route>,
+    pub(crate) http: Http,
+    pub(crate) limits: Limits,
+    /// Every listener, source and route that was given, with the spot of its header.
+    pub(crate) given: BTreeMap<(Table, Name), Spot>,
+}
+
+impl Parts {
+    fn names(&self, table: Table) -> Vec<&Name> {
+        self.given.keys().filter(|(of, _)| *of == table).map(|(_, name)| name).collect()
+    }
+}
+
+/// Reports everything that does not fit together.
+pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<'_>) {
+    something_of_each(parts, reader);
+    for (name, route) in &parts.routes {
+        names_exist(parts, Table::Listener, &format!("route.{name}.listeners"), &route.listeners, reader);
+        names_exist(parts, Table::Source, &format!("route.{name}.sources"), &route.sources, reader);
+        named_once(&format!("route.{name}.sources"), &route.sources, reader);
+    }
+    one_route_each(parts, reader);
+    own_addresses(parts, reader);
+    for (name, listener) in &parts.listeners {
+        difficulties(&format!("listener.{name}"), listener, reader);
+        enough_miner_ids(&format!("listener.{name}"), listener, &parts.limits, reader);
+    }
+    for (name, source) in &parts.sources {
+        authority(&format!("source.{name}"), source, reader);
+    }
+    open_files(&parts.limits, machine, reader);
+}
+
+fn something_of_each(parts: &Parts, reader: &mut Reader<'_>) {
+    if reader.is_broken() {
+        return;
+    }
+    for (table, keys) in [
+        (Table::Listener, "its listen is where miners connect"),
+        (Table::Source, "its url and user_identity say where work comes from"),
+        (Table::Route, "its listeners and sources bind the two"),
+    ] {
+        if parts.names(table).is_empty() {
+            reader.report(
+                &Spot::Whole,
+                table.word(),
+                format!("at least one table {}", table.header()),
+                "none".to_owned(),
+                format!("add [{}.main]; {keys}", table.word()),
+            );
+        }
+    }
+}
+
+fn names_exist(parts: &Parts, table: Table, path: &str, names: &[Name], reader: &mut Reader<'_>) {
+    if reader.is_broken() {
+        return;
+    }
+    let known = parts.names(table);
+    for (at, name) in names.iter().enumerate() {
+        if known.contains(&name) {
+            continue;
+        }
+        let listed: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
+        let expected = match listed.is_empty() {
+            true => format!("the name of a {}", table.word()),
+            false => format!("the name of a {}: {}", table.word(), listed.join(", ")),
+        };
+        let fix = match nearest(name.as_str(), listed.iter().copied()) {
+            Some(near) => format!("did you mean {}?", quoted(near)),
+            None => format!("add a table [{}.{name}], or leave the name out", table.word()),
+        };
+        let (spot, key) = item(path, at, reader);
+        reader.report(&spot, &key, expected, quoted(name.as_str()), fix);
+    }
+}
+
+fn named_once(path: &str, names: &[Name], reader: &mut Reader<'_>) {
+    for (at, name) in names.iter().enumerate() {
+        if names[..at].contains(name) {
+            let (spot, key) = item(path, at, reader);
+            let found = format!("{} for the second time", quoted(name.as_str()));
+            reader.report(&spot, &key, "each name once".to_owned(), found, "leave one of the two out".to_owned());
+        }
+    }
+}
+
+/// Each listener belongs to exactly one route.
+fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
+    let mut taken: BTreeMap<&Name, String> = BTreeMap::new();
+    for (route, table) in &parts.routes {
+        for (at, listener) in table.listeners.iter().enumerate() {
+            let (spot, key) = item(&format!("route.{route}.listeners"), at, reader);
+            if let Some(first) = taken.get(listener) {
+                let found = format!("{}, which {first} has as well", quoted(listener.as_str()));
+                let expected = "each listener in exactly one route".to_owned();
+                reader.report(&spot, &key, expected, found, "leave it out of one of the two".to_owned());
+            } else {
+                taken.insert(listener, key);
+            }
+        }
+    }
+    // A route that could not be read may be the one that has the listener.
+    let routes_read = parts.names(Table::Route).len() == parts.routes.len()
+        && !parts.routes.keys().any(|route| reader.is_bad(&format!("route.{route}.listeners")));
+    if reader.is_broken() || !routes_read || parts.routes.is_empty() {
+        return;
+    }
+    for ((table, listener), spot) in &parts.given {
+        if *table == Table::Listener && !taken.contains_key(listener) {
+            let routes: Vec<&Name> = parts.routes.keys().collect();
+            let fix = match routes.as_slice() {
+                [route] => format!("add {} to listeners of [route.{route}]", quoted(listener.as_str())),
+                _ => format!("add {} to listeners of a route", quoted(listener.as_str())),
+            };
+            let expected = "a route that has this listener".to_owned();
+            reader.report(spot, &format!("listener.{listener}"), expected, "none".to_owned(), fix);
+        }
+    }
+}
+
+/// No two sockets on one address and port.
+fn own_addresses(parts: &Parts, reader: &mut Reader<'_>) {
+    let mut taken: Vec<(SocketAddr, String)> = Vec::new();
+    let listeners = parts.listeners.iter().map(|(name, listener)| (format!("listener.{name}"), listener.listen));
+    let http = parts.http.enabled.then(|| ("http".to_owned(), parts.http.listen));
+    for (table, address) in listeners.chain(http) {
+        let key = format!("{table}.listen");
+        if reader.is_bad(&key) {
+            continue;
+        }
+        if let Some((other, first)) = taken.iter().find(|(other, _)| overlap(*other, address)) {
+            let spot = reader.spot(&key).or_else(|| parts.header(&table)).cloned().unwrap_or(Spot::Whole);
+            let found = if *other == address {
+                format!("{address}, which {first} has as well")
+            } else {
+                format!("{address}, while {first} has {other}")
+            };
+            let free = (address.port()..u16::MAX)
+                .map(|port| SocketAddr::new(address.ip(), port + 1))
+                .find(|free| !taken.iter().any(|(other, _)| overlap(*other, *free)));
+            let fix = match free {
+                Some(free) => format!("take another port, such as listen = {}", quoted(&free.to_string())),
+                None => "take another port".to_owned(),
+            };
+            reader.report(&spot, &key, "an address and port of its own".to_owned(), found, fix);
+        }
+        taken.push((address, key));
+    }
+}
+
+impl Parts {
+    /// The spot of a named table's header, by the table's path.
+    fn header(&self, path: &str) -> Option<&Spot> {
+        self.given.iter().find(|((table, name), _)| path == format!("{}.{name}", table.word())).map(|(_, spot)| spot)
+    }
+}
+
+/// Whether one of two sockets could not be opened: same port (not 0, which is any free one), and the same
+/// address or one of them all addresses. All IPv6 addresses include those of IPv4.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
+}
+
+/// `difficulty_min` <= `difficulty_start` <= `difficulty_max`.
+fn difficulties(table: &str, listener: &Listener, reader: &mut Reader<'_>) {
+    let start = listener.difficulty_start;
+    let mut check = |good: bool, key: &str, value: f64, relation: &str, other: &str, other_value: f64| {
+        let paths = [format!("{table}.{key}"), format!("{table}.{other}")];
+        if good || paths.iter().any(|path| reader.is_bad(path)) {
+            return;
+        }
+        // The complaint belongs where something was written: the other one may be a default.
+        let (mut at, mut found) = (0, format!("{value}, while {other} is {other_value}"));
+        if reader.spot(&paths[0]).is_none() {
+            (at, found) = (1, format!("{other_value}, while {key} is {value}"));
+        }
+        let spot = reader.spot(&paths[at]).cloned().unwrap_or(Spot::Whole);
+        let expected = format!("{key} {relation} {other}");
+        reader.report(&spot, &paths[at], expected, found, format!("change {key} or {other}"));
+    };
+    let min = listener.difficulty_min;
+    check(start >= min, "difficulty_start", start, "not below", "difficulty_min", min);
+    if let Some(max) = listener.difficulty_max {
+        check(start <= max, "difficulty_start", start, "not above", "difficulty_max", max);
+        check(min <= max, "difficulty_min", min, "not above", "difficulty_max", max);
+    }
+}
+
+/// Each connection needs a miner id, and one that was just released is not given out at once.
+fn enough_miner_ids(table: &str, listener: &Listener, limits: &Limits, reader: &mut Reader<'_>) {
+    let key = format!("{table}.extranonce1_size");
+    let most = listener.max_connections.unwrap_or(limits.max_connections).min(limits.max_connections);
+    let ids = 1_u64 << (8 * u32::from(listener.extranonce1_size.min(7)));
+    let bad = [key.clone(), format!("{table}.max_connections"), "limits.max_connections".to_owned()];
+    if u64::from(most) * 2 <= ids || bad.iter().any(|path| reader.is_bad(path)) {
+        return;
+    }
+    let spot = reader.spot(&key).cloned().unwrap_or(Spot::Whole);
+    reader.report(
+        &spot,
+        &key,
+        "twice as many miner ids as connections".to_owned(),
+        format!("{} bytes, which are {ids} ids for {most} connections", listener.extranonce1_size),
+        format!("extranonce1_size = {}", listener.extranonce1_size + 1),
+    );
+}
+
+/// A source without authority key must say that it knows.
+fn authority(table: &str, source: &Source, reader: &mut Reader<'_>) {
+    if source.url.authority().is_some() || source.insecure || reader.is_bad(&format!("{table}.insecure")) {
+        return;
+    }
+    let key = format!("{table}.url");
+    let spot = reader.spot(&key).cloned().unwrap_or(Spot::Whole);
+    let url = source.url.to_string();
+    reader.report(
+        &spot,
+        &key,
+        "the pool's authority key at the end of the URL".to_owned(),
+        "a URL without one".to_owned(),
+        format!(
+            "write {} with the key that the pool publishes; without it anyone on the way can pose as the pool \
+             (insecure = true allows that)",
+            quoted(&format!("{url}/authority-key"))
+        ),
+    );
+}
+
+/// Connections asked for must fit the limit on open files.
+fn open_files(limits: &Limits, machine: Machine, reader: &mut Reader<'_>) {
+    let key = "limits.max_connections";
+    let (Some(open_files), Some(spot)) = (machine.open_files, reader.spot(key).cloned()) else { return };
+    let wanted = u64::from(limits.max_connections);
+    let most = machine.connections(u32::MAX);
+    if wanted <= u64::from(most) || reader.is_bad(key) {
+        return;
+    }
+    reader.report(
+        &spot,
+        key,
+        format!("at most {most} connections: the limit on open files is {open_files} here"),
+        wanted.to_string(),
+        format!(
+            "max_connections = {most}, or raise the limit to {} (ulimit -n, LimitNOFILE= of a service)",
+            wanted + u64::from(OPEN_FILES_RESERVE)
+        ),
+    );
+}
+
+/// The spot and the path of an item of a list. A list of the environment has one spot for all its items.
+fn item(path: &str, at: usize, reader: &Reader<'_>) -> (Spot, String) {
+    let key = format!("{path}[{at}]");
+    let spot = reader.spot(&key).or_else(|| reader.spot(path)).cloned().unwrap_or(Spot::Whole);
+    (spot, key)
+}
+
+/// Adds what is allowed but deserves a second look.
+pub(crate) fn warnings(
+    config: &Config,
+    machine: Machine,
+    given: &BTreeMap<(Table, Name), Spot>,
+    reader: &mut Reader<'_>,
+) {
+    for (name, listener) in &config.listeners {
+        let key = format!("listener.{name}.listen");
+        if let Some(reach) = reach(listener.listen.ip()) {
+            let advice = "Stratum V1 is not encrypted, anyone on the way can read and take over shares; listen on \
+                          an address of the miners' own network, or let a firewall keep others out";
+            reader.warn(&key, format!("{} takes miners from {reach}: {advice}", listener.listen));
+        }
+        if listener.max_connections.is_some_and(|most| most > config.limits.max_connections) {
+            let most = config.limits.max_connections;
+            let message = format!("limits.max_connections allows {most} for all listeners together");
+            reader.warn(&format!("listener.{name}.max_connections"), message);
+        }
+        if !listener.vardiff && reader.spot(&format!("listener.{name}.shares_per_minute")).is_some() {
+            let message = "this has no effect with vardiff = false".to_owned();
+            reader.warn(&format!("listener.{name}.shares_per_minute"), message);
+        }
+    }
+    for (name, source) in &config.sources {
+        if source.insecure {
+            let message = match source.url.authority() {
+                Some(_) => "this has no effect: the URL has an authority key, and the pool must prove it",
+                None => "nobody vouches for this pool: anyone on the way can pose as it and take the hashrate",
+            };
+            reader.warn(&format!("source.{name}.insecure"), message.to_owned());
+        }
+        if !config.routes.values().any(|route| route.sources.contains(name)) {
+            let spot = given.get(&(Table::Source, name.clone())).unwrap_or(&Spot::Whole);
+            reader.warn_at(spot, &format!("source.{name}"), "no route uses this source".to_owned());
+        }
+    }
+    if config.http.enabled {
+        if let Some(reach) = reach(config.http.listen.ip()) {
+            let message = format!(
+                "{} answers {reach} without a password: listen on this machine, or let a firewall keep others out",
+                config.http.listen
+            );
+            reader.warn("http.listen", message);
+        }
+    }
+    if let Some(open_files) = machine.open_files {
+        let most = config.limits.max_connections;
+        if most < super::tables::MAX_CONNECTIONS && reader.spot("limits.max_connections").is_none() {
+            let message = format!(
+                "{most} connections at most, because the limit on open files is {open_files} here (ulimit -n, \
+                 LimitNOFILE= of a service)"
+            );
+            reader.warn("limits.max_connections", message);
+        }
+    }
+}
+
+/// Who can reach a socket on this address, if that is more than this machine and private networks.
+fn reach(ip: IpAddr) -> Option<&'static str> {
+    let private = match ip.to_canonical() {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || is_shared(v4),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    };
+    match ip {
+        _ if ip.is_unspecified() => Some("every network that this machine is in"),
+        _ if private || ip.to_canonical().is_loopback() => None,
+        _ => Some("the public network"),
+    }
+}
+
+/// 100.64.0.0/10 (RFC 6598), which overlay networks give to their members.
+fn is_shared(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    a == 100 && (64..128).contains(&b)
+}

@@ -1,0 +1,275 @@
+//! The configuration: one TOML file, each key also from the environment, everything wrong reported at once.
+//!
+//! Which keys there are, with their types, defaults and bounds, stands in one place, `tables.rs`; the
+//! documentation (`docs/configuration.md`), the example file's test, the suggestions in errors and
+//! [`Config::effective_toml`] are made from it.
+
+mod check;
+mod document;
+mod effective;
+mod environment;
+mod foreign;
+mod given;
+mod kind;
+mod machine;
+mod name;
+mod nearest;
+mod place;
+mod problem;
+mod quantity;
+mod reader;
+mod section;
+mod table;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+pub use environment::PREFIX;
+pub use kind::{MinersPerChannel, USER_IDENTITY_MAX, VERSION_BITS_ROLLABLE};
+pub use machine::Machine;
+pub use name::{NAME_LENGTH_MAX, Name};
+pub use place::{Excerpt, Place};
+pub use problem::{ConfigErrors, PROBLEMS_SHOWN, Problem, Warning};
+pub use tables::{
+    CERTIFICATE_LEEWAY, CONNECT_TIMEOUT, DIFFICULTY_MIN, DIFFICULTY_START, DRAIN, EXTRANONCE1_SIZE,
+    EXTRANONCE2_SIZE, FRAME, HANDSHAKE, HTTP_LISTEN, Http, IDLE, KEEPALIVE, LINE, LISTENER_LISTEN, Limits, Listener,
+    Log, LogFormat, LogLevel, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, NTIME_SLACK, NTIME_SLACK_MAX,
+    OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX, RETURN_AFTER, Reply, Route, SETUP, SHARES_PER_MINUTE,
+    SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN, Source, VERSION, VERSION_MASK,
+};
+
+use document::{Document, VERSION_KEY};
+use place::{Spot, Text};
+use reader::Reader;
+use section::{Section, Table};
+
+/// The file's name in each of the places where one is looked for.
+pub const FILE_NAME: &str = "adit.toml";
+/// The longest file that is read, in bytes: a thousand listeners, sources and routes are a fifth of it.
+pub const FILE_LENGTH_MAX: u64 = 1 << 20;
+/// What stands in messages for the file when there is none and everything comes from the environment.
+const ENVIRONMENT_NAME: &str = "the environment";
+
+/// A whole configuration, checked: what it names exists and what it says fits together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The ports that miners connect to, at least one.
+    pub listeners: BTreeMap<Name, Listener>,
+    /// The pools that work comes from, at least one.
+    pub sources: BTreeMap<Name, Source>,
+    /// What binds the two, at least one.
+    pub routes: BTreeMap<Name, Route>,
+    /// Metrics, health and status.
+    pub http: Http,
+    /// What is logged.
+    pub log: Log,
+    /// Bounds that keep one peer from costing the others.
+    pub limits: Limits,
+}
+
+/// A configuration with where it came from and what to tell its owner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file; nothing when everything came from the environment or from a text.
+    pub path: Option<PathBuf>,
+    /// What is allowed but deserves a second look.
+    pub warnings: Vec<Warning>,
+}
+
+impl Config {
+    /// Loads the configuration of a named file, or else of the first that stands in one of the
+    /// [`search_paths`](Self::search_paths), with the variables `ADIT__...` of `env` laid over it. Where no
+    /// file is found and such variables exist, they alone are the configuration.
+    ///
+    /// `env` is what [`environment`] gives; `HOME` and `XDG_CONFIG_HOME` are taken from it, too. The limits
+    /// of [`Machine::here`] hold.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`], with every problem in it.
+    pub fn load(
+        path: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Loaded, ConfigErrors> {
+        Self::load_for(path, env, Machine::here())
+    }
+
+    /// As [`load`](Self::load), checked against the limits of the given machine.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`], with every problem in it.
+    pub fn load_for(
+        path: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+        machine: Machine,
+    ) -> Result<Loaded, ConfigErrors> {
+        let mut variables: Vec<(String, String)> = env.collect();
+        variables.sort();
+        let found = match path {
+            Some(path) => Some(path.to_owned()),
+            None => {
+                let looked_at = Self::search_paths(variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+                let found = looked_at.iter().find(|path| path.is_file()).cloned();
+                if found.is_none() && !variables.iter().any(|(name, _)| name.starts_with(PREFIX)) {
+                    return Err(ConfigErrors::NotFound { looked_at });
+                }
+                found
+            }
+        };
+        let (name, text) = match &found {
+            Some(path) => (path.display().to_string(), read_file(path)?),
+            None => (ENVIRONMENT_NAME.to_owned(), String::new()),
+        };
+        let loaded = assemble(&name, &text, &variables, found.is_none(), machine, &|path| {
+            std::fs::read_to_string(path)
+        })?;
+        Ok(Loaded { path: found, ..loaded })
+    }
+
+    /// Takes a configuration from a text, which messages call `name`. Neither the environment nor the
+    /// machine has a say.
+    ///
+    /// # Errors
+    /// [`ConfigErrors::Refused`], with every problem in it.
+    pub fn from_str_named(name: &str, text: &str) -> Result<Loaded, ConfigErrors> {
+        assemble(name, text, &[], false, Machine::default(), &|path| std::fs::read_to_string(path))
+    }
+
+    /// Where a file is looked for when none is named, in this order: the working directory,
+    /// `$XDG_CONFIG_HOME/adit` (by default `$HOME/.config/adit`) and `/etc/adit`.
+    pub fn search_paths<'e>(env: impl Iterator<Item = (&'e str, &'e str)>) -> Vec<PathBuf> {
+        let (mut home, mut config_home) = (None, None);
+        for (name, value) in env.filter(|(_, value)| !value.is_empty()) {
+            match name {
+                "HOME" => home = Some(Path::new(value).join(".config")),
+                "XDG_CONFIG_HOME" => config_home = Some(PathBuf::from(value)),
+                _ => {}
+            }
+        }
+        let mut paths = vec![PathBuf::from(FILE_NAME)];
+        paths.extend(config_home.or(home).map(|directory| directory.join("adit").join(FILE_NAME)));
+        paths.push(Path::new("/etc/adit").join(FILE_NAME));
+        paths
+    }
+}
+
+/// The variables of this process, for [`Config::load`]. What is not UTF-8 has its wrong bytes replaced, so
+/// that a key's value with such bytes is refused rather than lost.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+}
+
+/// Reads a file whole, as far as it can be a configuration.
+fn read_file(path: &Path) -> Result<String, ConfigErrors> {
+    let unreadable = |source: io::Error| ConfigErrors::Unreadable { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_LENGTH_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_LENGTH_MAX {
+        return Err(ConfigErrors::TooLong { path: path.to_owned(), limit: FILE_LENGTH_MAX });
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| ConfigErrors::NotText { path: path.to_owned(), at: error.utf8_error().valid_up_to() })
+}
+
+/// From text and variables to a configuration, or to all that is wrong with it.
+fn assemble(
+    name: &str,
+    text: &str,
+    variables: &[(String, String)],
+    only_environment: bool,
+    machine: Machine,
+    read_secret: reader::ReadFile<'_>,
+) -> Result<Loaded, ConfigErrors> {
+    // A byte order mark is no part of the text and would shift the first line's columns.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader::new(Text::new(name, text), read_secret);
+    let mut document = Document::read(&mut reader);
+    environment::overlay(&mut document, variables, &mut reader);
+    check_version(&document, only_environment, &mut reader);
+
+    let given = document
+        .sections
+        .iter()
+        .filter_map(|((table, name), section)| Some(((*table, name.clone()?), section.header.clone())))
+        .collect();
+    let mut parts = check::Parts {
+        listeners: read_named(&mut document, Table::Listener, &mut reader, Listener::read),
+        sources: read_named(&mut document, Table::Source, &mut reader, Source::read),
+        routes: read_named(&mut document, Table::Route, &mut reader, Route::read),
+        http: read_single(&mut document, Table::Http, &mut reader, Http::read).unwrap_or_default(),
+        limits: read_single(&mut document, Table::Limits, &mut reader, Limits::read).unwrap_or_default(),
+        given,
+    };
+    let log = read_single(&mut document, Table::Log, &mut reader, Log::read).unwrap_or_default();
+    if reader.spot("limits.max_connections").is_none() {
+        parts.limits.max_connections = machine.connections(parts.limits.max_connections);
+    }
+    check::cross_checks(&parts, machine, &mut reader);
+    let check::Parts { listeners, sources, routes, http, limits, given } = parts;
+    let config = Config { listeners, sources, routes, http, log, limits };
+    if !reader.has_problems() {
+        check::warnings(&config, machine, &given, &mut reader);
+    }
+    let (problems, warnings) = reader.finish();
+    if problems.is_empty() {
+        Ok(Loaded { config, path: None, warnings })
+    } else {
+        Err(ConfigErrors::Refused { name: name.to_owned(), problems })
+    }
+}
+
+/// The format's version must be the one there is. A file must say it, so that a later format can be told
+/// apart; the environment alone need not.
+fn check_version(document: &Document, only_environment: bool, reader: &mut Reader<'_>) {
+    let expected = format!("{}, the version of this format", tables::VERSION);
+    let fix = format!("{VERSION_KEY} = {}", tables::VERSION);
+    match &document.version {
+        Some(entry) if entry.given.whole() == Some(tables::VERSION) => {}
+        Some(entry) => {
+            let fix = match entry.given.whole() {
+                Some(version) if version > tables::VERSION => {
+                    "this file is for a later Adit: update Adit, or write the file anew for this one".to_owned()
+                }
+                _ => fix,
+            };
+            let (spot, found) = (entry.spot.clone(), entry.given.to_string());
+            reader.report(&spot, VERSION_KEY, expected, found, fix);
+        }
+        None if only_environment || reader.is_broken() => {}
+        None => reader.report(&Spot::Whole, VERSION_KEY, expected, "nothing".to_owned(), format!("begin the file with {fix}")),
+    }
+}
+
+fn read_named<T>(
+    document: &mut Document,
+    table: Table,
+    reader: &mut Reader<'_>,
+    read: impl Fn(&mut Section, &mut Reader<'_>) -> Option<T>,
+) -> BTreeMap<Name, T> {
+    let mut tables = BTreeMap::new();
+    for mut section in document.take(table) {
+        if let (Some(value), Some(name)) = (read(&mut section, reader), section.name) {
+            tables.insert(name, value);
+        }
+    }
+    tables
+}
+
+fn read_single<T>(
+    document: &mut Document,
+    table: Table,
+    reader: &mut Reader<'_>,
+    read: impl Fn(&mut Section, &mut Reader<'_>) -> Option<T>,
+) -> Option<T> {
+    let mut section =
+        document.take(table).into_iter().next().unwrap_or_else(|| Section::new(table, None, Spot::Whole));
+    read(&mut section, reader)
+}
