@@ -1,0 +1,237 @@
+//! A job as it stands on one channel.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::block_hash::BlockHash;
+use crate::difficulty::Difficulty;
+use crate::extranonce::Extranonce;
+use crate::header::Header;
+use crate::job::Job;
+use crate::merkle;
+use crate::seconds::Seconds;
+use crate::sha256d::{BLOCK, Hasher, Midstate};
+use crate::target::Target;
+
+/// Seconds that a share's `ntime` may be ahead of `min_ntime` plus the time since the job came, unless the source
+/// says otherwise: firmware rolls `ntime`, and clocks differ.
+pub const DEFAULT_NTIME_SLACK: u32 = 600;
+
+/// The largest slack: nodes refuse blocks more than two hours ahead of their clock.
+pub const MAX_NTIME_SLACK: u32 = 7_200;
+
+/// Which source a job came from; a number that the caller chose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId(pub u16);
+
+/// What a channel adds to a job.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelTerms<'a> {
+    /// The source that the channel belongs to.
+    pub source: SourceId,
+    /// Which of the source's channels: a number that the caller does not use twice, so that a share finds the
+    /// channel that its job came over, or finds it gone.
+    pub generation: u32,
+    /// Upstream's `extranonce_prefix` in force for this job.
+    pub extranonce_prefix: &'a [u8],
+    /// What takes up the space beyond the split
+    /// ([`ExtranonceSplit::zero_filler`](crate::ExtranonceSplit::zero_filler)).
+    pub filler: &'a [u8],
+    /// The channel's target in force for this job: what upstream credits.
+    pub source_target: Target,
+    /// Seconds that `ntime` may be ahead; cut to [`MAX_NTIME_SLACK`].
+    pub ntime_slack: u32,
+    /// When the job became active (`min_ntime` was told).
+    pub received_at: Seconds,
+}
+
+/// A job with one channel's extranonce prefix and target: everything that all miners of the channel have in
+/// common, hashed once as far as it goes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChannelJob {
+    /// The job.
+    pub job: Arc<Job>,
+    /// The source that it came from.
+    pub source: SourceId,
+    /// Which of the source's channels.
+    pub generation: u32,
+    /// The channel's target in force for this job: what upstream credits a share with.
+    pub source_target: Target,
+    /// The difficulty of `source_target`.
+    pub source_difficulty: Difficulty,
+    /// Seconds that `ntime` may be ahead.
+    pub ntime_slack: u32,
+    /// When the job became active.
+    pub received_at: Seconds,
+    /// `extranonce_prefix | filler`.
+    constant: Extranonce,
+    prefix_len: u8,
+    /// Over the whole blocks of `coinbase_tx_prefix | extranonce_prefix | filler`.
+    midstate: Midstate,
+    blocks: u32,
+}
+
+impl ChannelJob {
+    /// Puts a job on a channel.
+    ///
+    /// # Errors
+    /// A prefix and filler that leave nothing of the job's extranonce to roll, a target of zero.
+    pub fn new(job: Arc<Job>, terms: ChannelTerms<'_>) -> Result<Self, ChannelJobError> {
+        let taken = terms.extranonce_prefix.len().saturating_add(terms.filler.len());
+        let too_long = ChannelJobError::NothingToRoll {
+            taken,
+            extranonce_len: job.extranonce_len,
+        };
+        if taken >= usize::from(job.extranonce_len) {
+            return Err(too_long);
+        }
+        let (Some(constant), Ok(prefix_len)) = (
+            Extranonce::concat(&[terms.extranonce_prefix, terms.filler]),
+            u8::try_from(terms.extranonce_prefix.len()),
+        ) else {
+            return Err(too_long);
+        };
+        if terms.source_target.is_zero() {
+            return Err(ChannelJobError::ZeroTarget);
+        }
+        let mut hasher = Hasher::new();
+        hasher.update(&job.coinbase_tx_prefix);
+        hasher.update(constant.as_slice());
+        let (midstate, blocks) = hasher.midstate();
+        Ok(Self {
+            job,
+            source: terms.source,
+            generation: terms.generation,
+            source_target: terms.source_target,
+            source_difficulty: terms.source_target.difficulty(),
+            ntime_slack: terms.ntime_slack.min(MAX_NTIME_SLACK),
+            received_at: terms.received_at,
+            constant,
+            prefix_len,
+            midstate,
+            blocks,
+        })
+    }
+
+    /// Upstream's `extranonce_prefix`.
+    #[must_use]
+    pub fn extranonce_prefix(&self) -> &[u8] {
+        self.constant
+            .as_slice()
+            .get(..usize::from(self.prefix_len))
+            .unwrap_or_default()
+    }
+
+    /// The filler.
+    #[must_use]
+    pub fn filler(&self) -> &[u8] {
+        self.constant
+            .as_slice()
+            .get(usize::from(self.prefix_len)..)
+            .unwrap_or_default()
+    }
+
+    /// `extranonce_prefix | filler`: what SV1's `coinb1` has after `coinbase_tx_prefix`.
+    #[must_use]
+    pub fn constant_extranonce(&self) -> &[u8] {
+        self.constant.as_slice()
+    }
+
+    /// Bytes left to miner id and extranonce2.
+    #[must_use]
+    pub fn rollable_len(&self) -> usize {
+        usize::from(self.job.extranonce_len).saturating_sub(self.constant.as_slice().len())
+    }
+
+    /// The `extranonce` of `SubmitSharesExtended`: filler, miner id, extranonce2. `rolled` is the last two, one
+    /// after the other; `None` if it has not [`rollable_len`](Self::rollable_len) bytes.
+    #[must_use]
+    pub fn extranonce(&self, rolled: &[u8]) -> Option<Extranonce> {
+        if rolled.len() == self.rollable_len() {
+            Extranonce::concat(&[self.filler(), rolled])
+        } else {
+            None
+        }
+    }
+
+    /// The coinbase without BIP 141's fields. `rolled` is miner id and extranonce2, one after the other.
+    #[must_use]
+    pub fn coinbase(&self, rolled: &[u8]) -> Vec<u8> {
+        [
+            &*self.job.coinbase_tx_prefix,
+            self.constant.as_slice(),
+            rolled,
+            &*self.job.coinbase_tx_suffix,
+        ]
+        .concat()
+    }
+
+    /// The coinbase's txid. `rolled` is miner id and extranonce2, in as many pieces as they come; what has not
+    /// [`rollable_len`](Self::rollable_len) bytes makes the txid of another transaction.
+    #[must_use]
+    pub fn coinbase_txid(&self, rolled: &[&[u8]]) -> [u8; 32] {
+        let mut hasher = Hasher::resume(self.midstate, self.blocks);
+        // What the midstate has not: less than a block, of the coinbase's prefix, the constant bytes, or both.
+        let done = (self.blocks as usize).saturating_mul(BLOCK);
+        let prefix = &*self.job.coinbase_tx_prefix;
+        hasher.update(prefix.get(done..).unwrap_or_default());
+        let done = done.saturating_sub(prefix.len());
+        hasher.update(self.constant.as_slice().get(done..).unwrap_or_default());
+        for piece in rolled {
+            hasher.update(piece);
+        }
+        hasher.update(&self.job.coinbase_tx_suffix);
+        hasher.finish()
+    }
+
+    /// The header of a share. `rolled` as for [`coinbase_txid`](Self::coinbase_txid); `version` is the header's
+    /// full version, bits already rolled in.
+    #[must_use]
+    pub fn header(&self, rolled: &[&[u8]], version: u32, ntime: u32, nonce: u32) -> Header {
+        Header {
+            version,
+            prev_hash: self.job.prev_hash,
+            merkle_root: merkle::root(self.coinbase_txid(rolled), &self.job.merkle_path),
+            ntime,
+            nbits: self.job.nbits,
+            nonce,
+        }
+    }
+
+    /// The hash of a share, without allocating. `extranonce` is miner id and extranonce2, one after the other.
+    #[must_use]
+    pub fn header_hash(&self, extranonce: &[u8], version: u32, ntime: u32, nonce: u32) -> BlockHash {
+        self.header(&[extranonce], version, ntime, nonce).hash()
+    }
+
+    /// The `ntime` to tell a miner at `now`: `min_ntime` and the seconds since the job became active.
+    #[must_use]
+    pub fn ntime_at(&self, now: Seconds) -> u32 {
+        let elapsed = u32::try_from(now.since(self.received_at)).unwrap_or(u32::MAX);
+        self.job.min_ntime.saturating_add(elapsed)
+    }
+
+    /// The largest `ntime` that a share may have at `now`: [`ntime_at`](Self::ntime_at) and the slack.
+    #[must_use]
+    pub fn max_ntime_at(&self, now: Seconds) -> u32 {
+        self.ntime_at(now).saturating_add(self.ntime_slack)
+    }
+}
+
+/// Why a job cannot stand on a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ChannelJobError {
+    /// The prefix and the filler take the whole extranonce.
+    #[error("extranonce_prefix and filler take {taken} of the job's {extranonce_len} bytes of extranonce")]
+    NothingToRoll {
+        /// Bytes of both.
+        taken: usize,
+        /// The job's whole extranonce.
+        extranonce_len: u8,
+    },
+    /// The channel's target is zero.
+    #[error("the channel's target is zero: no share could meet it")]
+    ZeroTarget,
+}

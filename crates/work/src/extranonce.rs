@@ -1,0 +1,173 @@
+//! The extranonce: upstream's prefix, then a rollable space that Adit splits among its miners.
+//!
+//! ```text
+//! coinbase_tx_prefix | extranonce_prefix | filler | miner id | extranonce2 | coinbase_tx_suffix
+//!                      upstream's          `-------- extranonce_size ------'
+//!                    `--- in SV1's coinb1 ---------' `-en1---' `-en2-------'
+//! ```
+//!
+//! A miner is given its miner id once, as SV1's `extranonce1`, and keeps it: whatever upstream's prefix becomes,
+//! it stands in a job's `coinb1`. The filler takes up what upstream gives beyond the split.
+
+use core::fmt;
+
+use thiserror::Error;
+
+use crate::miner_ids::MAX_MINER_ID;
+
+/// The longest extranonce: prefix and rollable space together (SV2's `B0_32`).
+pub const MAX_EXTRANONCE: usize = 32;
+
+/// The longest extranonce2 that SV1 firmware takes (cgminer and Whatsminer stop there, without saying so until
+/// the first submit).
+pub const MAX_SV1_EXTRANONCE2: u8 = 8;
+
+/// How a channel's rollable space is split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ExtranonceSplit {
+    /// Bytes before the miner id.
+    pub filler: u8,
+    /// Bytes that tell miners apart (SV1's `extranonce1`).
+    pub miner_id: u8,
+    /// Bytes that the miner rolls.
+    pub extranonce2: u8,
+}
+
+impl ExtranonceSplit {
+    /// Bytes of a miner id unless a listener says otherwise.
+    pub const DEFAULT_MINER_ID: u8 = 4;
+    /// Bytes of extranonce2 unless a listener says otherwise.
+    pub const DEFAULT_EXTRANONCE2: u8 = 4;
+
+    /// Splits the `extranonce_size` of a channel (`OpenExtendedMiningChannel.Success`) for miners that need
+    /// `miner_id` and `extranonce2` bytes.
+    ///
+    /// # Errors
+    /// A space that is too small or above [`MAX_EXTRANONCE`], a miner id that is not 1 to [`MAX_MINER_ID`] bytes,
+    /// no extranonce2 at all.
+    pub fn for_space(extranonce_size: u16, miner_id: u8, extranonce2: u8) -> Result<Self, SplitError> {
+        if !(1..=MAX_MINER_ID).contains(&miner_id) {
+            return Err(SplitError::MinerId { got: miner_id });
+        }
+        if extranonce2 == 0 {
+            return Err(SplitError::NoExtranonce2);
+        }
+        let Some(got) = u8::try_from(extranonce_size)
+            .ok()
+            .filter(|got| usize::from(*got) <= MAX_EXTRANONCE)
+        else {
+            return Err(SplitError::SpaceTooLarge { got: extranonce_size });
+        };
+        let need = u16::from(miner_id) + u16::from(extranonce2);
+        match u8::try_from(need).ok().and_then(|need| got.checked_sub(need)) {
+            Some(filler) => Ok(Self {
+                filler,
+                miner_id,
+                extranonce2,
+            }),
+            None => Err(SplitError::SpaceTooSmall {
+                need,
+                got: extranonce_size,
+            }),
+        }
+    }
+
+    /// What to ask for as `min_extranonce_size` when a channel is opened: miner id and extranonce2.
+    #[must_use]
+    pub fn min_extranonce_size(&self) -> u16 {
+        u16::from(self.miner_id) + u16::from(self.extranonce2)
+    }
+
+    /// The whole rollable space: the channel's `extranonce_size`.
+    #[must_use]
+    pub fn extranonce_size(&self) -> u16 {
+        u16::from(self.filler) + self.min_extranonce_size()
+    }
+
+    /// A filler of zeros.
+    #[must_use]
+    pub fn zero_filler(&self) -> &'static [u8] {
+        const ZEROS: [u8; MAX_EXTRANONCE] = [0; MAX_EXTRANONCE];
+        &ZEROS[..usize::from(self.filler).min(MAX_EXTRANONCE)]
+    }
+}
+
+/// Why a channel's space cannot be split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SplitError {
+    /// The channel rolls fewer bytes than the listener's split.
+    #[error(
+        "the channel leaves {got} bytes of extranonce to roll, but the listener's split needs {need}: use a source \
+         that gives more, or a listener with a smaller miner_id or extranonce2"
+    )]
+    SpaceTooSmall {
+        /// Miner id and extranonce2.
+        need: u16,
+        /// The channel's `extranonce_size`.
+        got: u16,
+    },
+    /// The channel claims more than an extranonce can have.
+    #[error("the channel claims {got} bytes of extranonce: at most {MAX_EXTRANONCE} fit SV2's B0_32")]
+    SpaceTooLarge {
+        /// The channel's `extranonce_size`.
+        got: u16,
+    },
+    /// The miner id's size is out of range.
+    #[error("a miner id of {got} bytes: it must have 1 to {MAX_MINER_ID}")]
+    MinerId {
+        /// What was asked for.
+        got: u8,
+    },
+    /// Nothing to roll.
+    #[error("an extranonce2 of 0 bytes: a miner needs at least 1 to roll")]
+    NoExtranonce2,
+}
+
+/// Up to 32 bytes of extranonce, in place.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Extranonce {
+    bytes: [u8; MAX_EXTRANONCE],
+    len: u8,
+}
+
+impl Extranonce {
+    /// The parts one after the other; `None` if they are more than [`MAX_EXTRANONCE`] bytes.
+    #[must_use]
+    pub fn concat(parts: &[&[u8]]) -> Option<Self> {
+        let mut whole = Self::default();
+        for part in parts {
+            whole.push(part)?;
+        }
+        Some(whole)
+    }
+
+    fn push(&mut self, part: &[u8]) -> Option<()> {
+        let begin = usize::from(self.len);
+        let end = begin.checked_add(part.len())?;
+        self.bytes.get_mut(begin..end)?.copy_from_slice(part);
+        self.len = u8::try_from(end).ok()?;
+        Some(())
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len).min(MAX_EXTRANONCE)]
+    }
+}
+
+impl AsRef<[u8]> for Extranonce {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl fmt::Debug for Extranonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Extranonce(")?;
+        self.as_slice()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(")")
+    }
+}

@@ -1,0 +1,128 @@
+//! The jobs that one miner knows.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::channel_job::ChannelJob;
+use crate::difficulty::Difficulty;
+use crate::target::Target;
+
+/// A job as it was advertised to a miner.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) job: Arc<ChannelJob>,
+    pub(crate) id: u32,
+    /// Which of the ring's targets.
+    target: u8,
+    pub(crate) stale: bool,
+}
+
+/// A target as it was advertised, with its difficulty worked out once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdvertisedTarget {
+    pub(crate) target: Target,
+    pub(crate) difficulty: Difficulty,
+}
+
+/// The jobs that a miner was sent, oldest first, 16 bytes each: few targets are in use at a time, so entries share
+/// them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct JobRing {
+    entries: VecDeque<Entry>,
+    targets: Vec<AdvertisedTarget>,
+    last_id: u32,
+}
+
+impl JobRing {
+    pub(crate) fn newest(&self) -> Option<&Entry> {
+        self.entries.back()
+    }
+
+    pub(crate) fn find(&self, id: u32) -> Option<(&Entry, AdvertisedTarget)> {
+        let entry = self.entries.iter().rev().find(|entry| entry.id == id)?;
+        Some((entry, *self.targets.get(usize::from(entry.target))?))
+    }
+
+    /// Adds the newest job and gives its id.
+    pub(crate) fn push(&mut self, job: Arc<ChannelJob>, target: Target) -> u32 {
+        let target = self.intern(target);
+        let id = self.next_id();
+        self.entries.push_back(Entry {
+            job,
+            id,
+            target,
+            stale: false,
+        });
+        id
+    }
+
+    /// Makes jobs stale.
+    pub(crate) fn retire(&mut self, mut dead: impl FnMut(&ChannelJob) -> bool) -> usize {
+        let mut count = 0;
+        for entry in self.entries.iter_mut().filter(|entry| !entry.stale) {
+            if dead(&entry.job) {
+                entry.stale = true;
+                count += 1;
+            }
+        }
+        count
+    }
+
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&ChannelJob) -> bool) {
+        self.entries.retain(|entry| keep(&entry.job));
+    }
+
+    /// Forgets the oldest jobs beyond `live` that are not stale and beyond `stale` that are. The newest stays.
+    pub(crate) fn trim(&mut self, live: usize, stale: usize) {
+        let (mut live_left, mut stale_left) = (live.max(1), stale);
+        for at in (0..self.entries.len()).rev() {
+            let is_stale = self.entries.get(at).is_some_and(|entry| entry.stale);
+            let left = if is_stale { &mut stale_left } else { &mut live_left };
+            if *left > 0 {
+                *left -= 1;
+            } else {
+                self.entries.remove(at);
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The next number that no job still known has, never 0. Ids go up by 1 and begin again after 2^32 - 1.
+    fn next_id(&mut self) -> u32 {
+        loop {
+            self.last_id = self.last_id.wrapping_add(1);
+            let id = self.last_id;
+            if id != 0 && self.entries.iter().all(|entry| entry.id != id) {
+                return id;
+            }
+        }
+    }
+
+    /// The target's place; a place that no job uses any more is used again.
+    fn intern(&mut self, target: Target) -> u8 {
+        let number = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
+        if let Some(at) = self.targets.iter().position(|known| known.target == target) {
+            return number(at);
+        }
+        let advertised = AdvertisedTarget {
+            target,
+            difficulty: target.difficulty(),
+        };
+        let unused = |at: &usize| self.entries.iter().all(|entry| usize::from(entry.target) != *at);
+        if let Some(at) = (0..self.targets.len()).find(unused) {
+            self.targets[at] = advertised;
+            return number(at);
+        }
+        // There are at most as many places as jobs, whose number the limits keep below 256.
+        self.targets.push(advertised);
+        number(self.targets.len() - 1)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_last_id(&mut self, id: u32) {
+        self.last_id = id;
+    }
+}

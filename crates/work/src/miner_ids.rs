@@ -1,0 +1,347 @@
+//! Miner ids: which part of the extranonce space a miner searches.
+//!
+//! No two live miners share an id, and an id is not given out again while a job lives that its former owner could
+//! have worked on: two miners would otherwise find the same shares. A miner that comes back in that time may have
+//! its id again, with what it left behind (its [`Validator`](crate::Validator), so that shares it was already
+//! credited for stay known).
+
+use std::collections::VecDeque;
+
+use core::fmt;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use thiserror::Error;
+
+/// The most bytes that a miner id can have.
+pub const MAX_MINER_ID: u8 = 4;
+
+/// A miner's part of the extranonce, 1 to [`MAX_MINER_ID`] bytes: SV1's `extranonce1`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MinerId {
+    bytes: [u8; MAX_MINER_ID as usize],
+    len: u8,
+}
+
+impl MinerId {
+    /// An id from its bytes.
+    ///
+    /// # Errors
+    /// Not 1 to [`MAX_MINER_ID`] bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MinerIdError> {
+        let error = MinerIdError { got: bytes.len() };
+        let len = u8::try_from(bytes.len())
+            .ok()
+            .filter(|len| (1..=MAX_MINER_ID).contains(len))
+            .ok_or(error)?;
+        let mut own = [0; MAX_MINER_ID as usize];
+        own.get_mut(..bytes.len()).ok_or(error)?.copy_from_slice(bytes);
+        Ok(Self { bytes: own, len })
+    }
+
+    /// The id's bytes, as they stand in the coinbase.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len.min(MAX_MINER_ID))]
+    }
+
+    /// The bytes as a number, most significant first.
+    fn number(self) -> u32 {
+        self.as_bytes()
+            .iter()
+            .fold(0, |number, byte| (number << 8) | u32::from(*byte))
+    }
+
+    fn from_number(number: u32, len: u8) -> Self {
+        let len = len.clamp(1, MAX_MINER_ID);
+        let mut bytes = [0; MAX_MINER_ID as usize];
+        let be = number.to_be_bytes();
+        let low = &be[be.len() - usize::from(len)..];
+        bytes[..low.len()].copy_from_slice(low);
+        Self { bytes, len }
+    }
+}
+
+impl AsRef<[u8]> for MinerId {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl fmt::Display for MinerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_bytes()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for MinerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MinerId({self})")
+    }
+}
+
+/// Bytes that are no miner id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a miner id of {got} bytes: it must have 1 to {MAX_MINER_ID}")]
+pub struct MinerIdError {
+    /// How many came.
+    pub got: usize,
+}
+
+/// Void entries that a queue may hold, beyond as many again as it needs, before it is cleared of them.
+const VOID_ENTRIES: usize = 64;
+
+/// A moment in the life of jobs: a number that the caller counts up each time that jobs die (a new tip).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+/// How much a [`MinerIds`] remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinerIdsLimits {
+    /// The most ids that are live or resting at a time. Each takes about 32 bytes and what was left behind.
+    pub ids: usize,
+    /// The most released ids whose leavings are kept; beyond it the oldest are dropped, and their owner, should
+    /// it come back, is given a new id.
+    pub kept: usize,
+}
+
+impl Default for MinerIdsLimits {
+    fn default() -> Self {
+        Self {
+            ids: 1 << 20,
+            kept: 16_384,
+        }
+    }
+}
+
+/// Why there is no id: as many as there can be are live, or were too short a time ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "no miner id is free: {live} miners have one and {resting} wait until the jobs of their last owner are dead; \
+     refuse the miner until then, or give the listener a larger miner_id"
+)]
+pub struct Exhausted {
+    /// Ids that live miners have.
+    pub live: usize,
+    /// Ids that were released while a job lives that they could have worked on.
+    pub resting: usize,
+}
+
+enum State<T> {
+    Live,
+    Resting { ticket: u64, left: Option<T> },
+}
+
+/// A release, in the queues. It is void when the id's state does not carry its ticket (any more).
+#[derive(Clone, Copy)]
+struct Release {
+    epoch: Epoch,
+    number: u32,
+    ticket: u64,
+}
+
+/// Gives out miner ids of one size; `T` is what a miner leaves behind for its return.
+pub struct MinerIds<T> {
+    len: u8,
+    next: u32,
+    states: HashMap<u32, State<T>, FixedState>,
+    /// All releases in their order, void ones among them.
+    released: VecDeque<Release>,
+    /// Those of them that left something behind, void ones among them.
+    kept: VecDeque<Release>,
+    next_ticket: u64,
+    resting: usize,
+    /// Resting ids with something left behind.
+    leavings: usize,
+    limits: MinerIdsLimits,
+}
+
+impl<T> MinerIds<T> {
+    /// An allocator for ids of `len` bytes (cut to 1..=[`MAX_MINER_ID`]) that begins at `start`, which should be random:
+    /// a restarted instance then does not search what it searched a moment ago. `seed` is for its hash map.
+    #[must_use]
+    pub fn new(len: u8, start: u32, seed: u64, limits: MinerIdsLimits) -> Self {
+        Self {
+            len: len.clamp(1, MAX_MINER_ID),
+            next: start,
+            states: HashMap::with_hasher(FixedState::with_seed(seed)),
+            released: VecDeque::new(),
+            kept: VecDeque::new(),
+            next_ticket: 0,
+            resting: 0,
+            leavings: 0,
+            limits,
+        }
+    }
+
+    /// How many ids there are.
+    fn space(&self) -> u64 {
+        1 << (8 * u32::from(self.len))
+    }
+
+    fn mask(&self) -> u32 {
+        u32::MAX >> (8 * u32::from(MAX_MINER_ID - self.len))
+    }
+
+    /// Gives out an id that no live miner has and whose last owner's jobs are dead.
+    ///
+    /// # Errors
+    /// [`Exhausted`]: all are live or resting, or the limit is reached.
+    pub fn allocate(&mut self) -> Result<MinerId, Exhausted> {
+        let taken = self.states.len();
+        if taken >= self.limits.ids || taken as u64 >= self.space() {
+            return Err(Exhausted {
+                live: self.live(),
+                resting: self.resting,
+            });
+        }
+        // Among taken + 1 numbers one is free.
+        for _ in 0..=taken {
+            let number = self.next & self.mask();
+            self.next = self.next.wrapping_add(1);
+            if !self.states.contains_key(&number) {
+                self.states.insert(number, State::Live);
+                return Ok(MinerId::from_number(number, self.len));
+            }
+        }
+        Err(Exhausted {
+            live: self.live(),
+            resting: self.resting,
+        })
+    }
+
+    /// Takes an id back. It rests until [`expire`](Self::expire) says that the jobs of `now` are dead. `left` is
+    /// kept for the miner's return. An id that is not live is not touched, and `left` is dropped.
+    pub fn release(&mut self, id: MinerId, now: Epoch, left: Option<T>) {
+        let Some(number) = self.own(id) else { return };
+        let Some(state @ State::Live) = self.states.get_mut(&number) else {
+            return;
+        };
+        // The queues must be in order for expire.
+        let epoch = self.released.back().map_or(now, |last| now.max(last.epoch));
+        let release = Release {
+            epoch,
+            number,
+            ticket: self.next_ticket,
+        };
+        self.next_ticket = self.next_ticket.wrapping_add(1);
+        if left.is_some() {
+            self.kept.push_back(release);
+            self.leavings += 1;
+        }
+        *state = State::Resting {
+            ticket: release.ticket,
+            left,
+        };
+        self.resting += 1;
+        self.released.push_back(release);
+        self.tidy();
+    }
+
+    /// Takes an id back that was never told a job: it is free at once.
+    pub fn discard(&mut self, id: MinerId) {
+        if let Some(number) = self.own(id)
+            && matches!(self.states.get(&number), Some(State::Live))
+        {
+            self.states.remove(&number);
+        }
+    }
+
+    /// Gives a returning miner its id again, with what it left behind, if it is still there. An id that another
+    /// miner has, one that is free again and one whose leavings were dropped are not given: `None`.
+    pub fn resume(&mut self, id: MinerId) -> Option<T> {
+        let number = self.own(id)?;
+        let state = self.states.get_mut(&number)?;
+        let State::Resting { left, .. } = state else {
+            return None;
+        };
+        let left = left.take()?;
+        *state = State::Live;
+        self.resting = self.resting.saturating_sub(1);
+        self.leavings = self.leavings.saturating_sub(1);
+        Some(left)
+    }
+
+    /// Says that no job of an epoch before `oldest_live` can be worked on any more: ids released before it are
+    /// free. To be safe against a tip that flaps, let the jobs of the last two tips live.
+    pub fn expire(&mut self, oldest_live: Epoch) {
+        while let Some(release) = self.released.front().copied()
+            && release.epoch < oldest_live
+        {
+            self.released.pop_front();
+            if let Some(left) = self.rests_by(&release) {
+                self.leavings = self.leavings.saturating_sub(usize::from(left));
+                self.resting = self.resting.saturating_sub(1);
+                self.states.remove(&release.number);
+            }
+        }
+        while self
+            .kept
+            .front()
+            .is_some_and(|release| release.epoch < oldest_live)
+        {
+            self.kept.pop_front();
+        }
+    }
+
+    /// Ids that live miners have.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.states.len().saturating_sub(self.resting)
+    }
+
+    /// Ids that wait until the jobs of their last owner are dead.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.resting
+    }
+
+    /// The id's number, if the id is of this allocator's size.
+    fn own(&self, id: MinerId) -> Option<u32> {
+        (id.len == self.len).then(|| id.number())
+    }
+
+    /// Whether the id rests since this release, and if so, whether something is left behind.
+    fn rests_by(&self, release: &Release) -> Option<bool> {
+        match self.states.get(&release.number)? {
+            State::Resting { ticket, left } if *ticket == release.ticket => Some(left.is_some()),
+            _ => None,
+        }
+    }
+
+    /// Keeps both queues bounded: the oldest leavings beyond the limit go, and so do void entries, which a miner
+    /// that leaves and comes back in a loop would otherwise heap up.
+    fn tidy(&mut self) {
+        while self.leavings > self.limits.kept
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            if let Some(State::Resting { ticket, left }) = self.states.get_mut(&oldest.number)
+                && *ticket == oldest.ticket
+                && left.take().is_some()
+            {
+                self.leavings -= 1;
+            }
+        }
+        if self.released.len() > VOID_ENTRIES + 2 * self.resting {
+            let mut released = core::mem::take(&mut self.released);
+            released.retain(|release| self.rests_by(release).is_some());
+            self.released = released;
+        }
+        if self.kept.len() > VOID_ENTRIES + 2 * self.leavings {
+            let mut kept = core::mem::take(&mut self.kept);
+            kept.retain(|release| self.rests_by(release) == Some(true));
+            self.kept = kept;
+        }
+    }
+}
+
+impl<T> fmt::Debug for MinerIds<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MinerIds")
+            .field("len", &self.len)
+            .field("live", &self.live())
+            .field("resting", &self.resting)
+            .finish_non_exhaustive()
+    }
+}

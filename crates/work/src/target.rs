@@ -1,0 +1,242 @@
+//! A target: the number that a hash must not exceed.
+
+use core::cmp::Ordering;
+use core::fmt;
+
+use thiserror::Error;
+
+use crate::difficulty::Difficulty;
+
+/// A 256-bit number that a share's or a block's hash must not exceed. The smaller, the harder.
+///
+/// On SV2's wire it is a `U256`, little-endian ([`from_le_bytes`](Self::from_le_bytes)); in a header it is
+/// `nbits` ([`from_compact`](Self::from_compact)); SV1 speaks of difficulty
+/// ([`from_difficulty`](Self::from_difficulty)).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Least significant limb first.
+    limbs: [u64; 4],
+}
+
+impl Target {
+    /// Every hash meets it.
+    pub const MAX: Self = Self { limbs: [u64::MAX; 4] };
+
+    /// No hash is ever expected to meet it. A peer that sends it means nothing that could be mined: refuse
+    /// it where it comes in ([`is_zero`](Self::is_zero)); jobs with it cannot be built.
+    pub const ZERO: Self = Self { limbs: [0; 4] };
+
+    /// The hardest target that is not zero.
+    pub const MIN: Self = Self { limbs: [1, 0, 0, 0] };
+
+    /// Difficulty 1: `0x00000000FFFF0000...`.
+    pub const DIFFICULTY_1: Self = Self {
+        limbs: [0, 0, 0, 0xffff_0000],
+    };
+
+    /// A target from 32 bytes, least significant first (SV2's `U256`).
+    #[must_use]
+    pub fn from_le_bytes(bytes: [u8; 32]) -> Self {
+        let mut limbs = [0; 4];
+        let (chunks, _) = bytes.as_chunks::<8>();
+        for (limb, chunk) in limbs.iter_mut().zip(chunks) {
+            *limb = u64::from_le_bytes(*chunk);
+        }
+        Self { limbs }
+    }
+
+    /// The 32 bytes, least significant first (SV2's `U256`).
+    #[must_use]
+    pub fn to_le_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let (chunks, _) = bytes.as_chunks_mut::<8>();
+        for (chunk, limb) in chunks.iter_mut().zip(self.limbs) {
+            *chunk = limb.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// A target from 32 bytes, most significant first (as people write it).
+    #[must_use]
+    pub fn from_be_bytes(mut bytes: [u8; 32]) -> Self {
+        bytes.reverse();
+        Self::from_le_bytes(bytes)
+    }
+
+    /// The 32 bytes, most significant first (as people write it).
+    #[must_use]
+    pub fn to_be_bytes(self) -> [u8; 32] {
+        let mut bytes = self.to_le_bytes();
+        bytes.reverse();
+        bytes
+    }
+
+    /// The network's target from a header's `nbits`, by Bitcoin's rules.
+    ///
+    /// # Errors
+    /// What consensus refuses: a negative number, one over 256 bits, zero.
+    pub fn from_compact(nbits: u32) -> Result<Self, CompactError> {
+        let size = nbits >> 24;
+        let mantissa = nbits & 0x007f_ffff;
+        if mantissa != 0 && nbits & 0x0080_0000 != 0 {
+            return Err(CompactError::Negative { nbits });
+        }
+        if mantissa != 0 && (size > 34 || (mantissa > 0xff && size > 33) || (mantissa > 0xffff && size > 32))
+        {
+            return Err(CompactError::Overflow { nbits });
+        }
+        let mut bytes = [0; 32];
+        // Byte i of the mantissa (0 the lowest) stands at byte size - 3 + i of the number; what falls below
+        // byte 0 is cut off, what would fall above byte 31 is zero by the check above.
+        for (i, byte) in (0u32..).zip(mantissa.to_le_bytes()) {
+            if let Some(slot) = (size + i)
+                .checked_sub(3)
+                .and_then(|at| bytes.get_mut(at as usize))
+            {
+                *slot = byte;
+            }
+        }
+        let target = Self::from_le_bytes(bytes);
+        if target.is_zero() {
+            Err(CompactError::Zero { nbits })
+        } else {
+            Ok(target)
+        }
+    }
+
+    /// The target of a difficulty: `0x00000000FFFF0000... / difficulty`, rounded down, of exactly the number
+    /// that the `f64` is. At least 1, at most [`MAX`](Self::MAX).
+    ///
+    /// A difficulty that is printed so that it reads back as the same `f64` (as Rust's `Display` and
+    /// `serde_json` do) has therefore the target of the number as written.
+    #[must_use]
+    pub fn from_difficulty(difficulty: Difficulty) -> Self {
+        let (mantissa, exponent) = difficulty.parts();
+        // floor(0xFFFF * 2^shift / mantissa)
+        let shift = 208 - exponent;
+        // The mantissa is below 2^53, so from here on the quotient is over 2^256.
+        if shift >= 256 + 53 - 15 {
+            return Self::MAX;
+        }
+        let mut limbs = [0u64; 5];
+        match u32::try_from(shift) {
+            Ok(shift) => {
+                let (at, bit) = ((shift / 64) as usize, shift % 64);
+                let wide = 0xffff_u128 << bit;
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "the low and the high half, on purpose"
+                )]
+                for (slot, half) in limbs.iter_mut().skip(at).zip([wide as u64, (wide >> 64) as u64]) {
+                    *slot = half;
+                }
+            }
+            // Dividing by 2^-shift first and rounding down changes nothing: the whole is rounded down.
+            Err(_) => limbs[0] = 0xffff_u64.checked_shr(shift.unsigned_abs()).unwrap_or(0),
+        }
+        let mut remainder = 0u128;
+        for limb in limbs.iter_mut().rev() {
+            let part = (remainder << 64) | u128::from(*limb);
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "remainder < mantissa, so the quotient fits"
+            )]
+            {
+                *limb = (part / u128::from(mantissa)) as u64;
+            }
+            remainder = part % u128::from(mantissa);
+        }
+        let [a, b, c, d, over] = limbs;
+        if over != 0 {
+            Self::MAX
+        } else {
+            Self { limbs: [a, b, c, d] }.max(Self::MIN)
+        }
+    }
+
+    /// The difficulty of this target, the nearest `f64` ([`Difficulty::from_target`]).
+    #[must_use]
+    pub fn difficulty(self) -> Difficulty {
+        Difficulty::from_target(self)
+    }
+
+    /// Whether it is zero, which nothing can be mined for.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self == Self::ZERO
+    }
+
+    /// The harder (smaller) of two targets.
+    #[must_use]
+    pub fn harder(self, other: Self) -> Self {
+        self.min(other)
+    }
+
+    /// The easier (larger) of two targets.
+    #[must_use]
+    pub fn easier(self, other: Self) -> Self {
+        self.max(other)
+    }
+
+    pub(crate) const fn limbs(self) -> [u64; 4] {
+        self.limbs
+    }
+}
+
+impl Ord for Target {
+    /// As numbers: a smaller target is a harder one.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.limbs.iter().rev().cmp(other.limbs.iter().rev())
+    }
+}
+
+impl PartialOrd for Target {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl From<Difficulty> for Target {
+    fn from(difficulty: Difficulty) -> Self {
+        Self::from_difficulty(difficulty)
+    }
+}
+
+impl fmt::Display for Target {
+    /// Hex, most significant digit first.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.limbs
+            .iter()
+            .rev()
+            .try_for_each(|limb| write!(f, "{limb:016x}"))
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({self})")
+    }
+}
+
+/// Why a header's `nbits` is no target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CompactError {
+    /// The sign bit is set.
+    #[error("nbits {nbits:#010x} is negative: a target is a positive number")]
+    Negative {
+        /// What came.
+        nbits: u32,
+    },
+    /// The number is over 256 bits.
+    #[error("nbits {nbits:#010x} is over 256 bits: a target fits 32 bytes")]
+    Overflow {
+        /// What came.
+        nbits: u32,
+    },
+    /// The number is zero.
+    #[error("nbits {nbits:#010x} is zero: no hash can meet it")]
+    Zero {
+        /// What came.
+        nbits: u32,
+    },
+}
