@@ -230,8 +230,12 @@ mod tests {
                 expected: 34
             }
         );
-        assert_eq!(refuse("1"), KeyError::Length { got: 0, expected: 34 });
-        assert!(matches!(refuse(&"9".repeat(100_000)), KeyError::Length { .. }));
+        assert_eq!(refuse("9a"), KeyError::TextLength { got: 2 });
+        assert_eq!(
+            refuse(&"9".repeat(100_000)),
+            KeyError::TextLength { got: 100_000 }
+        );
+        assert_eq!(refuse(&"1".repeat(80)), KeyError::Checksum);
         let mut off_curve = vec![1, 0];
         off_curve.extend([0xff; 32]);
         assert_eq!(refuse(&with_check(&off_curve)), KeyError::NotOnCurve);

@@ -32,7 +32,13 @@ pub enum KeyError {
     /// All characters are base58 but the checksum does not match.
     #[error("the key's checksum does not match: a character is wrong, missing or added; copy the key again")]
     Checksum,
-    /// The checksum is right (or the text is too short or long to have one), the number of bytes is not.
+    /// So few or so many characters that it cannot be a key at all.
+    #[error("the key has {got} characters where about 50 are right: copy the key again")]
+    TextLength {
+        /// Characters found.
+        got: usize,
+    },
+    /// The checksum is right, the number of bytes is not.
     #[error(
         "the key has the wrong length: {got} bytes where {expected} are right (base58check, checksum not \
          counted)"
@@ -68,43 +74,30 @@ fn decode(text: &str) -> Result<(Zeroizing<[u8; DECODED_MAX]>, usize), KeyError>
     if text.is_empty() {
         return Err(KeyError::Empty);
     }
-    let mut bytes = Zeroizing::new([0_u8; DECODED_MAX]);
     // Base58 costs the square of the length: nobody's text is looked at beyond what a key can have.
-    let head = text
-        .char_indices()
-        .nth(TEXT_MAX)
-        .map_or(text, |(end, _)| &text[..end]);
-    let plain = bs58::decode(head).onto(&mut bytes[..]);
-    match plain {
-        Ok(_) if head.len() < text.len() => Err(KeyError::Length {
-            got: text.len(),
-            expected: PUBLIC_LEN,
+    if text.chars().nth(TEXT_MAX).is_some() {
+        return Err(KeyError::TextLength {
+            got: text.chars().count(),
+        });
+    }
+    let mut bytes = Zeroizing::new([0_u8; DECODED_MAX]);
+    match bs58::decode(text).with_check(None).onto(&mut bytes[..]) {
+        Ok(len) => Ok((bytes, len)),
+        Err(bs58::decode::Error::NoChecksum) => Err(KeyError::TextLength {
+            got: text.chars().count(),
         }),
-        Ok(len) if len < 4 => Err(KeyError::Length {
-            got: 0,
-            expected: PUBLIC_LEN,
-        }),
-        Ok(_) => bs58::decode(head)
-            .with_check(None)
-            .onto(&mut bytes[..])
-            .map(|len| (bytes, len))
-            .map_err(|_| KeyError::Checksum),
         Err(
             bs58::decode::Error::InvalidCharacter { index, .. }
             | bs58::decode::Error::NonAsciiCharacter { index },
         ) => {
-            let before = &head.as_bytes()[..index.min(head.len())];
-            let position = String::from_utf8_lossy(before).chars().count();
-            let character = head.chars().nth(position).unwrap_or(char::REPLACEMENT_CHARACTER);
+            // The index counts bytes, and all before it are ASCII.
+            let character = text.chars().nth(index).unwrap_or(char::REPLACEMENT_CHARACTER);
             Err(KeyError::Character {
                 character,
-                position: position + 1,
+                position: index + 1,
             })
         }
-        Err(_) => Err(KeyError::Length {
-            got: text.len(),
-            expected: PUBLIC_LEN,
-        }),
+        Err(_) => Err(KeyError::Checksum),
     }
 }
 

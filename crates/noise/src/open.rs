@@ -216,3 +216,122 @@ impl fmt::Debug for Opener {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{BLOCK_CIPHERTEXT_MAX, PAYLOAD_LEN_MAX};
+    use crate::seal::Sealer;
+    use crate::transport::tests::link;
+
+    fn halves() -> (Sealer, Opener) {
+        let (client, server) = link(1);
+        (client.split().0, server.split().1)
+    }
+
+    fn sealed(sealer: &mut Sealer, payload_len: usize) -> BytesMut {
+        let len = u32::try_from(payload_len).unwrap().to_le_bytes();
+        let mut frame = vec![0, 0, 1, len[0], len[1], len[2]];
+        frame.resize(HEADER_LEN + payload_len, 7);
+        let mut wire = BytesMut::new();
+        sealer.seal_frame(&frame, &mut wire).unwrap();
+        wire
+    }
+
+    #[test]
+    fn a_length_above_the_limit_is_refused_before_the_payload_is_awaited() {
+        let (mut sealer, mut opener) = halves();
+        let mut input = sealed(&mut sealer, 1_001);
+        input.truncate(SEALED_HEADER_LEN);
+        assert_eq!(
+            opener.open(&mut input, 1_000),
+            Err(OpenError::TooLong {
+                declared: 1_001,
+                limit: 1_000
+            })
+        );
+        assert_eq!(opener.open(&mut input, PAYLOAD_LEN_MAX), Err(OpenError::Closed));
+    }
+
+    #[test]
+    fn memory_follows_what_arrived_never_what_was_declared() {
+        let (mut sealer, mut opener) = halves();
+        let wire = sealed(&mut sealer, PAYLOAD_LEN_MAX);
+        let held = |opener: &Opener| match &opener.state {
+            State::Payload { opened, .. } => opened.capacity(),
+            _ => 0,
+        };
+        let mut input = BytesMut::from(&wire[..SEALED_HEADER_LEN]);
+        let mut arrived = input.len();
+        assert_eq!(opener.open(&mut input, PAYLOAD_LEN_MAX), Ok(None));
+        assert_eq!(held(&opener), 0);
+        for part in wire[SEALED_HEADER_LEN..].chunks(50_000) {
+            assert!(opener.missing(input.len()) <= BLOCK_CIPHERTEXT_MAX);
+            input.extend_from_slice(part);
+            arrived += part.len();
+            if let Some(frame) = opener.open(&mut input, PAYLOAD_LEN_MAX).unwrap() {
+                assert_eq!(frame.payload.len(), PAYLOAD_LEN_MAX);
+                assert_eq!(arrived, wire.len());
+            }
+            assert!(input.len() < BLOCK_CIPHERTEXT_MAX);
+            assert!(
+                held(&opener) <= 2 * arrived,
+                "{} held of {arrived}",
+                held(&opener)
+            );
+        }
+        assert!(matches!(opener.state, State::Header));
+    }
+
+    #[test]
+    fn missing_is_exactly_what_the_next_step_needs() {
+        for payload_len in [0, 1, 500, BLOCK_PLAINTEXT_MAX, BLOCK_PLAINTEXT_MAX + 1] {
+            let (mut sealer, mut opener) = halves();
+            let mut wire = sealed(&mut sealer, payload_len);
+            let mut input = BytesMut::new();
+            loop {
+                let missing = opener.missing(input.len());
+                input.extend_from_slice(&wire.split_to(missing - 1));
+                assert_eq!(opener.open(&mut input, PAYLOAD_LEN_MAX), Ok(None));
+                input.extend_from_slice(&wire.split_to(1));
+                if opener.open(&mut input, PAYLOAD_LEN_MAX).unwrap().is_some() {
+                    break;
+                }
+            }
+            assert!(wire.is_empty() && input.is_empty());
+        }
+    }
+
+    #[test]
+    fn after_any_failure_nothing_is_opened_any_more() {
+        for at in [0, SEALED_HEADER_LEN] {
+            let (mut sealer, mut opener) = halves();
+            let mut bad = sealed(&mut sealer, 40);
+            let mut good = sealed(&mut sealer, 40);
+            bad[at] ^= 1;
+            assert_eq!(opener.open(&mut bad, 40), Err(OpenError::NotAuthentic));
+            assert_eq!(opener.open(&mut good, 40), Err(OpenError::Closed));
+            assert_eq!(opener.missing(0), 0);
+        }
+    }
+
+    #[test]
+    fn the_reserved_nonce_is_never_used() {
+        let (mut sealer, mut opener) = halves();
+        let mut wire = sealed(&mut sealer, 1);
+        opener.set_nonce(u64::MAX);
+        assert_eq!(opener.open(&mut wire, 1), Err(OpenError::NonceExhausted));
+        assert_eq!(opener.open(&mut wire, 1), Err(OpenError::Closed));
+    }
+
+    #[test]
+    fn a_steady_stream_of_shares_reuses_one_input_buffer() {
+        let (mut sealer, mut opener) = halves();
+        let mut input = BytesMut::with_capacity(4_096);
+        for _ in 0..5_000 {
+            input.extend_from_slice(&sealed(&mut sealer, 64));
+            assert_eq!(opener.open(&mut input, 64).unwrap().unwrap().payload, [7; 64][..]);
+            assert!(input.is_empty() && input.capacity() <= 4_096);
+        }
+    }
+}

@@ -306,3 +306,215 @@ fn parse_path(path: &str) -> Result<Option<AuthorityPublicKey>, PoolUrlError> {
     }
     Ok(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "9bXiEd8boQVhq7WddEcERUL5tyyJVFYdU8th3HfbNXK3Yw6GRXh";
+
+    fn parse(text: &str) -> Result<PoolUrl, PoolUrlError> {
+        text.replace("KEY", KEY).parse()
+    }
+
+    #[test]
+    fn names_and_addresses_are_read_and_written_back() {
+        for (text, host, port, shown) in [
+            (
+                "stratum2+tcp://thepool.com:34254/KEY",
+                "thepool.com",
+                34_254,
+                None,
+            ),
+            ("stratum2+tcp://192.168.1.7:3336/KEY", "192.168.1.7", 3_336, None),
+            ("stratum2+tcp://[2001:db8::1]:1/KEY", "2001:db8::1", 1, None),
+            ("stratum2+tcp://localhost:65535/KEY", "localhost", 65_535, None),
+            (
+                "stratum2+tcp://_a-1.xn--bcher-kva.example.:34254/KEY",
+                "_a-1.xn--bcher-kva.example.",
+                34_254,
+                None,
+            ),
+            (
+                "STRATUM2+TCP://The.Pool:34254/KEY",
+                "the.pool",
+                34_254,
+                Some("stratum2+tcp://the.pool:34254/KEY"),
+            ),
+            (
+                "stratum2+tcp://[2001:DB8:0:0::1]:034/KEY",
+                "2001:db8::1",
+                34,
+                Some("stratum2+tcp://[2001:db8::1]:34/KEY"),
+            ),
+        ] {
+            let url = parse(text).unwrap();
+            assert_eq!((url.host(), url.port()), (host, port), "{text}");
+            assert_eq!(url.authority().unwrap().to_string(), KEY);
+            assert_eq!(url.to_string(), shown.unwrap_or(text).replace("KEY", KEY));
+            assert_eq!(parse(&url.to_string()), Ok(url));
+        }
+    }
+
+    #[test]
+    fn each_mistake_has_its_own_error() {
+        use PoolUrlError as E;
+        let text = |text: &str| text.to_owned();
+        for (url, error) in [
+            ("", E::NoScheme { text: text("") }),
+            (
+                "thepool.com:34254",
+                E::NoScheme {
+                    text: text("thepool.com:34254"),
+                },
+            ),
+            (
+                "stratum+tcp://thepool.com:3333",
+                E::Scheme {
+                    got: text("stratum+tcp"),
+                },
+            ),
+            (
+                " stratum2+tcp://p:1/KEY",
+                E::Scheme {
+                    got: text(" stratum2+tcp"),
+                },
+            ),
+            ("stratum2+tcp://", E::NoHost),
+            ("stratum2+tcp:///KEY", E::NoHost),
+            ("stratum2+tcp://:34254/KEY", E::NoHost),
+            ("stratum2+tcp://me@thepool.com:1/KEY", E::User),
+            (
+                "stratum2+tcp://the pool:1/KEY",
+                E::Host {
+                    got: text("the pool"),
+                },
+            ),
+            (
+                "stratum2+tcp://bücher.example:1/KEY",
+                E::Host {
+                    got: text("bücher.example"),
+                },
+            ),
+            ("stratum2+tcp://a..b:1/KEY", E::Host { got: text("a..b") }),
+            ("stratum2+tcp://-a.b:1/KEY", E::Host { got: text("-a.b") }),
+            ("stratum2+tcp://1.2.3:1/KEY", E::Host { got: text("1.2.3") }),
+            (
+                "stratum2+tcp://1.2.3.256:1/KEY",
+                E::Host {
+                    got: text("1.2.3.256"),
+                },
+            ),
+            (
+                "stratum2+tcp://2001:db8::1:34254/KEY",
+                E::Host {
+                    got: text("2001:db8::1:34254"),
+                },
+            ),
+            (
+                "stratum2+tcp://[2001:db8::1/KEY",
+                E::Host {
+                    got: text("[2001:db8::1"),
+                },
+            ),
+            (
+                "stratum2+tcp://[::1]34254/KEY",
+                E::Host {
+                    got: text("[::1]34254"),
+                },
+            ),
+            (
+                "stratum2+tcp://[1.2.3.4]:34254/KEY",
+                E::Host {
+                    got: text("[1.2.3.4]:34254"),
+                },
+            ),
+            (
+                "stratum2+tcp://thepool.com/KEY",
+                E::NoPort {
+                    host: text("thepool.com"),
+                },
+            ),
+            (
+                "stratum2+tcp://thepool.com:/KEY",
+                E::NoPort {
+                    host: text("thepool.com"),
+                },
+            ),
+            ("stratum2+tcp://[::1]/KEY", E::NoPort { host: text("::1") }),
+            ("stratum2+tcp://p:0/KEY", E::Port { got: text("0") }),
+            ("stratum2+tcp://p:65536/KEY", E::Port { got: text("65536") }),
+            ("stratum2+tcp://p:+1/KEY", E::Port { got: text("+1") }),
+            ("stratum2+tcp://p:abc/KEY", E::Port { got: text("abc") }),
+            (
+                "stratum2+tcp://p:1",
+                E::NoKey {
+                    host: text("p"),
+                    port: 1,
+                },
+            ),
+            (
+                "stratum2+tcp://[::1]:1/",
+                E::NoKey {
+                    host: text("[::1]"),
+                    port: 1,
+                },
+            ),
+            ("stratum2+tcp://p:1/9bXiEd8b", E::Key(KeyError::Checksum)),
+            ("stratum2+tcp://p:1/KEY/", E::AfterKey { got: text("/") }),
+            ("stratum2+tcp://p:1/KEY?x=1", E::AfterKey { got: text("?x=1") }),
+            ("stratum2+tcp://p:1?x", E::AfterKey { got: text("?x") }),
+        ] {
+            assert_eq!(parse(url), Err(error), "{url}");
+        }
+        let long = format!("stratum2+tcp://{}:1/KEY", "a.".repeat(130));
+        assert!(matches!(parse(&long), Err(PoolUrlError::Host { .. })));
+    }
+
+    #[test]
+    fn only_the_insecure_reader_lets_the_key_be_missing_and_it_still_refuses_a_wrong_one() {
+        for text in ["stratum2+tcp://p:1", "stratum2+tcp://p:1/"] {
+            let url = PoolUrl::parse_insecure(text).unwrap();
+            assert_eq!(url.authority(), None);
+            assert_eq!(url.to_string(), "stratum2+tcp://p:1");
+        }
+        let with_key = format!("stratum2+tcp://p:1/{KEY}");
+        assert!(PoolUrl::parse_insecure(&with_key).unwrap().authority().is_some());
+        assert_eq!(
+            PoolUrl::parse_insecure("stratum2+tcp://p:1/9bXiEd8b"),
+            Err(PoolUrlError::Key(KeyError::Checksum))
+        );
+    }
+
+    #[test]
+    fn errors_say_what_would_be_right_and_never_repeat_a_key() {
+        let shown = parse("stratum+tcp://thepool.com:3333").unwrap_err().to_string();
+        assert!(
+            shown.contains("Stratum V1") && shown.contains("stratum2+tcp://host:port/"),
+            "{shown}"
+        );
+        let secret = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
+        let shown = parse(&format!("stratum2+tcp://p:1/{secret}"))
+            .unwrap_err()
+            .to_string();
+        assert!(shown.contains("secret key") && !shown.contains(secret), "{shown}");
+    }
+
+    #[test]
+    fn made_from_parts_it_is_checked_alike() {
+        let url = PoolUrl::new("::1", 7, None).unwrap();
+        assert_eq!(
+            (url.to_string().as_str(), url.host_and_port().as_str()),
+            ("stratum2+tcp://[::1]:7", "[::1]:7")
+        );
+        assert_eq!(PoolUrl::new("", 7, None), Err(PoolUrlError::NoHost));
+        assert_eq!(
+            PoolUrl::new("p", 0, None),
+            Err(PoolUrlError::Port { got: "0".to_owned() })
+        );
+        assert!(matches!(
+            PoolUrl::new("[::1]", 7, None),
+            Err(PoolUrlError::Host { .. })
+        ));
+    }
+}

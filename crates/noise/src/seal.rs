@@ -155,3 +155,81 @@ impl fmt::Debug for Sealer {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::tests::link;
+
+    const EMPTY: [u8; 6] = [0, 0, 1, 0, 0, 0];
+    const ONE: [u8; 7] = [0, 0, 2, 1, 0, 0, 0xaa];
+
+    #[test]
+    fn a_batch_is_sealed_like_its_frames_one_by_one() {
+        let ((mut batch, _), (mut single, _)) = (link(1).0.split(), link(1).0.split());
+        let mut frames = BytesMut::from(&[&EMPTY[..], &ONE, &EMPTY].concat()[..]);
+        let (mut together, mut apart) = (BytesMut::new(), BytesMut::new());
+        batch.seal(&mut frames, &mut together).unwrap();
+        for frame in [&EMPTY[..], &ONE, &EMPTY] {
+            single.seal_frame(frame, &mut apart).unwrap();
+        }
+        assert_eq!(together, apart);
+        assert_eq!(together.len(), 22 + 22 + 17 + 22);
+        assert!(frames.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_whole_frames_is_refused_and_changes_nothing() {
+        let (mut sealer, _) = link(1).0.split();
+        let mut out = BytesMut::from(&b"before"[..]);
+        for (plain, expected, got) in [(&ONE[..6], 7, 6), (&ONE[..3], 6, 3)] {
+            let mut frames = BytesMut::from(&[&EMPTY[..], plain].concat()[..]);
+            let kept = frames.clone();
+            assert_eq!(
+                sealer.seal(&mut frames, &mut out),
+                Err(SealError::PartialFrame { expected, got })
+            );
+            assert_eq!(frames, kept);
+        }
+        let two = [&EMPTY[..], &ONE].concat();
+        assert_eq!(
+            sealer.seal_frame(&two, &mut out),
+            Err(SealError::NotOneFrame { expected: 6, got: 13 })
+        );
+        assert_eq!(
+            sealer.seal_frame(&[], &mut out),
+            Err(SealError::PartialFrame { expected: 6, got: 0 })
+        );
+        assert_eq!((&out[..], sealer.nonce), (&b"before"[..], 0));
+        assert_eq!(sealer.seal(&mut BytesMut::new(), &mut out), Ok(()));
+        assert_eq!(out, b"before"[..]);
+    }
+
+    #[test]
+    fn the_last_nonce_is_used_and_the_reserved_one_never() {
+        let (mut sealer, mut opener) = {
+            let (client, server) = link(1);
+            (client.split().0, server.split().1)
+        };
+        sealer.set_nonce(u64::MAX - 2);
+        opener.set_nonce(u64::MAX - 2);
+        let mut wire = BytesMut::new();
+        sealer.seal_frame(&ONE, &mut wire).unwrap();
+        assert_eq!(opener.open(&mut wire, 1).unwrap().unwrap().payload, [0xaa][..]);
+        assert_eq!(
+            sealer.seal_frame(&EMPTY, &mut wire),
+            Err(SealError::NonceExhausted)
+        );
+        assert!(wire.is_empty());
+
+        // What would need one nonce more than there is leaves no half frame behind, and ends the link even
+        // for a frame that would still fit: the one before it was lost.
+        sealer.set_nonce(u64::MAX - 1);
+        assert_eq!(sealer.seal_frame(&ONE, &mut wire), Err(SealError::NonceExhausted));
+        assert_eq!(
+            sealer.seal_frame(&EMPTY, &mut wire),
+            Err(SealError::NonceExhausted)
+        );
+        assert!(wire.is_empty());
+    }
+}

@@ -90,10 +90,16 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// ring does not wipe its keys: overwrites them in place.
+    fn wipe(&mut self) {
+        self.0.rekey_manually(Some(&[0; 32]), Some(&[0; 32]));
+    }
+}
+
 impl Drop for Keys {
     fn drop(&mut self) {
-        // ring does not wipe its keys: overwrite them in place.
-        self.0.rekey_manually(Some(&[0; 32]), Some(&[0; 32]));
+        self.wipe();
     }
 }
 
@@ -132,5 +138,61 @@ impl fmt::Debug for Transport {
         f.debug_struct("Transport")
             .field("peer", &self.peer)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{AuthoritySecretKey, Initiator, Responder, StaticKeypair};
+
+    /// An initiator's and a responder's end of one link, the same ones for the same seed.
+    pub(crate) fn link(seed: u8) -> (Transport, Transport) {
+        let authority = AuthoritySecretKey::from_bytes([1; 32]).unwrap();
+        let server = StaticKeypair::from_secret_bytes([2; 32]).unwrap();
+        let certificate = Certificate::issue(&authority, &server, 0, u32::MAX, [3; 32]);
+        let (initiator, act1) = Initiator::new(Some(authority.public()), [seed; 32]);
+        let (act2, at_server) = Responder::new(&server, certificate, [!seed; 32])
+            .respond(&act1)
+            .unwrap();
+        (initiator.finish(&act2, 1, 0).unwrap(), at_server)
+    }
+
+    #[test]
+    fn the_peer_is_known_on_the_dialling_side_only() {
+        let (client, server) = link(1);
+        let proof = client.peer().authenticated().unwrap();
+        assert_eq!(
+            proof.authority(),
+            &AuthoritySecretKey::from_bytes([1; 32]).unwrap().public()
+        );
+        assert_eq!(
+            proof.server_static_key(),
+            &StaticKeypair::from_secret_bytes([2; 32]).unwrap().x_only()
+        );
+        assert_eq!(
+            (
+                proof.certificate().valid_from,
+                proof.certificate().not_valid_after
+            ),
+            (0, u32::MAX)
+        );
+        assert_eq!(server.peer(), &Peer::Unauthenticated);
+    }
+
+    #[test]
+    fn the_keys_are_overwritten_when_they_go() {
+        let Transport { mut keys, .. } = link(1).0;
+        let seal = |keys: &Keys| {
+            let mut out = [0; 17];
+            keys.seal(0, &[1], &mut out).unwrap();
+            out
+        };
+        let before = seal(&keys);
+        keys.wipe();
+        assert_ne!(before, seal(&keys));
+        let Transport { keys: mut other, .. } = link(2).0;
+        other.wipe();
+        assert_eq!(seal(&keys), seal(&other));
     }
 }
