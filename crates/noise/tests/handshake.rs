@@ -1,4 +1,5 @@
 //! What an attacker can do to a handshake: nothing but break it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Frames through a link that delivers bytes in any portions, and through one that an attacker holds.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 mod common;
 
