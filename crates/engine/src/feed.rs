@@ -44,12 +44,13 @@ pub struct Feed {
     pub sequence: u64,
     /// The channel that takes the shares.
     pub channel: Arc<ChannelState>,
-    /// The channel's count of tips.
-    pub tip: u32,
+    /// Which channel and tip: the job's [`ChannelJob::generation`]. No two channels and no two tips of one
+    /// source share it.
+    pub generation: u32,
     /// The job with the channel's prefix and target.
     pub job: Arc<ChannelJob>,
     /// The parts of `mining.notify` that are the same for all, rendered once per upstream job.
-    pub notify: Arc<sv1::NotifyParts>,
+    pub notify: Arc<sv1::notify::NotifyParts>,
     /// Worker names go up with each share (extension 0x0002).
     pub worker_names: bool,
 }

@@ -18,6 +18,12 @@ impl Now {
         self.mono >= deadline
     }
 
+    /// Whole monotonic seconds, as the proof-of-work domain takes them.
+    #[must_use]
+    pub fn seconds(&self) -> work::Seconds {
+        work::Seconds(self.mono.as_secs())
+    }
+
     /// Time since an earlier moment; zero when it lies ahead.
     #[must_use]
     pub fn since(&self, earlier: Duration) -> Duration {

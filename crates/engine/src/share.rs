@@ -2,45 +2,18 @@
 
 use std::sync::Arc;
 
+use work::Extranonce;
+
 use crate::books::{AccountId, UnsentReason};
 use crate::ids::{ChannelKey, MinerRef};
-
-/// Up to 32 bytes of extranonce, in place.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Extranonce {
-    bytes: [u8; 32],
-    len: u8,
-}
-
-impl Extranonce {
-    /// Takes at most 32 bytes; `None` when there are more.
-    #[must_use]
-    pub fn new(bytes: &[u8]) -> Option<Self> {
-        let mut own = [0; 32];
-        own.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Self { bytes: own, len: u8::try_from(bytes.len()).ok()? })
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
-    }
-}
-
-impl std::fmt::Debug for Extranonce {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.as_slice().iter().try_for_each(|b| write!(f, "{b:02x}"))
-    }
-}
 
 /// A share that meets its source's target, verified.
 #[derive(Clone, Debug)]
 pub struct OutgoingShare {
     /// The channel that the job came over.
     pub channel: ChannelKey,
-    /// The channel's count of tips when the job was live: another one now means the share is stale.
-    pub tip: u32,
+    /// The job's channel and tip: the channel has another one now if the share is stale.
+    pub generation: u32,
     /// The source's id of the job.
     pub job_id: u32,
     /// The header's nonce.

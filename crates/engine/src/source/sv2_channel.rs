@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use work::{ChannelJob, ExtranonceSplit, Target};
+use work::{ChannelJob, ChannelJobError, ChannelTerms, ExtranonceSplit, Target};
 
 use super::settle::OpenShares;
 use super::sv2_jobs::{FutureJobs, ReadyJob, Tip};
@@ -35,8 +35,8 @@ pub(super) struct Channel {
     /// In force for jobs to come, and for future jobs that wait for their tip.
     pub(super) target: Target,
     pub(super) tip: Option<Tip>,
-    /// Counts tips.
-    pub(super) tip_count: u32,
+    /// Names the channel's present tip among all tips of all of the source's channels.
+    pub(super) generation: u32,
     pub(super) future: FutureJobs,
     pub(super) open: OpenShares,
     pub(super) draining: Option<Draining>,
@@ -45,36 +45,41 @@ pub(super) struct Channel {
 impl Channel {
     /// The whole extranonce: prefix and rollable part.
     pub(super) fn extranonce_len(&self) -> usize {
-        self.prefix.len() + usize::from(self.split.total())
+        self.prefix.len() + usize::from(self.split.extranonce_size())
     }
 
     /// A new tip: shares of jobs on the old one are stale from now on.
-    pub(super) fn set_tip(&mut self, tip: Tip) {
-        if self.tip != Some(tip) {
-            self.tip_count = self.tip_count.wrapping_add(1);
-        }
+    pub(super) fn set_tip(&mut self, tip: Tip, generation: u32) {
+        self.generation = generation;
         self.tip = Some(tip);
         self.future.clear();
     }
 
     /// The feed that carries `ready` to this channel's miners, with the target in force now.
-    pub(super) fn feed(&self, ready: &ReadyJob, worker_names: bool, ntime_slack: u32, now: Now) -> Feed {
-        let job = ChannelJob::new(
-            Arc::clone(&ready.job),
-            &self.prefix,
-            self.split,
-            self.target,
-            now.unix,
+    pub(super) fn feed(
+        &self,
+        ready: &ReadyJob,
+        worker_names: bool,
+        ntime_slack: u32,
+        now: Now,
+    ) -> Result<Feed, ChannelJobError> {
+        let terms = ChannelTerms {
+            source: work::SourceId(self.state.key.source.0),
+            generation: self.generation,
+            extranonce_prefix: &self.prefix,
+            filler: self.split.zero_filler(),
+            source_target: self.target,
             ntime_slack,
-        );
-        Feed {
+            received_at: now.seconds(),
+        };
+        Ok(Feed {
             sequence: 0,
             channel: Arc::clone(&self.state),
-            tip: self.tip_count,
-            job: Arc::new(job),
+            generation: self.generation,
+            job: Arc::new(ChannelJob::new(Arc::clone(&ready.job), terms)?),
             notify: Arc::clone(&ready.notify),
             worker_names,
-        }
+        })
     }
 
     /// Whether a closing channel has waited enough.

@@ -33,7 +33,7 @@ pub(super) struct Draft {
 #[derive(Clone, Debug)]
 pub(super) struct ReadyJob {
     pub(super) job: Arc<Job>,
-    pub(super) notify: Arc<sv1::NotifyParts>,
+    pub(super) notify: Arc<sv1::notify::NotifyParts>,
 }
 
 impl Draft {
@@ -65,7 +65,7 @@ impl Draft {
             },
             extranonce_len,
         )?;
-        let notify = sv1::NotifyParts::render(
+        let notify = sv1::notify::render_job(
             &tip.prev_hash,
             &self.coinbase_tx_prefix,
             &self.coinbase_tx_suffix,

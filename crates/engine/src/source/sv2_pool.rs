@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use sv2::extensions::UserIdentity;
 use sv2::{FrameHeader, Message};
 use work::ExtranonceSplit;
 
@@ -63,6 +64,8 @@ pub struct SourceSettings {
     pub insecure: bool,
     /// Ask for extension 0x0002.
     pub worker_names: bool,
+    /// How this pool reads worker names: see [`sv2::TlvByteOrder`].
+    pub tlv_byte_order: sv2::TlvByteOrder,
     /// How far a share's ntime may run ahead of the clock, seconds.
     pub ntime_slack: u32,
     /// A fixed bound on open shares instead of the scaled one.
@@ -157,6 +160,7 @@ pub struct Sv2Pool {
     groups: HashMap<u32, (FutureJobs, Vec<u32>), foldhash::fast::FixedState>,
     pending: HashMap<u32, PendingOpen, foldhash::fast::FixedState>,
     next_request: u32,
+    next_generation: u32,
     draining: usize,
     open_shares: usize,
     refused_in_a_row: u32,
@@ -182,10 +186,11 @@ impl Sv2Pool {
             backoff: Backoff::new(seed ^ 0xbac0_ff),
             connection: 0,
             worker_names: false,
-            channels: HashMap::with_hasher(hasher),
-            groups: HashMap::with_hasher(hasher),
-            pending: HashMap::with_hasher(hasher),
+            channels: HashMap::with_hasher(hasher.clone()),
+            groups: HashMap::with_hasher(hasher.clone()),
+            pending: HashMap::with_hasher(hasher.clone()),
             next_request: 0,
+            next_generation: 0,
             draining: 0,
             open_shares: 0,
             refused_in_a_row: 0,
@@ -320,10 +325,9 @@ impl Sv2Pool {
         }
         self.next_request = self.next_request.wrapping_add(1);
         let request_id = self.next_request;
-        let identity = cut_to(&wish.user_identity, 255);
-        let message = sv2::mining::OpenExtendedMiningChannel {
+                let message = sv2::mining::OpenExtendedMiningChannel {
             request_id,
-            user_identity: sv2::Str0255::try_from(identity).expect("cut to 255 bytes"),
+            user_identity: sv2::Str0255::truncated(&wish.user_identity),
             nominal_hash_rate: as_f32(wish.nominal_hashrate),
             max_target: wish.max_target.to_le_bytes(),
             min_extranonce_size: u16::from(wish.miner_id_size) + u16::from(wish.extranonce2_size),
@@ -346,14 +350,13 @@ impl Sv2Pool {
             self.fail(DownReason::NotAuthenticated, now, fx);
             return;
         }
-        let text = |s: &'static str| sv2::Str0255::try_from(s).expect("a short constant");
-        let host = cut_to(&self.settings.host, 255);
+        let text = sv2::Str0255::truncated;
         let setup = sv2::common::SetupConnection {
             protocol: sv2::common::PROTOCOL_MINING,
             min_version: 2,
             max_version: 2,
             flags: sv2::mining::REQUIRES_VERSION_ROLLING,
-            endpoint_host: sv2::Str0255::try_from(host).expect("cut to 255 bytes"),
+            endpoint_host: sv2::Str0255::truncated(&self.settings.host),
             endpoint_port: self.settings.port,
             vendor: text("Adit"),
             hardware_version: text("proxy"),
@@ -439,7 +442,7 @@ impl Sv2Pool {
             for id in done {
                 let close = sv2::mining::CloseChannel {
                     channel_id: id,
-                    reason_code: sv2::Str0255::try_from("unused").expect("a short constant"),
+                    reason_code: sv2::Str0255::truncated("unused"),
                 };
                 sv2::write_frame(&close, &mut fx.frames);
                 self.remove_channel(id, fx);
@@ -482,7 +485,7 @@ impl Sv2Pool {
         let Some(channel) = channel else {
             return unsent(&self.books, fx, UnsentReason::NoSource);
         };
-        if share.tip != channel.tip_count && !share.is_block {
+        if share.generation != channel.generation && !share.is_block {
             return unsent(&self.books, fx, UnsentReason::StaleInQueue);
         }
         let sequence_number = channel.open.push(account, miner, difficulty, now.mono, told_true, token);
@@ -501,7 +504,10 @@ impl Sv2Pool {
             extranonce: sv2::B032::try_from(share.extranonce.as_slice()).expect("at most 32 bytes"),
         };
         if self.worker_names {
-            sv2::write_share_with_worker(&message, share.worker.as_bytes(), &mut fx.frames);
+            let name = share.worker.as_bytes();
+            let name = &name[..name.len().min(UserIdentity::MAX)];
+            let name = UserIdentity::new(name).expect("cut to the most that fits");
+            sv2::write_share_with_worker(&message, name, self.settings.tlv_byte_order, &mut fx.frames);
         } else {
             sv2::write_frame(&message, &mut fx.frames);
         }
@@ -686,7 +692,7 @@ impl Sv2Pool {
             // Asked for and given up: it must not stay open unused.
             let close = sv2::mining::CloseChannel {
                 channel_id: message.channel_id,
-                reason_code: sv2::Str0255::try_from("too-late").expect("a short constant"),
+                reason_code: sv2::Str0255::truncated("too-late"),
             };
             sv2::write_frame(&close, &mut fx.frames);
             self.stray_answers += 1;
@@ -706,7 +712,7 @@ impl Sv2Pool {
             Err(_) => {
                 let close = sv2::mining::CloseChannel {
                     channel_id,
-                    reason_code: sv2::Str0255::try_from("extranonce-too-small").expect("a short constant"),
+                    reason_code: sv2::Str0255::truncated("extranonce-too-small"),
                 };
                 sv2::write_frame(&close, &mut fx.frames);
                 let need = u16::from(wish.miner_id_size) + u16::from(wish.extranonce2_size);
@@ -726,7 +732,7 @@ impl Sv2Pool {
             split,
             target,
             tip: None,
-            tip_count: 0,
+            generation: 0,
             future: FutureJobs::default(),
             open: OpenShares::default(),
             draining: None,
@@ -818,7 +824,8 @@ impl Sv2Pool {
                     message.job_id
                 )));
             };
-            channel.set_tip(tip);
+            self.next_generation = self.next_generation.wrapping_add(1);
+            channel.set_tip(tip, self.next_generation);
             publish(channel, &draft, tip, &mut ready, self.worker_names, self.settings.ntime_slack, now, fx)?;
         }
         if let Some((future, _)) = self.groups.get_mut(&message.channel_id) {
@@ -974,7 +981,8 @@ fn publish(
             &ready.insert((tip, len, job)).2
         }
     };
-    fx.events.push(SourceEvent::Work(channel.feed(job, worker_names, ntime_slack, now)));
+    let feed = channel.feed(job, worker_names, ntime_slack, now).map_err(|e| DownReason::BadJob(e.to_string()))?;
+    fx.events.push(SourceEvent::Work(feed));
     Ok(())
 }
 
@@ -1007,18 +1015,6 @@ fn read_target(bytes: [u8; 32]) -> Result<work::Target, DownReason> {
 /// A pool's text, fit for a log line: printable, at most 100 characters.
 fn shown(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).take(100).collect()
-}
-
-/// The longest part of `text` with at most `max` bytes that ends on a character boundary.
-fn cut_to(text: &str, max: usize) -> &str {
-    if text.len() <= max {
-        return text;
-    }
-    let mut end = max;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the wire has 32-bit floats; the value is clamped first")]

@@ -1,0 +1,148 @@
+//! What miners' tasks, sources' tasks and the router's task send each other, and the queues between them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::router::JoinRequest;
+use engine::source::{SourceEvent, SourceStatus};
+use engine::{Answer, Feed, GroupId, GroupMeter, MinerRef, OutgoingShare, SourceId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Shares that wait for their source's task. When it is full a share ends `unsent(queue_full)` and its miner
+/// is told so.
+pub const SHARE_QUEUE: usize = 65_536;
+/// Solutions that wait for their source's task, in a queue of their own: they go out first.
+pub const SOLUTION_QUEUE: usize = 1024;
+
+/// The newest that a group's miners have to know. Only the last value counts, so a slow miner skips what it
+/// missed.
+#[derive(Clone, Debug, Default)]
+pub struct GroupNews {
+    /// The newest work.
+    pub feed: Option<Arc<Feed>>,
+    /// Set when miners are to be told something and closed.
+    pub farewell: Option<&'static str>,
+}
+
+/// A miner's place.
+#[derive(Debug)]
+pub struct Joined {
+    /// Its group.
+    pub group: GroupId,
+    /// The group's sums.
+    pub meter: Arc<GroupMeter>,
+    /// The group's news from now on; the present ones are not marked as seen.
+    pub news: watch::Receiver<GroupNews>,
+}
+
+/// For the router's task.
+#[derive(Debug)]
+pub enum RouterMessage {
+    /// A miner is ready for work.
+    Join {
+        /// What it needs.
+        request: JoinRequest,
+        /// Its hashrate, hashes per second, as far as can be guessed.
+        hashrate: f64,
+        /// Where it learns its place; dropped when the route takes nobody now.
+        reply: oneshot::Sender<Joined>,
+    },
+    /// A miner has gone.
+    Leave(GroupId),
+    /// A source has told something.
+    Source(SourceId, SourceEvent),
+    /// The process ends: every miner is told so.
+    Drain(&'static str),
+}
+
+/// What the router's task shows of itself, renewed about once a second.
+#[derive(Clone, Debug, Default)]
+pub struct RouterStatus {
+    /// By route.
+    pub routes: Vec<RouteReport>,
+}
+
+/// One route.
+#[derive(Clone, Debug)]
+pub struct RouteReport {
+    /// The source that it mines for.
+    pub active: Option<SourceId>,
+    /// How often that changed.
+    pub switches: u64,
+    /// Hashes per second, as vardiff estimates its miners.
+    pub hashrate: f64,
+    /// Sources that it leaves out, with the reason.
+    pub unusable: Vec<(SourceId, String)>,
+}
+
+/// The way to a source for miners' tasks.
+#[derive(Clone, Debug)]
+pub struct SourceDoor {
+    /// Shares.
+    pub shares: mpsc::Sender<OutgoingShare>,
+    /// Shares that are blocks.
+    pub solutions: mpsc::Sender<OutgoingShare>,
+}
+
+/// Figures of a source that its task keeps for whoever wants to see them.
+#[derive(Debug, Default)]
+pub struct SourceFigures {
+    /// Jobs received.
+    pub jobs: AtomicU64,
+    /// Tips received.
+    pub tips: AtomicU64,
+    /// When the last job came, milliseconds on the process's clock.
+    pub last_job_ms: AtomicU64,
+    /// When the last tip came, milliseconds on the process's clock.
+    pub last_tip_ms: AtomicU64,
+    /// Shares taken from the queue, not yet written to the socket, bytes.
+    pub outbox: AtomicUsize,
+    /// End of the pool's certificate, Unix seconds; 0 while there is none.
+    pub certificate_until: AtomicU64,
+    /// Handshakes that failed.
+    pub handshake_failures: AtomicU64,
+}
+
+/// What a source's task shows of itself.
+#[derive(Clone, Debug)]
+pub struct SourceReport {
+    /// The machine's own words.
+    pub status: SourceStatus,
+    /// When this was written.
+    pub at: Duration,
+}
+
+/// Where miners that wait for their source's answer (`reply = "source"`) get it.
+#[derive(Debug, Default)]
+pub struct Mailboxes(Mutex<HashMap<MinerRef, mpsc::Sender<Answer>>>);
+
+impl Mailboxes {
+    /// A miner's mailbox; it holds as many answers as the miner may have shares waiting.
+    pub fn open(&self, miner: MinerRef) -> mpsc::Receiver<Answer> {
+        let (sender, receiver) = mpsc::channel(engine::miner::sv1::MAX_WAITING);
+        self.lock().insert(miner, sender);
+        receiver
+    }
+
+    /// The miner has gone.
+    pub fn close(&self, miner: MinerRef) {
+        self.lock().remove(&miner);
+    }
+
+    /// Brings the answers to their miners. One that does not fit is dropped: its miner has answered that
+    /// share by itself already (it never lets more wait than fit).
+    pub fn deliver(&self, answers: impl Iterator<Item = (MinerRef, Answer)>) {
+        let mailboxes = self.lock();
+        for (miner, answer) in answers {
+            if let Some(mailbox) = mailboxes.get(&miner) {
+                let _ = mailbox.try_send(answer);
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<MinerRef, mpsc::Sender<Answer>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

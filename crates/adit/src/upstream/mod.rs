@@ -1,0 +1,14 @@
+//! Upstream: the router's task and one task per source, on a thread of their own, so that jobs never wait
+//! behind what miners send.
+
+mod link;
+mod messages;
+mod router_task;
+mod source_task;
+
+pub use messages::{
+    GroupNews, Joined, Mailboxes, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor,
+    SourceFigures, SourceReport,
+};
+pub use router_task::run_router;
+pub use source_task::{SourceTask, run_source};

@@ -1,0 +1,154 @@
+//! The router's task: its state machine, and the cells through which groups get their news.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use engine::router::{Output, Router};
+use engine::source::SourceCommand;
+use engine::{GroupId, RouteId, SourceId};
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use super::messages::{GroupNews, Joined, RouteReport, RouterMessage, RouterStatus};
+use crate::clock::Clock;
+
+/// Messages taken at once.
+const BATCH: usize = 512;
+/// The status is renewed at most this often.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+
+const OUTAGE: &str = "No pool is reachable: use your backup pool";
+
+struct Cells {
+    by_group: HashMap<GroupId, (RouteId, watch::Sender<GroupNews>)>,
+}
+
+impl Cells {
+    fn farewell(&self, route: Option<RouteId>, text: &'static str) {
+        for (of, cell) in self.by_group.values() {
+            if route.is_none_or(|r| r == *of) {
+                cell.send_modify(|news| news.farewell = Some(text));
+            }
+        }
+    }
+}
+
+/// Runs until every sender of its messages is gone.
+pub async fn run_router(
+    mut router: Router,
+    route_names: Vec<String>,
+    source_names: Vec<String>,
+    mut messages: mpsc::Receiver<RouterMessage>,
+    sources: Vec<mpsc::Sender<SourceCommand>>,
+    status: watch::Sender<RouterStatus>,
+    clock: Clock,
+) {
+    let mut cells = Cells { by_group: HashMap::new() };
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut shown = Duration::ZERO;
+    let mut draining = None;
+    carry_out(&mut router, &mut cells, &sources, &route_names, &source_names);
+    loop {
+        let now = clock.now();
+        if now.since(shown) >= SHOW_EVERY || shown.is_zero() {
+            shown = now.mono;
+            status.send_replace(report(&router, route_names.len(), source_names.len()));
+        }
+        let deadline = router.deadline(now).min(now.mono + SHOW_EVERY);
+        tokio::select! {
+            taken = messages.recv_many(&mut batch, BATCH) => {
+                if taken == 0 {
+                    return;
+                }
+            }
+            () = tokio::time::sleep_until(clock.instant(deadline)) => router.timer(clock.now()),
+        }
+        let now = clock.now();
+        for message in batch.drain(..) {
+            match message {
+                RouterMessage::Join { request, hashrate, reply } => {
+                    let route = request.route;
+                    if draining.is_some() || router.is_told(route) {
+                        continue; // the dropped reply says no
+                    }
+                    let (group, meter, feed) = router.join(request, now);
+                    meter.shift_hashrate(hashrate);
+                    let cell = cells.by_group.entry(group).or_insert_with(|| {
+                        (route, watch::Sender::new(GroupNews { feed, farewell: None }))
+                    });
+                    let mut news = cell.1.subscribe();
+                    news.mark_changed();
+                    let joined = Joined { group, meter: meter.clone(), news };
+                    if reply.send(joined).is_err() {
+                        meter.shift_hashrate(-hashrate);
+                        router.leave(group, now);
+                    } else {
+                        router.joined(group, now);
+                    }
+                }
+                RouterMessage::Leave(group) => router.leave(group, now),
+                RouterMessage::Source(source, event) => router.event(source, event, now),
+                RouterMessage::Drain(text) => {
+                    draining = Some(text);
+                    cells.farewell(None, text);
+                }
+            }
+            // Work goes on to the miners at once, not after the batch.
+            carry_out(&mut router, &mut cells, &sources, &route_names, &source_names);
+        }
+        carry_out(&mut router, &mut cells, &sources, &route_names, &source_names);
+    }
+}
+
+fn carry_out(
+    router: &mut Router,
+    cells: &mut Cells,
+    sources: &[mpsc::Sender<SourceCommand>],
+    route_names: &[String],
+    source_names: &[String],
+) {
+    let name = |source: Option<SourceId>| source.map_or("none", |s| source_names[usize::from(s.0)].as_str());
+    while let Some(output) = router.poll() {
+        match output {
+            Output::Publish(group, feed) => {
+                if let Some((_, cell)) = cells.by_group.get(&group) {
+                    cell.send_modify(|news| news.feed = Some(feed));
+                }
+            }
+            Output::Ended(group) => {
+                cells.by_group.remove(&group);
+            }
+            Output::Command(source, command) => {
+                if let Err(refused) = sources[usize::from(source.0)].try_send(command) {
+                    // Far more commands than a source can have to do: it stands still.
+                    error!(source = name(Some(source)), %refused, "a source takes no commands");
+                }
+            }
+            Output::OutageTold(route) => {
+                warn!(route = route_names[usize::from(route.0)], "no pool for too long: miners are sent away");
+                cells.farewell(Some(route), OUTAGE);
+            }
+            Output::OutageOver(route) => {
+                info!(route = route_names[usize::from(route.0)], "a pool is there again");
+            }
+            Output::Switched(route, from, to) => {
+                let route = route_names[usize::from(route.0)].as_str();
+                info!(route, from = name(from), to = name(to), "route switched");
+            }
+        }
+    }
+}
+
+fn report(router: &Router, routes: usize, sources: usize) -> RouterStatus {
+    let ids = |n: usize| (0..n).filter_map(|n| u16::try_from(n).ok());
+    let routes = ids(routes).map(RouteId).map(|route| RouteReport {
+        active: router.active(route),
+        switches: router.switches(route),
+        hashrate: router.hashrate(route),
+        unusable: ids(sources)
+            .map(SourceId)
+            .filter_map(|s| router.unusable(route, s).map(|why| (s, why.to_owned())))
+            .collect(),
+    });
+    RouterStatus { routes: routes.collect() }
+}

@@ -1,0 +1,305 @@
+//! One source: its state machine, its link and its queues.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use engine::source::{DownReason, Effects, SourceCommand, SourceEvent, Sv2Pool};
+use engine::{OutgoingShare, SourceId};
+use noise::PoolUrl;
+use sv2::FrameHeader;
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use super::link::{self, DialError, Link, LinkError};
+use super::messages::{Mailboxes, RouterMessage, SourceFigures, SourceReport};
+use crate::clock::Clock;
+
+/// Shares taken from the queue at once, encrypted and written together.
+const BATCH: usize = 256;
+/// No more shares are taken from the queue while this much waits to be written.
+const OUTBOX_FULL: usize = 256 * 1024;
+/// A pool that takes nothing from a full outbox for this long is gone.
+const WRITE_STALL: Duration = Duration::from_secs(20);
+
+/// What a source's task is made of.
+pub struct SourceTask {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its state machine.
+    pub machine: Sv2Pool,
+    /// Where it is.
+    pub url: PoolUrl,
+    /// A TCP connection stands within this.
+    pub connect_timeout: Duration,
+    /// The Noise handshake is done within this.
+    pub handshake_timeout: Duration,
+    /// How wrong clocks may be when certificates are judged.
+    pub certificate_leeway: Duration,
+    /// The largest frame that is taken, bytes.
+    pub max_frame: usize,
+    /// From the router.
+    pub commands: mpsc::Receiver<SourceCommand>,
+    /// From miners.
+    pub shares: mpsc::Receiver<OutgoingShare>,
+    /// From miners: blocks.
+    pub solutions: mpsc::Receiver<OutgoingShare>,
+    /// To the router.
+    pub router: mpsc::Sender<RouterMessage>,
+    /// To miners that wait for answers.
+    pub mailboxes: Arc<Mailboxes>,
+    /// What it shows of itself.
+    pub report: watch::Sender<SourceReport>,
+    /// Its figures.
+    pub figures: Arc<SourceFigures>,
+    /// How long shares wait for their acknowledgement.
+    pub share_to_ack: telemetry::Latencies,
+    /// The process's clock.
+    pub clock: Clock,
+}
+
+/// Runs until every sender of its commands is gone.
+pub async fn run_source(mut task: SourceTask) {
+    let mut fx = Effects::default();
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut url = task.url.clone();
+    loop {
+        task.show();
+        if task.machine.wants_connection() {
+            let dialling = link::dial(&url, task.connect_timeout, task.handshake_timeout, task.certificate_leeway);
+            tokio::pin!(dialling);
+            let dialled = loop {
+                tokio::select! {
+                    biased;
+                    command = task.commands.recv() => {
+                        let Some(command) = command else { return };
+                        task.machine.command(command, task.clock.now(), &mut fx);
+                        task.carry_out(&mut fx, None).await;
+                        if !task.machine.wants_connection() { break None; }
+                    }
+                    dialled = &mut dialling => break Some(dialled),
+                    _ = task.shares.recv_many(&mut batch, BATCH) => task.take(&mut batch, &mut fx).await,
+                    Some(share) = task.solutions.recv() => {
+                        batch.push(share);
+                        task.take(&mut batch, &mut fx).await;
+                    }
+                }
+            };
+            // A redirection holds for one attempt: if it fails, the configured address is tried again.
+            url = task.url.clone();
+            match dialled {
+                Some(Ok(link)) => {
+                    if let Some(moved) = task.run_link(link, &mut fx, &mut batch).await {
+                        url = moved;
+                    }
+                }
+                Some(Err(error)) => {
+                    let why = match error {
+                        DialError::Connect(text) => DownReason::Connect(text),
+                        DialError::Handshake(text) => {
+                            task.figures.handshake_failures.fetch_add(1, Relaxed);
+                            DownReason::Handshake(text)
+                        }
+                    };
+                    task.machine.disconnected(why, task.clock.now(), &mut fx);
+                    task.carry_out(&mut fx, None).await;
+                }
+                None => {}
+            }
+            continue;
+        }
+        let deadline = task.machine.deadline();
+        tokio::select! {
+            biased;
+            command = task.commands.recv() => {
+                let Some(command) = command else { return };
+                task.machine.command(command, task.clock.now(), &mut fx);
+            }
+            () = sleep_until(&task.clock, deadline) => task.machine.timer(task.clock.now(), &mut fx),
+            _ = task.shares.recv_many(&mut batch, BATCH) => task.take(&mut batch, &mut fx).await,
+            Some(share) = task.solutions.recv() => {
+                batch.push(share);
+                task.take(&mut batch, &mut fx).await;
+            }
+        }
+        task.carry_out(&mut fx, None).await;
+    }
+}
+
+async fn sleep_until(clock: &Clock, deadline: Option<Duration>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(clock.instant(deadline)).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl SourceTask {
+    fn id(&self) -> SourceId {
+        self.machine.id()
+    }
+
+    fn show(&self) {
+        let report = SourceReport { status: self.machine.status(), at: self.clock.now().mono };
+        self.report.send_replace(report);
+    }
+
+    /// Gives shares to the machine; without a link it settles them as unsent.
+    async fn take(&mut self, batch: &mut Vec<OutgoingShare>, fx: &mut Effects) {
+        let now = self.clock.now();
+        for share in batch.drain(..) {
+            self.machine.share(share, now, fx);
+        }
+        self.carry_out(fx, None).await;
+    }
+
+    /// Sends what the machine wants sent, and tells who is to be told.
+    async fn carry_out(&mut self, fx: &mut Effects, link: Option<&mut Link>) -> Option<LinkError> {
+        let mut failed = None;
+        match link {
+            Some(link) if !fx.frames.is_empty() => {
+                failed = link.send(&mut fx.frames).and_then(|()| link.flush()).err();
+                self.figures.outbox.store(link.outbox(), Relaxed);
+            }
+            _ => fx.frames.clear(),
+        }
+        if !fx.answers.is_empty() {
+            self.mailboxes.deliver(fx.answers.drain(..));
+        }
+        for waited in fx.ack_latencies.drain(..) {
+            self.share_to_ack.share_to_ack(waited);
+        }
+        let mut events = std::mem::take(&mut fx.events);
+        for event in events.drain(..) {
+            self.log(&event);
+            // The router never waits for a source, so this cannot stand still for good.
+            if self.router.send(RouterMessage::Source(self.id(), event)).await.is_err() {
+                break;
+            }
+        }
+        fx.events = events;
+        failed
+    }
+
+    fn log(&self, event: &SourceEvent) {
+        let source = self.name.as_str();
+        match event {
+            SourceEvent::Ready { worker_names } => info!(source, worker_names, "pool is ready"),
+            SourceEvent::Down(why) if *why == DownReason::NotStarted => {}
+            SourceEvent::Down(why) => warn!(source, reason = %why, "pool is down"),
+            SourceEvent::NotOpened { why, .. } => warn!(source, reason = %why, "no channel"),
+            SourceEvent::Closed { channel_id, reason } => {
+                warn!(source, channel_id, reason, "the pool closed a channel");
+            }
+            SourceEvent::Opened { .. } | SourceEvent::TargetChanged { .. } => {}
+            SourceEvent::Work(_) => {}
+        }
+    }
+
+    /// Runs a connection to its end. Gives the address to go to next if the pool named one.
+    async fn run_link(
+        &mut self,
+        mut link: Link,
+        fx: &mut Effects,
+        batch: &mut Vec<OutgoingShare>,
+    ) -> Option<PoolUrl> {
+        self.figures.certificate_until.store(link.certificate_until.map_or(0, u64::from), Relaxed);
+        self.machine.connected(link.security, self.clock.now(), fx);
+        let mut failed = self.carry_out(fx, Some(&mut link)).await;
+        let mut stalled_since = None;
+        let mut shown = Duration::ZERO;
+        while failed.is_none() && !fx.hang_up {
+            let now = self.clock.now().mono;
+            if now.saturating_sub(shown) >= Duration::from_millis(200) {
+                shown = now;
+                self.show();
+            }
+            let room = if link.outbox() < OUTBOX_FULL { self.machine.room().min(BATCH) } else { 0 };
+            if link.outbox() < OUTBOX_FULL {
+                stalled_since = None;
+            } else if now.saturating_sub(*stalled_since.get_or_insert(now)) > WRITE_STALL {
+                failed = Some(LinkError::Io(std::io::ErrorKind::TimedOut.into()));
+                break;
+            }
+            let deadline = self.machine.deadline().unwrap_or(Duration::MAX).min(now + Duration::from_secs(1));
+            tokio::select! {
+                biased;
+                Some(share) = self.solutions.recv() => {
+                    // Before all else, whatever room there is.
+                    self.machine.share(share, self.clock.now(), fx);
+                }
+                ready = link.ready() => {
+                    failed = ready.err().or_else(|| self.read(&mut link, fx).err());
+                    if failed.is_none() {
+                        failed = link.flush().err();
+                        self.figures.outbox.store(link.outbox(), Relaxed);
+                    }
+                }
+                command = self.commands.recv() => match command {
+                    Some(command) => self.machine.command(command, self.clock.now(), fx),
+                    None => return None,
+                },
+                _ = self.shares.recv_many(batch, room), if room > 0 => {
+                    let now = self.clock.now();
+                    for share in batch.drain(..) {
+                        self.machine.share(share, now, fx);
+                    }
+                }
+                () = tokio::time::sleep_until(self.clock.instant(deadline)) => {
+                    self.machine.timer(self.clock.now(), fx);
+                }
+            }
+            let sent = self.carry_out(fx, Some(&mut link)).await;
+            failed = failed.or(sent);
+        }
+        if let Some(error) = failed {
+            self.machine.disconnected(DownReason::Lost(error.to_string()), self.clock.now(), fx);
+        }
+        self.carry_out(fx, Some(&mut link)).await;
+        fx.hang_up = false;
+        self.figures.outbox.store(0, Relaxed);
+        self.figures.certificate_until.store(0, Relaxed);
+        let (host, port) = fx.reconnect_to.take()?;
+        let host = if host.is_empty() { self.url.host().to_owned() } else { host };
+        let port = if port == 0 { self.url.port() } else { port };
+        // Under the same authority key, or not at all (specification, 3.6.5).
+        match PoolUrl::new(&host, port, self.url.authority().copied()) {
+            Ok(url) => {
+                info!(source = self.name.as_str(), to = url.host_and_port(), "the pool asked to reconnect");
+                Some(url)
+            }
+            Err(error) => {
+                warn!(source = self.name.as_str(), %error, "the pool asked to reconnect to a bad address");
+                None
+            }
+        }
+    }
+
+    fn read(&mut self, link: &mut Link, fx: &mut Effects) -> Result<(), LinkError> {
+        link.read()?;
+        let now = self.clock.now();
+        while let Some(frame) = link.frame(self.max_frame)? {
+            let header = FrameHeader::parse(&frame.header);
+            self.count(&header, now.mono);
+            self.machine.frame(&header, &frame.payload, now, fx);
+            if fx.hang_up {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, header: &FrameHeader, now: Duration) {
+        use sv2::Message;
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        if header.extension_type != 0 {
+            return;
+        }
+        if header.msg_type == sv2::mining::NewExtendedMiningJob::MSG_TYPE {
+            self.figures.jobs.fetch_add(1, Relaxed);
+            self.figures.last_job_ms.store(now, Relaxed);
+        } else if header.msg_type == sv2::mining::SetNewPrevHash::MSG_TYPE {
+            self.figures.tips.fetch_add(1, Relaxed);
+            self.figures.last_tip_ms.store(now, Relaxed);
+        }
+    }
+}

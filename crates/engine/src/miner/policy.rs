@@ -1,0 +1,116 @@
+//! What the miners of one listener have in common.
+
+use std::time::Duration;
+
+use work::MinerId;
+use work::vardiff;
+
+use crate::ids::{ListenerId, RouteId};
+
+/// When a miner is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    /// At once, from Adit's own verdict.
+    #[default]
+    Local,
+    /// With the source's answer; shares that are not forwarded still get Adit's own.
+    Source,
+}
+
+/// The settings of a listener, shared by its miners.
+#[derive(Clone, Debug)]
+pub struct ListenerPolicy {
+    /// Which listener.
+    pub id: ListenerId,
+    /// The route that its miners mine for.
+    pub route: RouteId,
+    /// Bytes of `extranonce1`: the miner's own number.
+    pub extranonce1_size: u8,
+    /// Bytes of `extranonce2`.
+    pub extranonce2_size: u8,
+    /// Vardiff's aim and bounds.
+    pub vardiff: vardiff::Settings,
+    /// Off: every miner stays at its start difficulty (or the source's, where that is lower).
+    pub vardiff_enabled: bool,
+    /// The first difficulty of a miner that gives no hint.
+    pub difficulty_start: f64,
+    /// Version bits that miners may roll.
+    pub version_mask: u32,
+    /// When miners are answered.
+    pub reply: ReplyMode,
+    /// Subscribe and authorise must be done within this.
+    pub setup_deadline: Duration,
+    /// A miner without a good share for this long is closed.
+    pub idle_deadline: Duration,
+    /// For the sets that find duplicates.
+    pub hash_seed: u64,
+}
+
+/// Gives out miner ids: numbers that no two live miners have at the same time.
+pub trait MinerIdSource {
+    /// A fresh id of `size` bytes, or `None` when all are taken.
+    fn allocate(&mut self, size: u8) -> Option<MinerId>;
+}
+
+/// Why Adit closes a miner's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum CloseReason {
+    /// It did not subscribe and authorise in time.
+    #[error("no subscribe and authorise in time")]
+    SetupDeadline,
+    /// No good share for a long time.
+    #[error("no share for a long time")]
+    Idle,
+    /// Too many lines that are no Stratum.
+    #[error("what it sends is not Stratum V1")]
+    Garbage,
+    /// A line longer than the limit.
+    #[error("a line is too long")]
+    LineTooLong,
+    /// Rejected shares above ten times the wished rate for ten seconds.
+    #[error("too many bad shares")]
+    BadShares,
+    /// Every miner id is taken.
+    #[error("no miner id is free")]
+    NoMinerId,
+    /// The route has had no source for too long.
+    #[error("no pool")]
+    NoSource,
+    /// It does not read what it is sent.
+    #[error("it does not read")]
+    SlowReader,
+    /// The process is ending.
+    #[error("shutting down")]
+    ShuttingDown,
+}
+
+impl CloseReason {
+    /// Every reason.
+    pub const ALL: [Self; 9] = [
+        Self::SetupDeadline,
+        Self::Idle,
+        Self::Garbage,
+        Self::LineTooLong,
+        Self::BadShares,
+        Self::NoMinerId,
+        Self::NoSource,
+        Self::SlowReader,
+        Self::ShuttingDown,
+    ];
+
+    /// The word for it in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SetupDeadline => "setup_deadline",
+            Self::Idle => "idle",
+            Self::Garbage => "garbage",
+            Self::LineTooLong => "line_too_long",
+            Self::BadShares => "bad_shares",
+            Self::NoMinerId => "no_miner_id",
+            Self::NoSource => "no_source",
+            Self::SlowReader => "slow_reader",
+            Self::ShuttingDown => "shutting_down",
+        }
+    }
+}

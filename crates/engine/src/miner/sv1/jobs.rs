@@ -1,0 +1,92 @@
+//! Jobs and difficulty, down to the miner.
+
+use std::sync::Arc;
+
+use super::setup::target_of;
+use super::{Io, Mining, Sv1Miner};
+use crate::feed::Feed;
+use crate::ids::SourceId;
+
+/// Channels and tips whose late shares still find their way.
+const MAX_KNOWN: usize = 4;
+
+impl Mining {
+    fn remember(&mut self, feed: &Arc<Feed>) {
+        let same = |f: &Arc<Feed>| f.source() == feed.source() && f.generation == feed.generation;
+        self.known.retain(|f| !same(f));
+        if self.known.len() >= MAX_KNOWN {
+            self.known.remove(0);
+        }
+        self.known.push(Arc::clone(feed));
+    }
+
+    /// The feed that a job came with, or a later one of the same channel and tip.
+    pub(super) fn feed_of(&self, source: SourceId, generation: u32) -> Option<&Arc<Feed>> {
+        self.known.iter().rev().find(|f| f.source() == source && f.generation == generation)
+    }
+
+    /// Tells the group's meter this miner's hashrate.
+    pub(super) fn meter_hashrate(&mut self, shares_per_minute: f64) {
+        let estimate = self.vardiff.hashrate();
+        let value = if estimate.is_known() {
+            estimate.value
+        } else {
+            // Before the first share the start difficulty is all there is.
+            self.vardiff.difficulty() * work::hashrate::HASHES_PER_DIFFICULTY * shares_per_minute / 60.0
+        };
+        self.meter.shift_hashrate(value - self.metered);
+        self.metered = value;
+    }
+}
+
+impl Sv1Miner {
+    /// The group has new work: one `mining.set_difficulty` if it differs, and one `mining.notify`.
+    pub fn feed(&mut self, feed: &Arc<Feed>, io: &mut Io<'_>) {
+        let Some(mining) = &mut self.mining else { return };
+        mining.feed = Some(Arc::clone(feed));
+        mining.remember(feed);
+        self.send_difficulty(io);
+        self.send_job(io);
+    }
+
+    /// Vardiff wishes another difficulty. Firmware reads it with the next job, so the current job goes out
+    /// again under a new id.
+    pub(super) fn retarget(&mut self, io: &mut Io<'_>) {
+        let Some(mining) = &mut self.mining else { return };
+        mining.meter_hashrate(self.policy.vardiff.shares_per_minute);
+        if mining.feed.is_some() && self.send_difficulty(io) {
+            self.send_job(io);
+        }
+    }
+
+    /// Writes `mining.set_difficulty` if what the miner should have differs from what it was told.
+    ///
+    /// Never above the source's: a pool credits a share with its channel's target whatever the share is
+    /// worth, so a miner held at a harder one would lose income.
+    fn send_difficulty(&mut self, io: &mut Io<'_>) -> bool {
+        let Some(mining) = &mut self.mining else { return false };
+        let Some(feed) = &mining.feed else { return false };
+        let source = feed.job.source_difficulty.get();
+        let wish = sv1::written_difficulty(mining.vardiff.difficulty().min(source));
+        if wish == mining.told {
+            return false;
+        }
+        mining.told = sv1::write_set_difficulty(io.out, wish);
+        mining.vardiff.set_in_force(mining.told, io.now.mono);
+        true
+    }
+
+    fn send_job(&mut self, io: &mut Io<'_>) {
+        let Some(mining) = &mut self.mining else { return };
+        let Some(feed) = &mining.feed else { return };
+        let job = Arc::clone(&feed.job);
+        // Groups are made per split and no target told is zero, so this cannot fail; if it did, the miner
+        // would keep what it has.
+        let Ok(told) = mining.validator.advertise(job, target_of(mining.told), io.now.seconds()) else {
+            debug_assert!(false, "a job of another split, or a target of zero");
+            return;
+        };
+        let extra = feed.job.constant_extranonce();
+        feed.notify.write(io.out, told.job_id, extra, told.ntime, told.clean_jobs);
+    }
+}

@@ -1,0 +1,187 @@
+//! Subscribe, authorise, configure and their relatives, in whatever order they come.
+
+use std::sync::Arc;
+
+use sv1::{Configure, ConfigureResult, ErrorCode, Id, Method, VersionRollingResult};
+use work::vardiff::{Start, Vardiff};
+use work::{Difficulty, Target, Validator};
+
+use super::{CloseReason, Io, MAX_WORKERS, Mining, Sv1Miner, Worker};
+use crate::feed::{Feed, GroupMeter};
+
+/// What the miner said about itself.
+#[derive(Debug, Default)]
+pub(super) struct Setup {
+    pub(super) subscribed: bool,
+    /// Granted by `mining.configure`; without it the listener's mask judges.
+    pub(super) mask: Option<u32>,
+    pub(super) suggested: Option<f64>,
+    pub(super) minimum: Option<f64>,
+    pub(super) fixed: Option<f64>,
+    pub(super) remembered: Option<f64>,
+}
+
+impl Sv1Miner {
+    pub(super) fn set_up(&mut self, id: Id<'_>, method: Method<'_>, io: &mut Io<'_>) -> Result<(), CloseReason> {
+        match method {
+            Method::Configure(wish) => self.configure(id, &wish, io),
+            Method::Subscribe(_) => return self.subscribe(id, io),
+            Method::Authorize { user, password } => self.authorize(id, &user, &password, io),
+            Method::SuggestDifficulty(difficulty) => {
+                sv1::write_true(io.out, id);
+                self.suggest(difficulty, io);
+            }
+            Method::SuggestTarget(mut target) => {
+                target.reverse();
+                let target = Target::from_le_bytes(target);
+                if target.is_zero() {
+                    sv1::write_error(io.out, id, ErrorCode::Other, "A target of zero cannot be met");
+                } else {
+                    sv1::write_true(io.out, id);
+                    self.suggest(target.difficulty().get(), io);
+                }
+            }
+            // extranonce1 never changes here, so there is nothing to be told.
+            Method::ExtranonceSubscribe => sv1::write_true(io.out, id),
+            Method::Ping => sv1::write_pong(io.out, id),
+            Method::MultiVersion => sv1::write_false(io.out, id),
+            Method::GetTransactions => sv1::write_empty_list(io.out, id),
+            Method::Unknown(name) => sv1::write_unknown_method(io.out, id, &name),
+            Method::Pong | Method::Response { .. } => {}
+            Method::Submit(_) => unreachable_submit(),
+        }
+        Ok(())
+    }
+
+    fn configure(&mut self, id: Id<'_>, wish: &Configure<'_>, io: &mut Io<'_>) {
+        let version_rolling = wish.version_rolling.as_ref().map(|rolling| {
+            let mask = rolling.mask & self.policy.version_mask;
+            if mask.count_ones() < u32::from(rolling.min_bit_count) {
+                VersionRollingResult::Refused
+            } else {
+                self.setup.mask = Some(mask);
+                VersionRollingResult::Granted { mask }
+            }
+        });
+        if let Some(minimum) = wish.minimum_difficulty {
+            self.setup.minimum = Some(minimum);
+        }
+        let result = ConfigureResult {
+            version_rolling,
+            minimum_difficulty: wish.minimum_difficulty.map(|_| true),
+            // Granted and never used: extranonce1 does not change.
+            subscribe_extranonce: wish.subscribe_extranonce.then_some(true),
+            info: wish.info.as_ref().map(|_| true),
+            unknown: &wish.unknown,
+        };
+        sv1::write_configure_result(io.out, id, &result);
+    }
+
+    fn subscribe(&mut self, id: Id<'_>, io: &mut Io<'_>) -> Result<(), CloseReason> {
+        let miner_id = match self.miner_id {
+            // Asked again, it is told the same again.
+            Some(miner_id) => miner_id,
+            None => {
+                let Some(miner_id) = io.ids.allocate(self.policy.extranonce1_size) else {
+                    sv1::write_error(io.out, id, ErrorCode::Other, "Full: no miner id is free");
+                    return Err(CloseReason::NoMinerId);
+                };
+                *self.miner_id.insert(miner_id)
+            }
+        };
+        self.setup.subscribed = true;
+        let session = session_text(miner_id.as_bytes());
+        sv1::write_subscribe_result(io.out, id, &session, miner_id.as_bytes(), self.policy.extranonce2_size);
+        Ok(())
+    }
+
+    fn authorize(&mut self, id: Id<'_>, user: &str, password: &str, io: &mut Io<'_>) {
+        let worker = Worker::new(user.trim());
+        if !self.workers.iter().any(|w| w.name == worker.name) {
+            if self.workers.len() == MAX_WORKERS {
+                let text = "Too many workers on one connection";
+                sv1::write_error(io.out, id, ErrorCode::Unauthorized, text);
+                return;
+            }
+            self.workers.push(worker);
+        }
+        let hints = sv1::password::PasswordHints::parse(password);
+        self.setup.suggested = hints.start.or(self.setup.suggested);
+        self.setup.minimum = hints.minimum.or(self.setup.minimum);
+        self.setup.fixed = hints.fixed.or(self.setup.fixed);
+        sv1::write_true(io.out, id);
+    }
+
+    /// What the same worker's vardiff had learnt the last time: a better guess than the listener's.
+    pub fn remember(&mut self, difficulty: f64) {
+        self.setup.remembered = Some(difficulty);
+    }
+
+    fn suggest(&mut self, difficulty: f64, io: &mut Io<'_>) {
+        self.setup.suggested = Some(difficulty);
+        let start = self.start();
+        if let Some(mining) = &mut self.mining
+            && self.last_share == self.since
+        {
+            // Before the first share nothing better is known.
+            mining.vardiff = Vardiff::new(&self.policy.vardiff, &start, io.now.mono);
+            self.retarget(io);
+        }
+    }
+
+    fn start(&self) -> Start {
+        Start {
+            suggested: self.setup.suggested,
+            minimum: self.setup.minimum,
+            fixed: self.setup.fixed,
+            remembered: self.setup.remembered,
+            default_guess: self.policy.difficulty_start,
+        }
+    }
+
+    /// A first guess of the miner's hashrate, hashes per second, for the group that it joins.
+    #[must_use]
+    pub fn first_hashrate(&self) -> f64 {
+        let vardiff = Vardiff::new(&self.policy.vardiff, &self.start(), std::time::Duration::ZERO);
+        vardiff.difficulty() * work::hashrate::HASHES_PER_DIFFICULTY * self.policy.vardiff.shares_per_minute / 60.0
+    }
+
+    /// The miner is in a group, which has `metered` of its hashrate in its sum: it gets work from now on,
+    /// beginning with `feed` if there is any.
+    pub fn joined(&mut self, meter: Arc<GroupMeter>, metered: f64, feed: Option<Arc<Feed>>, io: &mut Io<'_>) {
+        let Some(miner_id) = self.miner_id else { return };
+        let vardiff = Vardiff::new(&self.policy.vardiff, &self.start(), io.now.mono);
+        let (size, seed) = (self.policy.extranonce2_size, self.policy.hash_seed);
+        let validator = Validator::new(miner_id, size, seed, work::Limits::default());
+        self.since = io.now.mono;
+        self.last_share = io.now.mono;
+        let known = Vec::new();
+        self.mining = Some(Box::new(Mining { validator, vardiff, meter, metered, feed: None, known, told: 0.0 }));
+        if let Some(feed) = feed {
+            self.feed(&feed, io);
+        }
+    }
+
+    /// The mask that a share's version bits are judged by.
+    pub(super) fn mask(&self) -> u32 {
+        self.setup.mask.unwrap_or(self.policy.version_mask)
+    }
+}
+
+/// The line is dispatched before; a share can only come here by a mistake of ours, and costs nothing then.
+fn unreachable_submit() {
+    debug_assert!(false, "submits are dispatched before");
+}
+
+fn session_text(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
+        let _ = write!(text, "{b:02x}");
+        text
+    })
+}
+
+/// The target of a difficulty as it was written.
+pub(super) fn target_of(difficulty: f64) -> Target {
+    Difficulty::new(difficulty).map_or(Target::MAX, Target::from_difficulty)
+}

@@ -1,0 +1,77 @@
+//! Workers' names.
+
+use std::borrow::Cow;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use sv2::extensions::UserIdentity;
+
+/// Bytes of a worker's name that are kept.
+pub const MAX_WORKER_NAME: usize = 128;
+
+/// A worker that was authorised on a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Worker {
+    /// As it called itself, at most [`MAX_WORKER_NAME`] bytes.
+    pub(super) name: Arc<str>,
+    /// As it goes up with its shares (extension 0x0002), at most 32 bytes.
+    pub(super) wire: Arc<str>,
+}
+
+impl Worker {
+    pub(super) fn new(name: &str) -> Self {
+        let name: Arc<str> = Arc::from(cut(name, MAX_WORKER_NAME));
+        let wire = match wire_name(&name) {
+            Cow::Borrowed(_) => Arc::clone(&name),
+            Cow::Owned(short) => Arc::from(short),
+        };
+        Self { name, wire }
+    }
+
+    /// The name is too long for extension 0x0002.
+    pub(super) fn is_cut(&self) -> bool {
+        self.wire.len() != self.name.len()
+    }
+}
+
+/// The name as it fits extension 0x0002: cut on a character boundary, with a suffix made from the whole name,
+/// so that two long names that begin alike stay two workers.
+fn wire_name(name: &str) -> Cow<'_, str> {
+    if name.len() <= UserIdentity::MAX {
+        return Cow::Borrowed(name);
+    }
+    // Always the same for the same name, on every machine and after every restart.
+    let mut hasher = foldhash::quality::FixedState::with_seed(0).build_hasher();
+    name.as_bytes().hash(&mut hasher);
+    let suffix = format!("~{:08x}", hasher.finish() >> 32);
+    Cow::Owned(format!("{}{suffix}", cut(name, UserIdentity::MAX - suffix.len())))
+}
+
+/// The longest part of `text` with at most `max` bytes that ends on a character boundary.
+pub(crate) fn cut(text: &str, max: usize) -> &str {
+    if text.len() <= max {
+        return text;
+    }
+    let mut end = max;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_cut_on_a_character_and_stay_distinct() {
+        let long = |end: &str| Worker::new(&format!("account.{}{end}", "\u{e9}".repeat(20)));
+        let (a, b) = (long("1"), long("2"));
+        assert!(a.is_cut() && b.is_cut());
+        assert!(a.wire.len() <= UserIdentity::MAX && a.wire.starts_with("account.\u{e9}"));
+        assert_ne!(a.wire, b.wire);
+        assert_eq!(a.wire, long("1").wire);
+        let short = Worker::new("account.worker");
+        assert!(!short.is_cut() && short.wire == short.name);
+    }
+}

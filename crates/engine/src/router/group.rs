@@ -1,0 +1,90 @@
+//! Miners that share one upstream channel.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use work::hashrate::{Estimate, NominalHashrate};
+
+use crate::feed::{ChannelState, Feed, GroupMeter};
+use crate::ids::{GroupId, RouteId, SourceId};
+
+/// The estimate of a group's hashrate may have grown by this factor over what its channel was opened with
+/// before a job with a harder target must come, or a further channel is opened.
+pub(super) const OUTGROWN: f64 = 2.0;
+/// How long a new job with the right target is waited for after `UpdateChannel`.
+pub(super) const OUTGROWN_GRACE: Duration = Duration::from_secs(3);
+/// Beyond this factor there is no waiting.
+pub(super) const FAR_OUTGROWN: f64 = 16.0;
+/// Further channels for one group come no faster than this.
+pub(super) const FURTHER_CHANNEL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A channel that carries a group, or is about to.
+#[derive(Clone, Debug)]
+pub(super) struct Bound {
+    pub(super) channel: Arc<ChannelState>,
+    /// Hashes per second that the active job's target was made for, as far as known.
+    pub(super) sized_for: f64,
+}
+
+impl Bound {
+    pub(super) fn source(&self) -> SourceId {
+        self.channel.key.source
+    }
+
+    pub(super) fn channel_id(&self) -> u32 {
+        self.channel.key.channel_id
+    }
+}
+
+/// A channel that was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Opening {
+    pub(super) request: u64,
+    pub(super) source: SourceId,
+    pub(super) nominal: f64,
+}
+
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) id: GroupId,
+    pub(super) route: RouteId,
+    pub(super) limit: u32,
+    pub(super) members: u32,
+    pub(super) miner_id_size: u8,
+    pub(super) extranonce2_size: u8,
+    /// Set when the group is one miner with a channel of its own.
+    pub(super) identity: Option<Arc<str>>,
+    pub(super) meter: Arc<GroupMeter>,
+    pub(super) current: Option<Bound>,
+    pub(super) opening: Option<Opening>,
+    pub(super) incoming: Option<Bound>,
+    pub(super) last_feed: Option<Arc<Feed>>,
+    pub(super) sequence: u64,
+    pub(super) published: Duration,
+    pub(super) nominal: NominalHashrate,
+    pub(super) outgrown_since: Option<Duration>,
+    pub(super) opened_at: Duration,
+    /// Shares seen by the meter at the last look, and when, for the estimate's interval.
+    pub(super) shares_seen: (u64, Duration),
+    pub(super) recent_shares: f64,
+    /// No new channel is asked for before this: the last wish failed.
+    pub(super) retry_at: Duration,
+}
+
+impl Group {
+    /// The sum of the miners' estimates, with an interval from how many shares came lately.
+    pub(super) fn estimate(&self) -> Estimate {
+        let value = self.meter.hashrate();
+        let spread = (1.96 / self.recent_shares.max(1.0).sqrt()).min(0.9);
+        Estimate { value, low95: value * (1.0 - spread), high95: value * (1.0 + spread) }
+    }
+
+    /// Looks at the share counter: about two minutes of shares are remembered.
+    pub(super) fn look(&mut self, now: Duration) {
+        let shares = self.meter.shares();
+        let elapsed = now.saturating_sub(self.shares_seen.1).as_secs_f64();
+        let fresh = shares.saturating_sub(self.shares_seen.0);
+        self.recent_shares = self.recent_shares * (-elapsed / 120.0).exp() + fresh as f64;
+        self.shares_seen = (shares, now);
+    }
+}

@@ -1,0 +1,626 @@
+//! The router's state machine.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use work::Target;
+use work::hashrate::NominalHashrate;
+
+use super::group::{
+    Bound, FAR_OUTGROWN, FURTHER_CHANNEL_INTERVAL, Group, OUTGROWN, OUTGROWN_GRACE, Opening,
+};
+use super::route::{Route, UNUSABLE_FOR};
+use super::settings::{MinersPerChannel, RouteSettings, SourcePlan};
+use crate::feed::{ChannelState, Feed, GroupMeter};
+use crate::ids::{GroupId, RouteId, SourceId};
+use crate::now::Now;
+use crate::source::{ChannelRefusal, OpenChannel, SourceCommand, SourceEvent};
+
+/// Groups and outages are looked at this often.
+const TICK: Duration = Duration::from_secs(1);
+/// A channel wish that failed is repeated no sooner than this.
+const REOPEN_AFTER: Duration = Duration::from_secs(2);
+
+/// A miner that is ready for work.
+#[derive(Clone, Debug)]
+pub struct JoinRequest {
+    /// The route of its listener.
+    pub route: RouteId,
+    /// Its worker's name.
+    pub identity: Arc<str>,
+    /// Bytes of miner id in its extranonce.
+    pub miner_id_size: u8,
+    /// Bytes of extranonce2.
+    pub extranonce2_size: u8,
+}
+
+/// What the router wants done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// New work for a group's miners.
+    Publish(GroupId, Arc<Feed>),
+    /// The group has no miners left.
+    Ended(GroupId),
+    /// For a source.
+    Command(SourceId, SourceCommand),
+    /// The route has had no source for longer than its grace: its miners are to be told and closed.
+    OutageTold(RouteId),
+    /// The route has a source again.
+    OutageOver(RouteId),
+    /// The route mines for another source now: from, to.
+    Switched(RouteId, Option<SourceId>, Option<SourceId>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Group(GroupId),
+    Standby,
+}
+
+#[derive(Debug)]
+struct Source {
+    plan: SourcePlan,
+    started: bool,
+    ready: bool,
+    worker_names: bool,
+    standby: Option<Arc<ChannelState>>,
+    standby_request: Option<u64>,
+    /// Groups by channel of the present connection.
+    channels: HashMap<u32, GroupId, foldhash::fast::FixedState>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Router {
+    routes: Vec<Route>,
+    sources: Vec<Source>,
+    groups: HashMap<GroupId, Group, foldhash::fast::FixedState>,
+    /// Groups with room, newest last; entries may be outdated.
+    open_groups: Vec<GroupId>,
+    requests: HashMap<u64, (SourceId, Purpose), foldhash::fast::FixedState>,
+    next_request: u64,
+    next_group: u64,
+    tick_at: Duration,
+    out: VecDeque<Output>,
+}
+
+impl Router {
+    /// A router over these sources (in the order of their ids) and routes (in the order of theirs).
+    ///
+    /// # Panics
+    /// If an id is not the position of its entry: the configuration makes them so.
+    #[must_use]
+    pub fn new(sources: Vec<SourcePlan>, routes: Vec<RouteSettings>, seed: u64, now: Now) -> Self {
+        let hasher = foldhash::fast::FixedState::with_seed(seed);
+        assert!(sources.iter().enumerate().all(|(n, s)| usize::from(s.id.0) == n), "source ids are positions");
+        assert!(routes.iter().enumerate().all(|(n, r)| usize::from(r.id.0) == n), "route ids are positions");
+        let mut router = Self {
+            routes: routes.into_iter().map(|r| Route::new(r, now.mono)).collect(),
+            sources: sources
+                .into_iter()
+                .map(|plan| Source {
+                    plan,
+                    started: false,
+                    ready: false,
+                    worker_names: false,
+                    standby: None,
+                    standby_request: None,
+                    channels: HashMap::with_hasher(hasher.clone()),
+                })
+                .collect(),
+            groups: HashMap::with_hasher(hasher.clone()),
+            open_groups: Vec::new(),
+            requests: HashMap::with_hasher(hasher.clone()),
+            next_request: 0,
+            next_group: 0,
+            tick_at: now.mono + TICK,
+            out: VecDeque::new(),
+        };
+        router.start_sources();
+        router
+    }
+
+    /// What to do next; call until there is nothing.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When [`Router::timer`] is to be called.
+    #[must_use]
+    pub fn deadline(&self, now: Now) -> Duration {
+        self.routes.iter().filter_map(|r| r.deadline(now.mono)).min().unwrap_or(Duration::MAX).min(self.tick_at)
+    }
+
+    /// The source that a route mines for.
+    #[must_use]
+    pub fn active(&self, route: RouteId) -> Option<SourceId> {
+        self.routes.get(usize::from(route.0))?.active
+    }
+
+    /// How often a route has changed its source.
+    #[must_use]
+    pub fn switches(&self, route: RouteId) -> u64 {
+        self.routes.get(usize::from(route.0)).map_or(0, |r| r.switches)
+    }
+
+    /// Why a route leaves a source out, if it does.
+    #[must_use]
+    pub fn unusable(&self, route: RouteId, source: SourceId) -> Option<&str> {
+        self.routes
+            .get(usize::from(route.0))?
+            .candidates
+            .iter()
+            .find(|c| c.source == source)?
+            .unusable_why
+            .as_deref()
+    }
+
+    /// Hashes per second of a route's miners, as vardiff estimates them.
+    #[must_use]
+    pub fn hashrate(&self, route: RouteId) -> f64 {
+        self.groups.values().filter(|g| g.route == route).map(|g| g.meter.hashrate()).sum()
+    }
+
+    /// Whether miners of the route are to be turned away: no source for longer than the grace.
+    #[must_use]
+    pub fn is_told(&self, route: RouteId) -> bool {
+        self.routes.get(usize::from(route.0)).is_some_and(|r| r.told)
+    }
+
+    // ---- miners ----
+
+    /// A miner is ready for work: it is put into a group, and gets that group's newest work if there is any.
+    pub fn join(&mut self, request: JoinRequest, now: Now) -> (GroupId, Arc<GroupMeter>, Option<Arc<Feed>>) {
+        let limit = self.limit(request.route);
+        let found = self.open_groups.iter().rev().copied().find(|id| {
+            self.groups.get(id).is_some_and(|g| {
+                g.route == request.route
+                    && g.members < g.limit
+                    && g.miner_id_size == request.miner_id_size
+                    && g.extranonce2_size == request.extranonce2_size
+            })
+        });
+        let id = match found {
+            Some(id) if limit > 1 => id,
+            _ => self.make_group(&request, limit, now),
+        };
+        let group = self.groups.get_mut(&id).expect("found or made");
+        group.members += 1;
+        group.nominal.members_changed();
+        let answer = (id, Arc::clone(&group.meter), group.last_feed.clone());
+        if group.members >= group.limit {
+            self.open_groups.retain(|g| *g != id);
+        }
+        answer
+    }
+
+    fn make_group(&mut self, request: &JoinRequest, limit: u32, now: Now) -> GroupId {
+        let id = GroupId(self.next_group);
+        self.next_group += 1;
+        let group = Group {
+            id,
+            route: request.route,
+            limit,
+            members: 0,
+            miner_id_size: request.miner_id_size,
+            extranonce2_size: request.extranonce2_size,
+            identity: (limit == 1).then(|| Arc::clone(&request.identity)),
+            meter: Arc::default(),
+            current: None,
+            opening: None,
+            incoming: None,
+            last_feed: None,
+            sequence: 0,
+            published: now.mono,
+            nominal: NominalHashrate::new(0.0, now.mono),
+            outgrown_since: None,
+            opened_at: Duration::ZERO,
+            shares_seen: (0, now.mono),
+            recent_shares: 0.0,
+            retry_at: Duration::ZERO,
+        };
+        self.groups.insert(id, group);
+        if limit > 1 {
+            self.open_groups.push(id);
+        }
+        id
+    }
+
+    /// The group's first estimate of hashrate stands in its meter: its channel can be opened with it.
+    pub fn joined(&mut self, group: GroupId, now: Now) {
+        self.bind(group, now);
+    }
+
+    /// A miner has gone.
+    pub fn leave(&mut self, group: GroupId, _now: Now) {
+        let Some(g) = self.groups.get_mut(&group) else { return };
+        g.members -= 1;
+        g.nominal.members_changed();
+        if g.members > 0 {
+            if g.limit > 1 && g.members + 1 == g.limit {
+                self.open_groups.push(group);
+            }
+            return;
+        }
+        self.open_groups.retain(|id| *id != group);
+        let g = self.groups.remove(&group).expect("seen above");
+        for bound in g.current.into_iter().chain(g.incoming) {
+            self.close(&bound);
+        }
+        if let Some(opening) = g.opening {
+            // Its answer finds no group any more and is closed then.
+            debug_assert!(self.requests.contains_key(&opening.request));
+        }
+        self.out.push_back(Output::Ended(group));
+        self.keep_standby();
+    }
+
+    fn limit(&self, route: RouteId) -> u32 {
+        let Some(route) = self.routes.get(usize::from(route.0)) else { return u32::MAX };
+        let sources = || route.settings.sources.iter().map(|s| &self.sources[usize::from(s.0)]);
+        let fixed = sources().filter_map(|s| s.plan.miners_per_channel).map(MinersPerChannel::limit).min();
+        fixed.unwrap_or_else(|| {
+            let names = route.active.is_some_and(|s| self.sources[usize::from(s.0)].worker_names);
+            if names { MinersPerChannel::WITH_WORKER_NAMES.limit() } else { MinersPerChannel::All.limit() }
+        })
+    }
+
+    // ---- sources ----
+
+    /// A source has told something.
+    pub fn event(&mut self, source: SourceId, event: SourceEvent, now: Now) {
+        match event {
+            SourceEvent::Ready { worker_names } => {
+                let s = &mut self.sources[usize::from(source.0)];
+                s.ready = true;
+                s.worker_names = worker_names;
+                for route in &mut self.routes {
+                    if let Some(c) = route.candidate(source) {
+                        c.ready_since = Some(now.mono);
+                        c.unusable_until = None;
+                        c.unusable_why = None;
+                    }
+                }
+                self.choose(now);
+                self.keep_standby();
+            }
+            SourceEvent::Down(_) => {
+                self.down(source, now);
+            }
+            SourceEvent::Opened { request, channel, .. } => self.opened(source, request, channel),
+            SourceEvent::NotOpened { request, why } => self.not_opened(source, request, &why, now),
+            SourceEvent::Work(feed) => self.work(source, feed, now),
+            SourceEvent::TargetChanged { .. } => {
+                // Holds for the next job, which carries it.
+            }
+            SourceEvent::Closed { channel_id, .. } => self.closed(source, channel_id, now),
+        }
+    }
+
+    fn down(&mut self, source: SourceId, now: Now) {
+        let s = &mut self.sources[usize::from(source.0)];
+        s.ready = false;
+        s.standby = None;
+        s.standby_request = None;
+        s.channels.clear();
+        self.requests.retain(|_, (of, _)| *of != source);
+        for route in &mut self.routes {
+            if let Some(c) = route.candidate(source) {
+                c.ready_since = None;
+            }
+        }
+        for group in self.groups.values_mut() {
+            if group.current.as_ref().is_some_and(|b| b.source() == source) {
+                group.current = None;
+            }
+            if group.incoming.as_ref().is_some_and(|b| b.source() == source) {
+                group.incoming = None;
+            }
+            if group.opening.as_ref().is_some_and(|o| o.source == source) {
+                group.opening = None;
+            }
+        }
+        self.choose(now);
+        self.start_sources();
+    }
+
+    fn opened(&mut self, source: SourceId, request: u64, channel: Arc<ChannelState>) {
+        let channel_id = channel.key.channel_id;
+        let purpose = self.requests.remove(&request).map(|(_, p)| p);
+        let close = Output::Command(source, SourceCommand::Close { channel_id });
+        match purpose {
+            Some(Purpose::Group(id)) => {
+                let wanted = self.groups.get_mut(&id).and_then(|g| {
+                    g.opening.take_if(|o| o.request == request).map(|o| (g, o))
+                });
+                let Some((group, opening)) = wanted else {
+                    self.out.push_back(close);
+                    return;
+                };
+                let bound = Bound { channel, sized_for: opening.nominal };
+                let replaced = group.incoming.replace(bound);
+                self.sources[usize::from(source.0)].channels.insert(channel_id, id);
+                if let Some(replaced) = replaced {
+                    self.close(&replaced);
+                }
+            }
+            Some(Purpose::Standby) => {
+                let s = &mut self.sources[usize::from(source.0)];
+                s.standby_request = None;
+                s.standby = Some(channel);
+                self.keep_standby();
+            }
+            None => self.out.push_back(close),
+        }
+    }
+
+    fn not_opened(&mut self, source: SourceId, request: u64, why: &ChannelRefusal, now: Now) {
+        match self.requests.remove(&request).map(|(_, p)| p) {
+            Some(Purpose::Group(id)) => {
+                let Some(group) = self.groups.get_mut(&id) else { return };
+                if group.opening.take_if(|o| o.request == request).is_none() {
+                    return;
+                }
+                group.retry_at = now.mono + REOPEN_AFTER;
+                let route = group.route;
+                // One group's refusal counts for the route only when nothing of it works there.
+                let works = self.groups.values().any(|g| {
+                    g.route == route && g.current.as_ref().is_some_and(|b| b.source() == source)
+                });
+                if !works && let Some(c) = self.routes[usize::from(route.0)].candidate(source) {
+                    c.unusable_until = Some(now.mono + UNUSABLE_FOR);
+                    c.unusable_why = Some(why.to_string());
+                }
+                self.choose(now);
+            }
+            Some(Purpose::Standby) => {
+                self.sources[usize::from(source.0)].standby_request = None;
+            }
+            None => {}
+        }
+    }
+
+    fn work(&mut self, source: SourceId, feed: Feed, now: Now) {
+        let channel_id = feed.channel.key.channel_id;
+        let Some(id) = self.sources[usize::from(source.0)].channels.get(&channel_id).copied() else {
+            return; // a standby's channel: that work comes is all that matters
+        };
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        let mut old = None;
+        if group.incoming.as_ref().is_some_and(|b| b.channel.key == feed.channel.key) {
+            // First work on the new channel: the group moves with this notify.
+            old = group.current.take();
+            group.current = group.incoming.take();
+            group.outgrown_since = None;
+        }
+        match &mut group.current {
+            Some(bound) if bound.channel.key == feed.channel.key => {
+                // A job made after the pool heard of the farm's growth carries the right target.
+                bound.sized_for = bound.sized_for.max(group.nominal.last_sent());
+                if bound.sized_for * OUTGROWN >= group.meter.hashrate() {
+                    group.outgrown_since = None;
+                }
+                Self::publish(group, feed, now, &mut self.out);
+            }
+            _ => {}
+        }
+        if let Some(old) = old {
+            self.close(&old);
+        }
+        self.keep_standby();
+    }
+
+    fn publish(group: &mut Group, mut feed: Feed, now: Now, out: &mut VecDeque<Output>) {
+        group.sequence += 1;
+        feed.sequence = group.sequence;
+        let feed = Arc::new(feed);
+        group.last_feed = Some(Arc::clone(&feed));
+        group.published = now.mono;
+        out.push_back(Output::Publish(group.id, feed));
+    }
+
+    fn closed(&mut self, source: SourceId, channel_id: u32, now: Now) {
+        let s = &mut self.sources[usize::from(source.0)];
+        if s.standby.take_if(|c| c.key.channel_id == channel_id).is_some() {
+            return; // asked for again at the next tick
+        }
+        let Some(id) = s.channels.remove(&channel_id) else { return };
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.current.take_if(|b| b.source() == source && b.channel_id() == channel_id);
+            group.incoming.take_if(|b| b.source() == source && b.channel_id() == channel_id);
+        }
+        self.bind(id, now);
+    }
+
+    fn close(&mut self, bound: &Bound) {
+        let source = &mut self.sources[usize::from(bound.source().0)];
+        if bound.channel.is_alive() && source.channels.remove(&bound.channel_id()).is_some() {
+            let command = SourceCommand::Close { channel_id: bound.channel_id() };
+            self.out.push_back(Output::Command(bound.source(), command));
+        }
+    }
+
+    // ---- choice ----
+
+    /// Each route looks at its sources again; what changed is carried out.
+    fn choose(&mut self, now: Now) {
+        for at in 0..self.routes.len() {
+            let route = &mut self.routes[at];
+            let chosen = route.choose(now.mono);
+            match chosen {
+                None => {
+                    route.down_since.get_or_insert(now.mono);
+                }
+                Some(_) => {
+                    route.down_since = None;
+                    if std::mem::take(&mut route.told) {
+                        self.out.push_back(Output::OutageOver(route.settings.id));
+                    }
+                }
+            }
+            if chosen == route.active {
+                continue;
+            }
+            let from = std::mem::replace(&mut route.active, chosen);
+            route.switches += 1;
+            let id = route.settings.id;
+            self.out.push_back(Output::Switched(id, from, chosen));
+            if chosen.is_some() {
+                let groups: Vec<GroupId> =
+                    self.groups.values().filter(|g| g.route == id).map(|g| g.id).collect();
+                for group in groups {
+                    self.bind(group, now);
+                }
+            }
+        }
+        self.start_sources();
+    }
+
+    /// Asks for a channel on the route's active source, unless the group has or awaits one there.
+    fn bind(&mut self, id: GroupId, now: Now) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        let Some(active) = self.routes[usize::from(group.route.0)].active else { return };
+        let there = |b: &Option<Bound>| b.as_ref().is_some_and(|b| b.source() == active);
+        if there(&group.current)
+            || there(&group.incoming)
+            || group.opening.as_ref().is_some_and(|o| o.source == active)
+            || now.mono < group.retry_at
+        {
+            return;
+        }
+        self.open(id, active, now);
+    }
+
+    fn open(&mut self, id: GroupId, source: SourceId, now: Now) {
+        let plan = &self.sources[usize::from(source.0)].plan;
+        let group = self.groups.get_mut(&id).expect("the caller has it");
+        let configured = if group.identity.is_some() { None } else { plan.nominal_hashrate };
+        let nominal = group.meter.hashrate().max(configured.unwrap_or(0.0));
+        let request = self.next_request;
+        self.next_request += 1;
+        self.requests.insert(request, (source, Purpose::Group(id)));
+        group.opening = Some(Opening { request, source, nominal });
+        group.opened_at = now.mono;
+        group.nominal.sent(nominal, now.mono);
+        let wish = OpenChannel {
+            request,
+            user_identity: group.identity.clone().unwrap_or_else(|| Arc::clone(&plan.user_identity)),
+            nominal_hashrate: nominal,
+            max_target: Target::MAX,
+            miner_id_size: group.miner_id_size,
+            extranonce2_size: group.extranonce2_size,
+        };
+        self.out.push_back(Output::Command(source, SourceCommand::Open(wish)));
+    }
+
+    /// Sources that are better than the active one, it itself, and the next one after it are connected.
+    fn start_sources(&mut self) {
+        for route in &self.routes {
+            let active = route.candidates.iter().position(|c| Some(c.source) == route.active);
+            let wanted = active.map_or(route.candidates.len(), |at| at + 2);
+            for candidate in route.candidates.iter().take(wanted) {
+                let source = &mut self.sources[usize::from(candidate.source.0)];
+                if !source.started {
+                    source.started = true;
+                    self.out.push_back(Output::Command(candidate.source, SourceCommand::Start));
+                }
+            }
+        }
+    }
+
+    /// A ready source without miners keeps one channel of 0.0 H/s: pools close connections without channels,
+    /// and its jobs show that it works.
+    fn keep_standby(&mut self) {
+        for at in 0..self.sources.len() {
+            let id = self.sources[at].plan.id;
+            let source = &mut self.sources[at];
+            if !source.ready {
+                continue;
+            }
+            let used = !source.channels.is_empty();
+            if used {
+                if let Some(standby) = source.standby.take() {
+                    let command = SourceCommand::Close { channel_id: standby.key.channel_id };
+                    self.out.push_back(Output::Command(id, command));
+                }
+            } else if source.standby.is_none() && source.standby_request.is_none() {
+                let request = self.next_request;
+                self.next_request += 1;
+                source.standby_request = Some(request);
+                self.requests.insert(request, (id, Purpose::Standby));
+                let wish = OpenChannel {
+                    request,
+                    user_identity: Arc::clone(&source.plan.user_identity),
+                    nominal_hashrate: 0.0,
+                    max_target: Target::MAX,
+                    // Nobody mines on it: whatever the pool leaves will do.
+                    miner_id_size: 0,
+                    extranonce2_size: 2,
+                };
+                self.out.push_back(Output::Command(id, SourceCommand::Open(wish)));
+            }
+        }
+    }
+
+    // ---- time ----
+
+    /// A deadline has come.
+    pub fn timer(&mut self, now: Now) {
+        self.choose(now);
+        for route in &mut self.routes {
+            if let Some(since) = route.down_since
+                && !route.told
+                && now.since(since) >= route.settings.outage_grace
+            {
+                route.told = true;
+                self.out.push_back(Output::OutageTold(route.settings.id));
+            }
+        }
+        if !now.reached(self.tick_at) {
+            return;
+        }
+        self.tick_at = now.mono + TICK;
+        let mut further = Vec::new();
+        let mut unbound = Vec::new();
+        for group in self.groups.values_mut() {
+            group.look(now.mono);
+            if group.current.is_none() && group.incoming.is_none() && group.opening.is_none() {
+                unbound.push(group.id);
+            }
+            let route = &self.routes[usize::from(group.route.0)];
+            if now.since(group.published) >= route.settings.keepalive
+                && let Some(feed) = group.last_feed.as_deref().cloned()
+            {
+                Self::publish(group, feed, now, &mut self.out);
+            }
+            let estimate = group.estimate();
+            let Some(bound) = &group.current else { continue };
+            if let Some(nominal_hashrate) = group.nominal.poll(|| estimate, now.mono) {
+                let channel_id = bound.channel_id();
+                let command = SourceCommand::Update { channel_id, nominal_hashrate };
+                self.out.push_back(Output::Command(bound.source(), command));
+            }
+            // The interval's low end: chance alone must not open channels.
+            let grown = estimate.low95.max(group.nominal.last_sent().min(estimate.value))
+                / bound.sized_for.max(1.0);
+            if grown > OUTGROWN && group.opening.is_none() && group.incoming.is_none() {
+                let since = *group.outgrown_since.get_or_insert(now.mono);
+                let waited = now.since(since) >= OUTGROWN_GRACE || grown > FAR_OUTGROWN;
+                if waited && now.since(group.opened_at) >= FURTHER_CHANNEL_INTERVAL {
+                    further.push((group.id, bound.source()));
+                }
+            } else {
+                group.outgrown_since = None;
+            }
+        }
+        for (id, source) in further {
+            self.open(id, source, now);
+        }
+        for id in unbound {
+            self.bind(id, now);
+        }
+        self.keep_standby();
+    }
+}

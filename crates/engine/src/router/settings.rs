@@ -1,0 +1,61 @@
+//! What the configuration says about routes and how sources are shared.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::{RouteId, SourceId};
+
+/// How many miners share one upstream channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinersPerChannel {
+    /// Each has its own, opened under its own name.
+    One,
+    /// Up to so many.
+    UpTo(u32),
+    /// All of the route.
+    All,
+}
+
+impl MinersPerChannel {
+    /// With worker names (extension 0x0002) a channel's shares should show each worker often enough
+    /// (its section 4.1): a channel's shares are few.
+    pub const WITH_WORKER_NAMES: Self = Self::UpTo(50);
+
+    /// The limit as a number.
+    #[must_use]
+    pub fn limit(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::UpTo(n) => n.max(1),
+            Self::All => u32::MAX,
+        }
+    }
+}
+
+/// How a source is used.
+#[derive(Clone, Debug)]
+pub struct SourcePlan {
+    /// Which.
+    pub id: SourceId,
+    /// Who mines there, where miners share a channel.
+    pub user_identity: Arc<str>,
+    /// Hashes per second to open channels with at least.
+    pub nominal_hashrate: Option<f64>,
+    /// Fixed by the configuration, else decided by what is negotiated.
+    pub miners_per_channel: Option<MinersPerChannel>,
+}
+
+/// A route: miners on one side, sources in the order of preference on the other.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// Which.
+    pub id: RouteId,
+    /// Best first.
+    pub sources: Vec<SourceId>,
+    /// How long a better source must be ready before the route goes back to it.
+    pub return_after: Duration,
+    /// How long miners keep hashing the last job while no source is up, before they are told.
+    pub outage_grace: Duration,
+    /// A job this old is sent again with its time advanced.
+    pub keepalive: Duration,
+}
