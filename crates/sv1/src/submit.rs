@@ -105,7 +105,7 @@ impl<'a> Submit<'a> {
 /// be it right or wrong: the general way decides.
 #[inline]
 pub(crate) fn parse_fast(line: &[u8]) -> Option<(Id<'_>, Submit<'_>)> {
-    let mut scan = Scan { bytes: line, at: 0 };
+    let mut scan = Scan { rest: line };
     let (mut id, mut method, mut params) = (None, false, None);
     scan.space();
     scan.eat(b'{')?;
@@ -130,23 +130,54 @@ pub(crate) fn parse_fast(line: &[u8]) -> Option<(Id<'_>, Submit<'_>)> {
         }
     }
     scan.space();
-    if scan.at != line.len() || !method {
+    if !scan.rest.is_empty() || !method {
         return None;
     }
     Some((id.unwrap_or(Id::MISSING), params?))
 }
 
+/// Number of bytes before the first quote, backslash or control character; all of them if there is none.
+#[inline]
+fn plain_len(text: &[u8]) -> usize {
+    // Eight bytes at a time: `x - 0x01..01 & !x & 0x80..80` marks the bytes of `x` that are zero, and
+    // `x - 0x20..20` in its place those below 0x20. A borrow can mark bytes wrongly only above one that is
+    // marked rightly, so the lowest mark is exact.
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let mut len = 0;
+    let (words, _) = text.as_chunks::<8>();
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let quote = word ^ (ONES * b'"' as u64);
+        let backslash = word ^ (ONES * b'\\' as u64);
+        let marks = ((quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash)
+            | (word.wrapping_sub(ONES * b' ' as u64) & !word))
+            & HIGH;
+        if marks != 0 {
+            return len + (marks.trailing_zeros() / 8) as usize;
+        }
+        len += 8;
+    }
+    let tail = &text[len..];
+    len + tail
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '))
+        .unwrap_or(tail.len())
+}
+
+/// What is left of a line. A slice that gets shorter, not a position in one: with a position the optimiser
+/// keeps dozens of copies of it in step, which costs more than the parsing.
 struct Scan<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
 }
 
 impl<'a> Scan<'a> {
     #[inline]
     fn next(&mut self) -> Option<u8> {
-        let byte = *self.bytes.get(self.at)?;
-        self.at += 1;
-        Some(byte)
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*byte)
     }
 
     #[inline]
@@ -154,54 +185,52 @@ impl<'a> Scan<'a> {
         (self.next()? == byte).then_some(())
     }
 
+    /// Skips white space: none or one space in what firmware prints.
     #[inline]
     fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.bytes.get(self.at) {
-            self.at += 1;
+        if let Some(rest) = self.rest.strip_prefix(b" ") {
+            self.rest = rest;
+        }
+        if let Some(b' ' | b'\t' | b'\r' | b'\n') = self.rest.first() {
+            self.more_space();
+        }
+    }
+
+    #[cold]
+    fn more_space(&mut self) {
+        while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = self.rest {
+            self.rest = rest;
         }
     }
 
     /// The inside of a string that has no escapes; control characters end the fast path.
-    #[inline]
     fn string(&mut self) -> Option<&'a [u8]> {
-        self.eat(b'"')?;
-        let rest = &self.bytes[self.at..];
-        let len = rest
-            .iter()
-            .position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '))?;
-        if rest[len] != b'"' {
-            return None;
-        }
-        self.at += len + 1;
-        Some(&rest[..len])
+        let rest = self.rest.strip_prefix(b"\"")?;
+        let (text, rest) = rest.split_at_checked(plain_len(rest))?;
+        self.rest = rest.strip_prefix(b"\"")?;
+        Some(text)
     }
 
     /// A non-negative integer, a plain string or null.
-    #[inline]
     fn id(&mut self) -> Option<Id<'a>> {
-        let start = self.at;
-        match self.bytes.get(start)? {
+        let start = self.rest;
+        match start.first()? {
             b'"' => {
                 self.string()?;
             }
-            b'n' => {
-                for byte in *b"null" {
-                    self.eat(byte)?;
-                }
-            }
-            b'0' => self.at += 1,
+            b'n' => self.rest = start.strip_prefix(b"null")?,
+            b'0' => self.rest = start.get(1..)?,
             b'1'..=b'9' => {
-                while let Some(b'0'..=b'9') = self.bytes.get(self.at) {
-                    self.at += 1;
-                }
+                let digits = start.iter().position(|byte| !byte.is_ascii_digit())?;
+                self.rest = start.get(digits..)?;
             }
             _ => return None,
         }
-        Id::from_json(std::str::from_utf8(&self.bytes[start..self.at]).ok()?)
+        let text = start.get(..start.len() - self.rest.len())?;
+        Id::from_json(std::str::from_utf8(text).ok()?)
     }
 
     /// The list of `mining.submit`'s parameters.
-    #[inline]
     fn submit(&mut self) -> Option<Submit<'a>> {
         let mut items: [&[u8]; 6] = [&[]; 6];
         let mut len = 0;
@@ -441,6 +470,18 @@ mod tests {
                 .collect();
             chosen.extend(double.map(|member| members[member].as_str()));
             format!("{{{}}}{tail}", chosen.join(&format!(",{space}")))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_scan_by_words_finds_what_a_scan_by_bytes_finds(
+            text in prop::collection::vec(prop_oneof![
+                8 => any::<u8>(), 4 => 0x20..0x7f_u8, 1 => Just(b'"'), 1 => Just(b'\\'), 1 => 0x1e..0x22_u8, 1 => 0x7e..0x82_u8,
+            ], 0..40),
+        ) {
+            let byte_by_byte = text.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '));
+            prop_assert_eq!(plain_len(&text), byte_by_byte.unwrap_or(text.len()));
         }
     }
 

@@ -133,6 +133,9 @@ pub fn write_configure_result(out: &mut Vec<u8>, id: Id<'_>, result: &ConfigureR
 
 /// `mining.set_difficulty`, with the number that [`written_difficulty`] gives, without exponent, whole
 /// numbers without a point. Returns the number as written: the one to judge shares by.
+///
+/// Write it at most once before each notify: cgminer gives the first difficulty to the next job, and a second
+/// one that came before that job only to the job after it.
 pub fn write_set_difficulty(out: &mut Vec<u8>, difficulty: f64) -> f64 {
     let difficulty = written_difficulty(difficulty);
     out.extend_from_slice(b"{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[");
@@ -142,6 +145,9 @@ pub fn write_set_difficulty(out: &mut Vec<u8>, difficulty: f64) -> f64 {
 }
 
 /// `mining.set_version_mask` (BIP 310): the miner may roll the bits of `mask` from now on.
+///
+/// To be written only after `mining.authorize` was answered: a firmware of Antminer's S21+ drops the connection if
+/// it comes earlier (OCEAN-xyz/datum_gateway#105).
 pub fn write_set_version_mask(out: &mut Vec<u8>, mask: u32) {
     out.extend_from_slice(b"{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"");
     hex::push_u32(out, mask);

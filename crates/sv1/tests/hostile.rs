@@ -1,7 +1,11 @@
 //! What no peer can do with a line: make us panic, recurse, hold memory or answer with something that is
 //! not one line of JSON.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test says what went wrong by panicking"
+)]
 
 use std::collections::BTreeMap;
 
