@@ -270,6 +270,7 @@ mod tests {
     use super::*;
     use crate::{Method, Request, parse_request, parse_request_general};
     use proptest::prelude::*;
+    use proptest::strategy::ValueTree as _;
 
     fn submit(line: &str) -> Submit<'_> {
         match parse_request(line.as_bytes()) {
@@ -429,14 +430,22 @@ mod tests {
     }
 
     prop_compose! {
-        fn hexish()(text in "[0-9a-fA-F]{0,10}|0[xX][0-9a-f]{1,8}|[0-9a-f]{8}|.{0,4}", escape in prop::bool::weighted(0.1)) -> String {
+        fn hexish()(
+            text in prop_oneof![
+                20 => "[0-9a-f]{8}",
+                6 => "[0-9a-fA-F]{2}|[0-9a-fA-F]{8}",
+                2 => "[0-9a-fA-F]{0,10}|0[xX][0-9a-f]{1,8}",
+                1 => ".{0,4}",
+            ],
+            escape in prop::bool::weighted(0.05),
+        ) -> String {
             spelled(&text, escape)
         }
     }
 
     fn parameter() -> impl Strategy<Value = String> {
         prop_oneof![
-            20 => hexish(),
+            40 => hexish(),
             1 => prop_oneof![Just("null"), Just("7"), Just("-1.5e3"), Just("[1]"), Just("{}"), Just("true"), Just("")]
                 .prop_map(str::to_owned),
         ]
@@ -446,7 +455,8 @@ mod tests {
         /// Lines that are, or nearly are, `mining.submit`.
         fn submit_line()(
             worker in "[a-zA-Z0-9._-]{0,20}|.{0,5}",
-            params in prop::collection::vec(parameter(), 3..7),
+            params in prop_oneof![8 => 4..6_usize, 1 => 0..9_usize]
+                .prop_flat_map(|len| prop::collection::vec(parameter(), len)),
             id in prop_oneof![4 => "[0-9]{1,4}", 1 => "\"[a-z]{0,4}\"", 1 => Just("null".to_owned()), 1 => ".{0,3}"],
             method in prop_oneof![9 => Just("mining.submit"), 1 => Just("mining.submit2"), 1 => Just("mining\\u002esubmit")],
             order in Just(vec![0, 1, 2, 3]).prop_shuffle(),
@@ -471,6 +481,18 @@ mod tests {
             chosen.extend(double.map(|member| members[member].as_str()));
             format!("{{{}}}{tail}", chosen.join(&format!(",{space}")))
         }
+    }
+
+    #[test]
+    fn the_lines_that_the_paths_are_compared_on_do_take_the_fast_path() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let fast = (0..1000)
+            .filter(|_| {
+                let line = submit_line().new_tree(&mut runner).unwrap().current();
+                parse_fast(line.as_bytes()).is_some()
+            })
+            .count();
+        assert!((150..800).contains(&fast), "{fast} of 1000");
     }
 
     proptest! {
