@@ -24,6 +24,32 @@
 //!   0x0002, section 1.3). Found out by [`Tlvs::unexpected`].
 //!
 //! Bytes at the end that are no TLV fields are refused by both.
+//!
+//! # Example
+//! ```
+//! use bytes::BytesMut;
+//! use sv2::{B032, FrameHeader, MiningMessage, mining::SubmitSharesExtended};
+//!
+//! let extranonce = [0, 1, 2, 3];
+//! let share = SubmitSharesExtended {
+//!     channel_id: 1,
+//!     sequence_number: 42,
+//!     job_id: 7,
+//!     nonce: 0x1234_5678,
+//!     ntime: 1_790_000_000,
+//!     version: 0x2000_0000,
+//!     extranonce: B032::new(&extranonce)?,
+//! };
+//! let mut out = BytesMut::new();
+//! sv2::write_frame(&share, &mut out);
+//!
+//! let (header, payload, _) = FrameHeader::split(&out).expect("a whole frame");
+//! match MiningMessage::decode(&header, payload)? {
+//!     MiningMessage::SubmitSharesExtended(read) => assert_eq!(read.extranonce.as_slice(), extranonce),
+//!     other => panic!("{other:?}"),
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 // First, so that the messages' modules below it can use its macros.
 #[macro_use]
