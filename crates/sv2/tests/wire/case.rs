@@ -22,6 +22,9 @@ pub(crate) trait Case {
     fn any() -> BoxedStrategy<Self::Values>;
     fn typical() -> Self::Values;
     fn smallest() -> Self::Values;
+    fn longest() -> Self::Values;
+    /// `Message::MIN_LEN` and `Message::MAX_LEN`.
+    fn bounds() -> (usize, usize);
     fn to_json(values: &Self::Values) -> Vec<(&'static str, Value)>;
     fn from_json(fields: &Map<String, Value>) -> Self::Values;
 
@@ -194,6 +197,18 @@ macro_rules! case {
 
             fn smallest() -> Self {
                 Self { $( $field: <$crate::kind::$kind as $crate::kind::Kind>::smallest(), )* }
+            }
+
+            fn longest() -> Self {
+                Self { $( $field: <$crate::kind::$kind as $crate::kind::Kind>::longest(), )* }
+            }
+
+            fn bounds() -> (usize, usize) {
+                fn of<'a, M: sv2::Message<'a>>(_: impl Fn(&'a [u8]) -> Result<M, sv2::DecodeError>) -> (usize, usize) {
+                    (M::MIN_LEN, M::MAX_LEN)
+                }
+                use sv2::Message as _;
+                of(sv2::$module::$message::decode)
             }
 
             fn to_json(values: &Self) -> Vec<(&'static str, serde_json::Value)> {

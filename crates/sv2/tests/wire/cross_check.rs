@@ -20,6 +20,8 @@ pub(crate) fn config(cases: u32) -> Config {
 pub(crate) fn run<C: Case>() {
     check::<C>(&C::typical());
     check::<C>(&C::smallest());
+    check::<C>(&C::longest());
+    check_bounds::<C>();
     TestRunner::new(config(TRIES))
         .run(&C::any(), |values| {
             check::<C>(&values);
@@ -73,6 +75,21 @@ fn check<C: Case>(values: &C::Values) {
     let mut again = bytes::BytesMut::new();
     read.write_frame(&mut again);
     assert_eq!(again, frame);
+}
+
+/// The shortest and the longest payload are as long as the message says.
+fn check_bounds<C: Case>() {
+    let payload_len = |values| C::ours(&values, |message| message.encoded_len());
+    let (shortest, longest) = C::bounds();
+    assert_eq!(payload_len(C::smallest()), shortest, "{}", C::NAME);
+    // The longest list of transactions is too much for every run; see the list's own test.
+    if !C::field_ends(&C::smallest())
+        .iter()
+        .any(|(field, _)| *field == "transaction_list")
+    {
+        assert_eq!(payload_len(C::longest()), longest, "{}", C::NAME);
+    }
+    assert!(longest <= sv2::U24::MAX as usize);
 }
 
 #[test]

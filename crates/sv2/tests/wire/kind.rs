@@ -19,6 +19,8 @@ pub(crate) trait Kind {
     fn typical(number: u8) -> Self::Plain;
     /// The shortest value, and the smallest of those.
     fn smallest() -> Self::Plain;
+    /// The longest value, and the largest of those (a list of transactions: the most, of 100 bytes each).
+    fn longest() -> Self::Plain;
 
     fn ours(plain: &Self::Plain) -> Self::Ours<'_>;
     fn theirs(plain: &Self::Plain) -> Self::Theirs<'_>;
@@ -51,6 +53,9 @@ macro_rules! numbers {
             }
             fn smallest() -> $number {
                 0
+            }
+            fn longest() -> $number {
+                <$number>::MAX
             }
             fn ours(plain: &$number) -> $number {
                 *plain
@@ -93,6 +98,9 @@ impl Kind for Protocol {
     fn smallest() -> u8 {
         sv2::common::PROTOCOL_MINING
     }
+    fn longest() -> u8 {
+        sv2::common::PROTOCOL_TEMPLATE_DISTRIBUTION
+    }
     fn ours(plain: &u8) -> u8 {
         *plain
     }
@@ -128,6 +136,9 @@ impl Kind for Bool {
     }
     fn smallest() -> bool {
         false
+    }
+    fn longest() -> bool {
+        true
     }
     fn ours(plain: &bool) -> bool {
         *plain
@@ -169,6 +180,9 @@ impl Kind for F32 {
     fn smallest() -> u32 {
         0
     }
+    fn longest() -> u32 {
+        u32::MAX
+    }
     fn ours(plain: &u32) -> f32 {
         f32::from_bits(*plain)
     }
@@ -205,6 +219,9 @@ impl Kind for U256 {
     }
     fn smallest() -> [u8; 32] {
         [0; 32]
+    }
+    fn longest() -> [u8; 32] {
+        [0xff; 32]
     }
     fn ours(plain: &[u8; 32]) -> sv2::U256 {
         *plain
@@ -246,6 +263,9 @@ macro_rules! byte_arrays {
             }
             fn smallest() -> Vec<u8> {
                 Vec::new()
+            }
+            fn longest() -> Vec<u8> {
+                vec![0xff; $max]
             }
             fn ours(plain: &Vec<u8>) -> sv2::$name<'_> {
                 plain.as_slice().try_into().unwrap()
@@ -294,6 +314,9 @@ impl Kind for Str {
     fn smallest() -> Vec<u8> {
         Vec::new()
     }
+    fn longest() -> Vec<u8> {
+        StrBytes::longest()
+    }
     fn ours(plain: &Vec<u8>) -> sv2::Str0255<'_> {
         StrBytes::ours(plain)
     }
@@ -331,6 +354,9 @@ impl Kind for OptionU32 {
     fn smallest() -> Option<u32> {
         None
     }
+    fn longest() -> Option<u32> {
+        Some(u32::MAX)
+    }
     fn ours(plain: &Option<u32>) -> Option<u32> {
         *plain
     }
@@ -352,7 +378,8 @@ impl Kind for OptionU32 {
 }
 
 macro_rules! lists {
-    ($($kind:ident = $list:ident of $element:ident, $plain:ty, ours $ours:ty, theirs $theirs:ty;)*) => {$(
+    ($($kind:ident = $list:ident of $element:ident, $plain:ty, ours $ours:ty, theirs $theirs:ty,
+        longest of $longest_element:expr;)*) => {$(
         pub(crate) struct $kind;
 
         impl Kind for $kind {
@@ -368,6 +395,10 @@ macro_rules! lists {
             }
             fn smallest() -> Vec<$plain> {
                 Vec::new()
+            }
+            fn longest() -> Vec<$plain> {
+                let element = $longest_element;
+                vec![element; sv2::$list::<u8>::MAX]
             }
             fn ours<'a>(plain: &'a Vec<$plain>) -> sv2::$list<'a, $ours> {
                 let elements: Vec<$ours> = plain.iter().map($element::ours).collect();
@@ -396,9 +427,9 @@ macro_rules! lists {
 }
 
 lists! {
-    Seq0255U256 = Seq0255 of U256, [u8; 32], ours sv2::U256, theirs binary_sv2::U256<'a>;
-    Seq064KU16 = Seq064K of U16, u16, ours u16, theirs u16;
-    Seq064KU32 = Seq064K of U32, u32, ours u32, theirs u32;
-    Seq064KU256 = Seq064K of U256, [u8; 32], ours sv2::U256, theirs binary_sv2::U256<'a>;
-    Seq064KB016M = Seq064K of B016M, Vec<u8>, ours sv2::B016M<'a>, theirs binary_sv2::B016M<'a>;
+    Seq0255U256 = Seq0255 of U256, [u8; 32], ours sv2::U256, theirs binary_sv2::U256<'a>, longest of U256::longest();
+    Seq064KU16 = Seq064K of U16, u16, ours u16, theirs u16, longest of u16::MAX;
+    Seq064KU32 = Seq064K of U32, u32, ours u32, theirs u32, longest of u32::MAX;
+    Seq064KU256 = Seq064K of U256, [u8; 32], ours sv2::U256, theirs binary_sv2::U256<'a>, longest of U256::longest();
+    Seq064KB016M = Seq064K of B016M, Vec<u8>, ours sv2::B016M<'a>, theirs binary_sv2::B016M<'a>, longest of vec![0xff; 100];
 }
