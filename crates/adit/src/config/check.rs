@@ -1,8 +1,9 @@
-//! What the keys must be to each other, and what is allowed but deserves a second look.
+//! What the keys must be to each other.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
+use super::Machine;
 use super::given::quoted;
 use super::name::Name;
 use super::nearest::nearest;
@@ -10,7 +11,9 @@ use super::place::Spot;
 use super::reader::Reader;
 use super::section::Table;
 use super::tables::{Http, Limits, Listener, OPEN_FILES_RESERVE, Route, Source};
-use super::{Config, Machine};
+
+/// The most listeners, sources or routes that there may be: each has books, metrics and a number of its own.
+pub const TABLES_MAX: usize = 1_000;
 
 /// The tables as far as they could be read, and the names of all that were given.
 pub(crate) struct Parts {
@@ -25,40 +28,69 @@ pub(crate) struct Parts {
 
 impl Parts {
     fn names(&self, table: Table) -> Vec<&Name> {
-        self.given.keys().filter(|(of, _)| *of == table).map(|(_, name)| name).collect()
+        self.given
+            .keys()
+            .filter(|(of, _)| *of == table)
+            .map(|(_, name)| name)
+            .collect()
     }
 }
 
 /// Reports everything that does not fit together.
 pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<'_>) {
-    something_of_each(parts, reader);
+    number_of_tables(parts, reader);
     for (name, route) in &parts.routes {
-        names_exist(parts, Table::Listener, &format!("route.{name}.listeners"), &route.listeners, reader);
-        names_exist(parts, Table::Source, &format!("route.{name}.sources"), &route.sources, reader);
+        names_exist(
+            parts,
+            Table::Listener,
+            &format!("route.{name}.listeners"),
+            &route.listeners,
+            reader,
+        );
+        names_exist(
+            parts,
+            Table::Source,
+            &format!("route.{name}.sources"),
+            &route.sources,
+            reader,
+        );
         named_once(&format!("route.{name}.sources"), &route.sources, reader);
     }
     one_route_each(parts, reader);
     own_addresses(parts, reader);
     for (name, listener) in &parts.listeners {
         difficulties(&format!("listener.{name}"), listener, reader);
-        enough_miner_ids(&format!("listener.{name}"), listener, &parts.limits, reader);
     }
+    enough_miner_ids(parts, reader);
     for (name, source) in &parts.sources {
         authority(&format!("source.{name}"), source, reader);
     }
     open_files(&parts.limits, machine, reader);
 }
 
-fn something_of_each(parts: &Parts, reader: &mut Reader<'_>) {
+fn number_of_tables(parts: &Parts, reader: &mut Reader<'_>) {
     if reader.is_broken() {
         return;
     }
     for (table, keys) in [
         (Table::Listener, "its listen is where miners connect"),
-        (Table::Source, "its url and user_identity say where work comes from"),
+        (
+            Table::Source,
+            "its url and user_identity say where work comes from",
+        ),
         (Table::Route, "its listeners and sources bind the two"),
     ] {
-        if parts.names(table).is_empty() {
+        let count = parts.names(table).len();
+        if count > TABLES_MAX {
+            reader.report(
+                &Spot::Whole,
+                table.word(),
+                format!("at most {TABLES_MAX} tables {}", table.header()),
+                count.to_string(),
+                "share them out among several Adits".to_owned(),
+            );
+        }
+        if count == 0 {
             reader.report(
                 &Spot::Whole,
                 table.word(),
@@ -98,7 +130,13 @@ fn named_once(path: &str, names: &[Name], reader: &mut Reader<'_>) {
         if names[..at].contains(name) {
             let (spot, key) = item(path, at, reader);
             let found = format!("{} for the second time", quoted(name.as_str()));
-            reader.report(&spot, &key, "each name once".to_owned(), found, "leave one of the two out".to_owned());
+            reader.report(
+                &spot,
+                &key,
+                "each name once".to_owned(),
+                found,
+                "leave one of the two out".to_owned(),
+            );
         }
     }
 }
@@ -112,7 +150,13 @@ fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
             if let Some(first) = taken.get(listener) {
                 let found = format!("{}, which {first} has as well", quoted(listener.as_str()));
                 let expected = "each listener in exactly one route".to_owned();
-                reader.report(&spot, &key, expected, found, "leave it out of one of the two".to_owned());
+                reader.report(
+                    &spot,
+                    &key,
+                    expected,
+                    found,
+                    "leave it out of one of the two".to_owned(),
+                );
             } else {
                 taken.insert(listener, key);
             }
@@ -120,7 +164,10 @@ fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
     }
     // A route that could not be read may be the one that has the listener.
     let routes_read = parts.names(Table::Route).len() == parts.routes.len()
-        && !parts.routes.keys().any(|route| reader.is_bad(&format!("route.{route}.listeners")));
+        && !parts
+            .routes
+            .keys()
+            .any(|route| reader.is_bad(&format!("route.{route}.listeners")));
     if reader.is_broken() || !routes_read || parts.routes.is_empty() {
         return;
     }
@@ -128,11 +175,20 @@ fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
         if *table == Table::Listener && !taken.contains_key(listener) {
             let routes: Vec<&Name> = parts.routes.keys().collect();
             let fix = match routes.as_slice() {
-                [route] => format!("add {} to listeners of [route.{route}]", quoted(listener.as_str())),
+                [route] => format!(
+                    "add {} to listeners of [route.{route}]",
+                    quoted(listener.as_str())
+                ),
                 _ => format!("add {} to listeners of a route", quoted(listener.as_str())),
             };
             let expected = "a route that has this listener".to_owned();
-            reader.report(spot, &format!("listener.{listener}"), expected, "none".to_owned(), fix);
+            reader.report(
+                spot,
+                &format!("listener.{listener}"),
+                expected,
+                "none".to_owned(),
+                fix,
+            );
         }
     }
 }
@@ -140,7 +196,10 @@ fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
 /// No two sockets on one address and port.
 fn own_addresses(parts: &Parts, reader: &mut Reader<'_>) {
     let mut taken: Vec<(SocketAddr, String)> = Vec::new();
-    let listeners = parts.listeners.iter().map(|(name, listener)| (format!("listener.{name}"), listener.listen));
+    let listeners = parts
+        .listeners
+        .iter()
+        .map(|(name, listener)| (format!("listener.{name}"), listener.listen));
     let http = parts.http.enabled.then(|| ("http".to_owned(), parts.http.listen));
     for (table, address) in listeners.chain(http) {
         let key = format!("{table}.listen");
@@ -148,7 +207,11 @@ fn own_addresses(parts: &Parts, reader: &mut Reader<'_>) {
             continue;
         }
         if let Some((other, first)) = taken.iter().find(|(other, _)| overlap(*other, address)) {
-            let spot = reader.spot(&key).or_else(|| parts.header(&table)).cloned().unwrap_or(Spot::Whole);
+            let spot = reader
+                .spot(&key)
+                .or_else(|| parts.header(&table))
+                .cloned()
+                .unwrap_or(Spot::Whole);
             let found = if *other == address {
                 format!("{address}, which {first} has as well")
             } else {
@@ -158,10 +221,19 @@ fn own_addresses(parts: &Parts, reader: &mut Reader<'_>) {
                 .map(|port| SocketAddr::new(address.ip(), port + 1))
                 .find(|free| !taken.iter().any(|(other, _)| overlap(*other, *free)));
             let fix = match free {
-                Some(free) => format!("take another port, such as listen = {}", quoted(&free.to_string())),
+                Some(free) => format!(
+                    "take another port, such as listen = {}",
+                    quoted(&free.to_string())
+                ),
                 None => "take another port".to_owned(),
             };
-            reader.report(&spot, &key, "an address and port of its own".to_owned(), found, fix);
+            reader.report(
+                &spot,
+                &key,
+                "an address and port of its own".to_owned(),
+                found,
+                fix,
+            );
         }
         taken.push((address, key));
     }
@@ -170,7 +242,10 @@ fn own_addresses(parts: &Parts, reader: &mut Reader<'_>) {
 impl Parts {
     /// The spot of a named table's header, by the table's path.
     fn header(&self, path: &str) -> Option<&Spot> {
-        self.given.iter().find(|((table, name), _)| path == format!("{}.{name}", table.word())).map(|(_, spot)| spot)
+        self.given
+            .iter()
+            .find(|((table, name), _)| path == format!("{}.{name}", table.word()))
+            .map(|(_, spot)| spot)
     }
 }
 
@@ -178,7 +253,9 @@ impl Parts {
 /// address or one of them all addresses. All IPv6 addresses include those of IPv4.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
-    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
+    a.port() != 0
+        && a.port() == b.port()
+        && (a.ip() == b.ip() || covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
 }
 
 /// `difficulty_min` <= `difficulty_start` <= `difficulty_max`.
@@ -196,33 +273,75 @@ fn difficulties(table: &str, listener: &Listener, reader: &mut Reader<'_>) {
         }
         let spot = reader.spot(&paths[at]).cloned().unwrap_or(Spot::Whole);
         let expected = format!("{key} {relation} {other}");
-        reader.report(&spot, &paths[at], expected, found, format!("change {key} or {other}"));
+        reader.report(
+            &spot,
+            &paths[at],
+            expected,
+            found,
+            format!("change {key} or {other}"),
+        );
     };
-    let min = listener.difficulty_min;
-    check(start >= min, "difficulty_start", start, "not below", "difficulty_min", min);
-    if let Some(max) = listener.difficulty_max {
-        check(start <= max, "difficulty_start", start, "not above", "difficulty_max", max);
-        check(min <= max, "difficulty_min", min, "not above", "difficulty_max", max);
+    let (min, max) = (
+        listener.difficulty_min,
+        listener.difficulty_max.unwrap_or(f64::INFINITY),
+    );
+    if min > max {
+        check(false, "difficulty_min", min, "not above", "difficulty_max", max);
+    } else {
+        check(
+            start >= min,
+            "difficulty_start",
+            start,
+            "not below",
+            "difficulty_min",
+            min,
+        );
+        check(
+            start <= max,
+            "difficulty_start",
+            start,
+            "not above",
+            "difficulty_max",
+            max,
+        );
     }
 }
 
-/// Each connection needs a miner id, and one that was just released is not given out at once.
-fn enough_miner_ids(table: &str, listener: &Listener, limits: &Limits, reader: &mut Reader<'_>) {
-    let key = format!("{table}.extranonce1_size");
-    let most = listener.max_connections.unwrap_or(limits.max_connections).min(limits.max_connections);
-    let ids = 1_u64 << (8 * u32::from(listener.extranonce1_size.min(7)));
-    let bad = [key.clone(), format!("{table}.max_connections"), "limits.max_connections".to_owned()];
-    if u64::from(most) * 2 <= ids || bad.iter().any(|path| reader.is_bad(path)) {
-        return;
+/// Each connection needs a miner id, and one that was just released is not given out at once. Listeners with
+/// ids of one size share them.
+fn enough_miner_ids(parts: &Parts, reader: &mut Reader<'_>) {
+    let all = u64::from(parts.limits.max_connections);
+    for (name, listener) in &parts.listeners {
+        let size = listener.extranonce1_size;
+        let sharing = parts
+            .listeners
+            .values()
+            .filter(|other| other.extranonce1_size == size);
+        let most = sharing
+            .map(|other| other.max_connections.map_or(all, u64::from))
+            .sum::<u64>()
+            .min(all);
+        let ids = 1_u64 << (8 * u32::from(size.min(7)));
+        let key = format!("listener.{name}.extranonce1_size");
+        let bad = [
+            key.clone(),
+            format!("listener.{name}.max_connections"),
+            "limits.max_connections".to_owned(),
+        ];
+        if most * 2 <= ids || bad.iter().any(|path| reader.is_bad(path)) {
+            continue;
+        }
+        let spot = reader.spot(&key).cloned().unwrap_or(Spot::Whole);
+        let expected = "twice as many miner ids as connections".to_owned();
+        let found = format!("{size} bytes, which are {ids} ids for {most} connections");
+        reader.report(
+            &spot,
+            &key,
+            expected,
+            found,
+            format!("extranonce1_size = {}", size + 1),
+        );
     }
-    let spot = reader.spot(&key).cloned().unwrap_or(Spot::Whole);
-    reader.report(
-        &spot,
-        &key,
-        "twice as many miner ids as connections".to_owned(),
-        format!("{} bytes, which are {ids} ids for {most} connections", listener.extranonce1_size),
-        format!("extranonce1_size = {}", listener.extranonce1_size + 1),
-    );
 }
 
 /// A source without authority key must say that it knows.
@@ -249,7 +368,9 @@ fn authority(table: &str, source: &Source, reader: &mut Reader<'_>) {
 /// Connections asked for must fit the limit on open files.
 fn open_files(limits: &Limits, machine: Machine, reader: &mut Reader<'_>) {
     let key = "limits.max_connections";
-    let (Some(open_files), Some(spot)) = (machine.open_files, reader.spot(key).cloned()) else { return };
+    let (Some(open_files), Some(spot)) = (machine.open_files, reader.spot(key).cloned()) else {
+        return;
+    };
     let wanted = u64::from(limits.max_connections);
     let most = machine.connections(u32::MAX);
     if wanted <= u64::from(most) || reader.is_bad(key) {
@@ -270,83 +391,10 @@ fn open_files(limits: &Limits, machine: Machine, reader: &mut Reader<'_>) {
 /// The spot and the path of an item of a list. A list of the environment has one spot for all its items.
 fn item(path: &str, at: usize, reader: &Reader<'_>) -> (Spot, String) {
     let key = format!("{path}[{at}]");
-    let spot = reader.spot(&key).or_else(|| reader.spot(path)).cloned().unwrap_or(Spot::Whole);
+    let spot = reader
+        .spot(&key)
+        .or_else(|| reader.spot(path))
+        .cloned()
+        .unwrap_or(Spot::Whole);
     (spot, key)
-}
-
-/// Adds what is allowed but deserves a second look.
-pub(crate) fn warnings(
-    config: &Config,
-    machine: Machine,
-    given: &BTreeMap<(Table, Name), Spot>,
-    reader: &mut Reader<'_>,
-) {
-    for (name, listener) in &config.listeners {
-        let key = format!("listener.{name}.listen");
-        if let Some(reach) = reach(listener.listen.ip()) {
-            let advice = "Stratum V1 is not encrypted, anyone on the way can read and take over shares; listen on \
-                          an address of the miners' own network, or let a firewall keep others out";
-            reader.warn(&key, format!("{} takes miners from {reach}: {advice}", listener.listen));
-        }
-        if listener.max_connections.is_some_and(|most| most > config.limits.max_connections) {
-            let most = config.limits.max_connections;
-            let message = format!("limits.max_connections allows {most} for all listeners together");
-            reader.warn(&format!("listener.{name}.max_connections"), message);
-        }
-        if !listener.vardiff && reader.spot(&format!("listener.{name}.shares_per_minute")).is_some() {
-            let message = "this has no effect with vardiff = false".to_owned();
-            reader.warn(&format!("listener.{name}.shares_per_minute"), message);
-        }
-    }
-    for (name, source) in &config.sources {
-        if source.insecure {
-            let message = match source.url.authority() {
-                Some(_) => "this has no effect: the URL has an authority key, and the pool must prove it",
-                None => "nobody vouches for this pool: anyone on the way can pose as it and take the hashrate",
-            };
-            reader.warn(&format!("source.{name}.insecure"), message.to_owned());
-        }
-        if !config.routes.values().any(|route| route.sources.contains(name)) {
-            let spot = given.get(&(Table::Source, name.clone())).unwrap_or(&Spot::Whole);
-            reader.warn_at(spot, &format!("source.{name}"), "no route uses this source".to_owned());
-        }
-    }
-    if config.http.enabled {
-        if let Some(reach) = reach(config.http.listen.ip()) {
-            let message = format!(
-                "{} answers {reach} without a password: listen on this machine, or let a firewall keep others out",
-                config.http.listen
-            );
-            reader.warn("http.listen", message);
-        }
-    }
-    if let Some(open_files) = machine.open_files {
-        let most = config.limits.max_connections;
-        if most < super::tables::MAX_CONNECTIONS && reader.spot("limits.max_connections").is_none() {
-            let message = format!(
-                "{most} connections at most, because the limit on open files is {open_files} here (ulimit -n, \
-                 LimitNOFILE= of a service)"
-            );
-            reader.warn("limits.max_connections", message);
-        }
-    }
-}
-
-/// Who can reach a socket on this address, if that is more than this machine and private networks.
-fn reach(ip: IpAddr) -> Option<&'static str> {
-    let private = match ip.to_canonical() {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || is_shared(v4),
-        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
-    };
-    match ip {
-        _ if ip.is_unspecified() => Some("every network that this machine is in"),
-        _ if private || ip.to_canonical().is_loopback() => None,
-        _ => Some("the public network"),
-    }
-}
-
-/// 100.64.0.0/10 (RFC 6598), which overlay networks give to their members.
-fn is_shared(ip: Ipv4Addr) -> bool {
-    let [a, b, ..] = ip.octets();
-    a == 100 && (64..128).contains(&b)
 }

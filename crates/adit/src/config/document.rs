@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::given::{Given, quoted};
+use super::given::{Given, quoted, quoted_short};
 use super::name::{NAME_RULE, Name};
 use super::nearest::nearest;
 use super::place::Spot;
@@ -87,7 +87,14 @@ impl Document {
                     format!("write [{path}] and its keys below it")
                 };
                 let found = Given::of(value.get_ref()).to_string();
-                reader.report_cut(&spot, &path, true, format!("a table {}", table.header()), found, fix);
+                reader.report_cut(
+                    &spot,
+                    &path,
+                    true,
+                    format!("a table {}", table.header()),
+                    found,
+                    fix,
+                );
                 continue;
             };
             match Name::new(text) {
@@ -106,19 +113,30 @@ impl Document {
     fn section(&mut self, table: Table, name: Option<Name>, header: Spot, inner: &DeTable<'_>) {
         let mut section = Section::new(table, name.clone(), header);
         for (key, value) in in_order(inner) {
-            section.entries.insert(key.get_ref().clone().into_owned(), entry(key, value));
+            section
+                .entries
+                .insert(key.get_ref().clone().into_owned(), entry(key, value));
         }
         self.sections.insert((table, name), section);
     }
 
     /// The names that a table has, in their order.
     pub(crate) fn names(&self, table: Table) -> Vec<Name> {
-        self.sections.keys().filter(|(of, _)| *of == table).filter_map(|(_, name)| name.clone()).collect()
+        self.sections
+            .keys()
+            .filter(|(of, _)| *of == table)
+            .filter_map(|(_, name)| name.clone())
+            .collect()
     }
 
     /// The sections of a table, taken out, in the order of their names.
     pub(crate) fn take(&mut self, table: Table) -> Vec<Section> {
-        let keys: Vec<_> = self.sections.keys().filter(|(of, _)| *of == table).cloned().collect();
+        let keys: Vec<_> = self
+            .sections
+            .keys()
+            .filter(|(of, _)| *of == table)
+            .cloned()
+            .collect();
         keys.iter().filter_map(|key| self.sections.remove(key)).collect()
     }
 }
@@ -147,8 +165,9 @@ fn unknown_table(reader: &mut Reader<'_>, spot: &Spot, word: &str) {
             Some(table) => format!("did you mean {}?", table.header()),
             None => format!("did you mean {near} = {}?", tables::VERSION),
         }
-    } else if let Some(table) =
-        Table::ALL.into_iter().find(|table| tables::keys_of(*table).iter().any(|key| key.name == word))
+    } else if let Some(table) = Table::ALL
+        .into_iter()
+        .find(|table| tables::keys_of(*table).iter().any(|key| key.name == word))
     {
         format!("{word} belongs in {}", table.header())
     } else if let Some(advice) = foreign::advice(word) {
@@ -159,7 +178,14 @@ fn unknown_table(reader: &mut Reader<'_>, spot: &Spot, word: &str) {
     let headers: Vec<String> = Table::ALL.iter().map(|table| table.header()).collect();
     let expected = format!("{VERSION_KEY} or one of {}", headers.join(" "));
     let key = bare_or_quoted(word);
-    reader.report_cut(spot, &key, true, expected, "an unknown key or table".to_owned(), fix);
+    reader.report_cut(
+        spot,
+        &key,
+        true,
+        expected,
+        "an unknown key or table".to_owned(),
+        fix,
+    );
 }
 
 /// What other formats write for `true` and `false`.
@@ -175,8 +201,14 @@ fn word_for_flag(word: &str) -> Option<bool> {
 fn report_syntax(reader: &mut Reader<'_>, error: &toml::de::Error) -> bool {
     let span = error.span().unwrap_or(0..0);
     let spot = Spot::Text(span.clone());
+    let at_line_end = reader
+        .text()
+        .whole()
+        .get(span.start..)
+        .is_some_and(|rest| rest.starts_with(['\r', '\n']));
     let part = reader.text().slice(&spot).trim().to_owned();
-    let line = reader.text().line(&spot).trim_start().to_owned();
+    let (line, before) = reader.text().line_around(&spot);
+    let key = before.split_once('=').map_or("", |(key, _)| key.trim());
     let (what, expected) = match error.message().split_once(", expected ") {
         Some((what, expected)) => (what, expected.to_owned()),
         None => (error.message(), "TOML".to_owned()),
@@ -187,28 +219,49 @@ fn report_syntax(reader: &mut Reader<'_>, error: &toml::de::Error) -> bool {
             "nothing".to_owned(),
             "write a value behind the =, or remove the line".to_owned(),
         ),
-        "string values must be quoted" if word_for_flag(&part).is_some() => (
-            "true, false, a number, or a text in quotes".to_owned(),
-            part.clone(),
-            format!("write {}", word_for_flag(&part).unwrap_or_default()),
-        ),
-        "string values must be quoted" => (
-            "a text in quotes".to_owned(),
-            format!("{} without quotes", super::given::quoted_short(&part)),
-            format!("write {}", super::given::quoted_short(&part)),
-        ),
+        "string values must be quoted" => match word_for_flag(&part) {
+            Some(flag) => (
+                "true or false, or a text in quotes".to_owned(),
+                part,
+                format!("{key} = {flag}"),
+            ),
+            None => {
+                let quoted = quoted_short(&part);
+                (
+                    "a text in quotes".to_owned(),
+                    format!("{quoted} without quotes"),
+                    format!("{key} = {quoted}"),
+                )
+            }
+        },
         "duplicate key" => (
             "each key and each table once".to_owned(),
-            format!("{} for the second time", super::given::quoted_short(&part)),
+            format!("{} for the second time", quoted_short(&part)),
             "remove one of the two, or put both together".to_owned(),
+        ),
+        "invalid basic string" | "invalid literal string" if at_line_end => (
+            "a quotation mark at the end of the text".to_owned(),
+            "the end of the line".to_owned(),
+            "close the text with the quotation mark that it begins with".to_owned(),
+        ),
+        "unclosed table" => (
+            "] at the end of the header".to_owned(),
+            "a header without it".to_owned(),
+            format!("write {}]", line.trim()),
+        ),
+        "key with no value" => (
+            "key = value".to_owned(),
+            "a key without =".to_owned(),
+            "write = between the key and its value".to_owned(),
         ),
         what => (
             expected,
             what.to_owned(),
-            "see https://toml.io for the syntax: [table] headers, and key = value lines below them".to_owned(),
+            "write [table] headers, and key = value lines below them (the syntax: https://toml.io)"
+                .to_owned(),
         ),
     };
     // The line may hold a secret with a quotation mark missing: only a marked key or value is shown.
-    reader.report_syntax(&spot, expected, found, fix);
-    line.starts_with('[') && what != "duplicate key"
+    reader.report_syntax(&spot, key, expected, found, fix);
+    line.trim_start().starts_with('[') && what != "duplicate key"
 }

@@ -103,9 +103,13 @@ mod tests {
 
     #[test]
     fn names_outside_the_rule_are_refused_and_a_good_one_suggested() {
-        for (bad, good) in
-            [("Main", Some("main")), ("a_b", Some("a-b")), ("-a", Some("a")), ("a--b", Some("a-b")), ("", None)]
-        {
+        for (bad, good) in [
+            ("Main", Some("main")),
+            ("a_b", Some("a-b")),
+            ("-a", Some("a")),
+            ("a--b", Some("a-b")),
+            ("", None),
+        ] {
             assert_eq!(Name::new(bad), None, "{bad}");
             assert_eq!(Name::suggested(bad).as_ref().map(Name::as_str), good, "{bad}");
         }

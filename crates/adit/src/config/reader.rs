@@ -65,7 +65,10 @@ impl<'a> Reader<'a> {
             Spot::Whole => (1, 0, String::new()),
             Spot::Variable(name) => (2, 0, name.clone()),
         });
-        (self.problems.into_iter().map(|(_, problem)| problem).collect(), self.warnings)
+        (
+            self.problems.into_iter().map(|(_, problem)| problem).collect(),
+            self.warnings,
+        )
     }
 
     pub(crate) fn has_problems(&self) -> bool {
@@ -83,9 +86,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Reports an error of the syntax, one a line: further ones on its line follow from it.
-    pub(crate) fn report_syntax(&mut self, spot: &Spot, expected: String, found: String, fix: String) {
+    pub(crate) fn report_syntax(
+        &mut self,
+        spot: &Spot,
+        key: &str,
+        expected: String,
+        found: String,
+        fix: String,
+    ) {
         self.broken = true;
-        self.report_cut(spot, "", true, expected, found, fix);
+        self.report_cut(spot, key, true, expected, found, fix);
         if let Place::Line { line, .. } = self.text.place(spot) {
             self.broken_lines.insert(line);
         }
@@ -136,13 +146,24 @@ impl<'a> Reader<'a> {
 
     /// Adds a warning about a key, at its place or, where it is not set, at the default's.
     pub(crate) fn warn(&mut self, key: &str, message: String) {
-        let place = self.spots.get(key).map_or(Place::Default, |spot| self.text.place(spot));
-        self.warnings.push(Warning { place, key: key.to_owned(), message });
+        let place = self
+            .spots
+            .get(key)
+            .map_or(Place::Default, |spot| self.text.place(spot));
+        self.warnings.push(Warning {
+            place,
+            key: key.to_owned(),
+            message,
+        });
     }
 
     /// Adds a warning about a spot.
     pub(crate) fn warn_at(&mut self, spot: &Spot, key: &str, message: String) {
-        self.warnings.push(Warning { place: self.text.place(spot), key: key.to_owned(), message });
+        self.warnings.push(Warning {
+            place: self.text.place(spot),
+            key: key.to_owned(),
+            message,
+        });
     }
 
     /// Takes a key out of a section. A bad value is reported and gives the default, so that the rest of the
@@ -155,7 +176,11 @@ impl<'a> Reader<'a> {
         default: Option<K::Value>,
     ) -> Option<K::Value> {
         let path = format!("{}.{key}", section.path());
-        let entry = if K::SECRET { self.secret(section, key, &path) } else { section.entries.remove(key) };
+        let entry = if K::SECRET {
+            self.secret(section, key, &path)
+        } else {
+            section.entries.remove(key)
+        };
         let Some(entry) = entry else {
             if default.is_none() && !self.is_bad(&path) {
                 self.missing(section, key, &path, kind);
@@ -183,7 +208,9 @@ impl<'a> Reader<'a> {
     fn secret(&mut self, section: &mut Section, key: &'static str, path: &str) -> Option<Entry> {
         let file_key = format!("{key}_file");
         let direct = section.entries.remove(key);
-        let Some(file) = section.entries.remove(&file_key) else { return direct };
+        let Some(file) = section.entries.remove(&file_key) else {
+            return direct;
+        };
         let file_path = format!("{}.{file_key}", section.path());
         self.bad.insert(path.to_owned());
         if direct.is_some() {
@@ -198,7 +225,13 @@ impl<'a> Reader<'a> {
         }
         let Some(name) = file.given.text().filter(|name| !name.is_empty()) else {
             let expected = "the path of a file that holds the secret".to_owned();
-            self.report(&file.spot, &file_path, expected, file.given.to_string(), "write a path in quotes".to_owned());
+            self.report(
+                &file.spot,
+                &file_path,
+                expected,
+                file.given.to_string(),
+                "write a path in quotes".to_owned(),
+            );
             return None;
         };
         let problem = match (self.read_file)(Path::new(name)) {
@@ -206,7 +239,10 @@ impl<'a> Reader<'a> {
             Ok(text) if text.trim().is_empty() => "an empty file".to_owned(),
             Ok(text) => {
                 self.bad.remove(path);
-                return Some(Entry { given: Given::Text(text.trim().to_owned()), ..file });
+                return Some(Entry {
+                    given: Given::Text(text.trim().to_owned()),
+                    ..file
+                });
             }
             Err(error) => error.to_string(),
         };
@@ -254,7 +290,10 @@ impl<'a> Reader<'a> {
             Some(Fix::Value(value)) => self.assignment(section, key, &entry.spot, &value),
             Some(Fix::Words(words)) => words,
             None => match default {
-                Some(value) => format!("{} (the default)", self.assignment(section, key, &entry.spot, &value)),
+                Some(value) => format!(
+                    "{} (the default)",
+                    self.assignment(section, key, &entry.spot, &value)
+                ),
                 None => format!("write {}", kind.expected()),
             },
         };
@@ -268,9 +307,14 @@ impl<'a> Reader<'a> {
             Some(found) => found,
             None => entry.given.to_string(),
         };
+        let expected = refusal.expected.unwrap_or_else(|| kind.expected());
         // The marked value itself would show the secret: mark the key.
-        let (spot, cut) = if K::SECRET { (&entry.key_spot, true) } else { (spot, false) };
-        self.report_cut(spot, &path, cut, kind.expected(), found, fix);
+        let (spot, cut) = if K::SECRET {
+            (&entry.key_spot, true)
+        } else {
+            (spot, false)
+        };
+        self.report_cut(spot, &path, cut, expected, found, fix);
     }
 
     /// `key = value` in a file, `VARIABLE=value` in the environment.
@@ -292,7 +336,13 @@ impl<'a> Reader<'a> {
                 None => format!("a key of [{}]", section.table.word()),
             };
             let in_environment = matches!(entry.key_spot, Spot::Variable(_));
-            let write = |key: &str| if in_environment { section.variable(key) } else { key.to_owned() };
+            let write = |key: &str| {
+                if in_environment {
+                    section.variable(key)
+                } else {
+                    key.to_owned()
+                }
+            };
             let fix = if let Some(near) = nearest(&key, keys.iter().map(|key| key.name)) {
                 // Its default was never meant: nothing is compared with it.
                 self.bad.insert(format!("{}.{near}", section.path()));
@@ -307,7 +357,14 @@ impl<'a> Reader<'a> {
             };
             let path = format!("{}.{}", section.path(), bare_or_quoted(&key));
             // A misspelt key may hold a secret: the excerpt ends behind the key.
-            self.report_cut(&entry.key_spot, &path, true, expected, "an unknown key".to_owned(), fix);
+            self.report_cut(
+                &entry.key_spot,
+                &path,
+                true,
+                expected,
+                "an unknown key".to_owned(),
+                fix,
+            );
         }
     }
 }
@@ -320,11 +377,22 @@ impl Section {
 
 /// The table that has a key of this name.
 fn table_with(key: &str) -> Option<Table> {
-    Table::ALL.into_iter().find(|table| tables::keys_of(*table).iter().any(|known| known.name == key))
+    Table::ALL
+        .into_iter()
+        .find(|table| tables::keys_of(*table).iter().any(|known| known.name == key))
 }
 
 /// A key as TOML writes it.
 pub(crate) fn bare_or_quoted(key: &str) -> String {
-    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if bare { key.to_owned() } else if key.is_empty() { quoted(key) } else { quoted_short(key) }
+    let bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if bare {
+        key.to_owned()
+    } else if key.is_empty() {
+        quoted(key)
+    } else {
+        quoted_short(key)
+    }
 }

@@ -3,14 +3,15 @@
 //! `docs/configuration.md`, the example configuration's test and every suggestion in an error are made from
 //! these tables.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use noise::PoolUrl;
 
 use super::kind::{
-    Address, Channels, Choice, Flag, Hashrate, Identity, Maybe, MinersPerChannel, Names, Number, Size, Span, Url,
-    VersionMask, Whole,
+    Address, Channels, Choice, Flag, Hashrate, Identity, Maybe, MinersPerChannel, Names, Number, Size, Span,
+    Url, VersionMask, Whole,
 };
 use super::name::Name;
 use super::section::Table;
@@ -60,6 +61,8 @@ pub const KEEPALIVE: Duration = Duration::from_secs(30);
 pub const HTTP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 23_480);
 /// `limits.max_connections`, where the limit on open files allows as many.
 pub const MAX_CONNECTIONS: u32 = 20_000;
+/// The most connections that any limit may name: half of the miner ids that are ever live or resting.
+pub const CONNECTIONS_MAX: u32 = 500_000;
 /// Open files that are kept back for sources, HTTP, logs and the ledger.
 pub const OPEN_FILES_RESERVE: u32 = 500;
 /// `limits.line`, in bytes.
@@ -119,6 +122,12 @@ impl LogLevel {
     }
 }
 
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -143,7 +152,7 @@ table! {
     pub struct Listener {
         /// Address and port that miners connect to. Stratum V1 is not encrypted: keep it on this machine or
         /// in the miners' own network.
-        listen: SocketAddr = Address, default LISTENER_LISTEN;
+        listen: SocketAddr = Address(LISTENER_LISTEN.port()), default LISTENER_LISTEN;
         /// Bytes of a miner's `extranonce1`, its number at Adit, which never changes while it is connected.
         extranonce1_size: u8 = Whole(2..=8), default EXTRANONCE1_SIZE;
         /// Bytes that a miner rolls itself. A source must grant `extranonce1_size` + `extranonce2_size`.
@@ -151,11 +160,12 @@ table! {
         /// Shares a minute that each miner's difficulty aims at.
         shares_per_minute: f64 = Number(0.1..=600.0), default SHARES_PER_MINUTE;
         /// Difficulty of a miner about which nothing is known yet.
-        difficulty_start: f64 = Number(1e-6..=1e12), default DIFFICULTY_START;
+        difficulty_start: f64 = Number(1e-6..=1e15), default DIFFICULTY_START,
+            says "64, or the nearest that `difficulty_min` and `difficulty_max` allow";
         /// No miner gets less, unless its source asks for less.
-        difficulty_min: f64 = Number(1e-6..=1e12), default DIFFICULTY_MIN;
+        difficulty_min: f64 = Number(1e-6..=1e15), default DIFFICULTY_MIN;
         /// No miner gets more.
-        difficulty_max: Option<f64> = Maybe(Number(1e-6..=1e12)), default None,
+        difficulty_max: Option<f64> = Maybe(Number(1e-6..=1e15)), default None,
             says "not set: only the source's difficulty bounds it";
         /// Adapt each miner's difficulty to its hashrate.
         vardiff: bool = Flag, default true;
@@ -165,10 +175,10 @@ table! {
         /// Version bits that miners may roll (hex), as far as the route's sources allow them.
         version_mask: u32 = VersionMask, default VERSION_MASK;
         /// Connections on this port.
-        max_connections: Option<u32> = Maybe(Whole(1..=1_000_000)), default None,
+        max_connections: Option<u32> = Maybe(Whole(1..=CONNECTIONS_MAX)), default None,
             says "not set: only `limits.max_connections` holds";
         /// Connections from one public address. Private and loopback addresses are not limited.
-        max_connections_per_address: u32 = Whole(1..=1_000_000), default MAX_CONNECTIONS_PER_ADDRESS;
+        max_connections_per_address: u32 = Whole(1..=CONNECTIONS_MAX), default MAX_CONNECTIONS_PER_ADDRESS;
     }
 }
 
@@ -222,7 +232,7 @@ table! {
     /// Metrics, health and status over HTTP.
     pub struct Http {
         /// Address and port. There is no password: keep it on this machine or in a network that you trust.
-        listen: SocketAddr = Address, default HTTP_LISTEN;
+        listen: SocketAddr = Address(HTTP_LISTEN.port()), default HTTP_LISTEN;
         /// Serve HTTP at all.
         enabled: bool = Flag, default true;
     }
@@ -242,7 +252,7 @@ table! {
     /// Bounds that keep one peer from costing the others.
     pub struct Limits {
         /// Connections of miners, all listeners together.
-        max_connections: u32 = Whole(1..=1_000_000), default MAX_CONNECTIONS,
+        max_connections: u32 = Whole(1..=CONNECTIONS_MAX), default MAX_CONNECTIONS,
             says "20000, or 500 less than the limit on open files where that is smaller";
         /// The longest Stratum V1 line.
         line: usize = Size(1_024..=1_048_576), default LINE;
@@ -263,13 +273,19 @@ table! {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: HTTP_LISTEN, enabled: true }
+        Self {
+            listen: HTTP_LISTEN,
+            enabled: true,
+        }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: LogLevel::Info, format: LogFormat::Text }
+        Self {
+            level: LogLevel::Info,
+            format: LogFormat::Text,
+        }
     }
 }
 

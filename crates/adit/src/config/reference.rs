@@ -1,0 +1,37 @@
+//! The tables of keys as documentation.
+
+use std::fmt::Write as _;
+
+use super::section::Table;
+use super::tables;
+
+/// Every key with its default, what it takes and what it does, as Markdown: the last section of
+/// `docs/configuration.md`.
+#[must_use]
+pub fn reference_markdown() -> String {
+    let mut text = String::new();
+    for table in Table::ALL {
+        let about = match table {
+            Table::Listener => "One port that miners connect to; at least one.",
+            Table::Source => "One pool that work comes from; at least one.",
+            Table::Route => "Binds listeners to sources; at least one.",
+            Table::Http => "Metrics, health and status over HTTP.",
+            Table::Log => "What is logged.",
+            Table::Limits => "Bounds that keep one peer from costing the others.",
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "\n### `{}`\n\n{about}\n", table.header());
+        text.push_str("| key | default | takes | what it does |\n| --- | --- | --- | --- |\n");
+        for key in tables::keys_of(table) {
+            let default = match (&key.default, key.says) {
+                _ if key.required => "none: must be set".to_owned(),
+                (_, Some(words)) => words.to_owned(),
+                (Some(value), None) => format!("`{value}`"),
+                (None, None) => "not set".to_owned(),
+            };
+            let takes = key.expected.replace('|', "\\|");
+            let _ = writeln!(text, "| `{}` | {default} | {takes} | {} |", key.name, key.about);
+        }
+    }
+    text
+}

@@ -1,0 +1,102 @@
+//! What is allowed but deserves a second look.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::name::Name;
+use super::place::Spot;
+use super::reader::Reader;
+use super::section::Table;
+use super::tables::MAX_CONNECTIONS;
+use super::{Config, Machine};
+
+/// Adds what is allowed but deserves a second look.
+pub(crate) fn add_warnings(
+    config: &Config,
+    machine: Machine,
+    given: &BTreeMap<(Table, Name), Spot>,
+    reader: &mut Reader<'_>,
+) {
+    for (name, listener) in &config.listeners {
+        let key = format!("listener.{name}.listen");
+        if let Some(reach) = reach(listener.listen.ip()) {
+            let advice = "Stratum V1 is not encrypted, anyone on the way can read and take over shares; listen on \
+                          an address of the miners' own network, or let a firewall keep others out";
+            reader.warn(
+                &key,
+                format!("{} takes miners from {reach}: {advice}", listener.listen),
+            );
+        }
+        if listener
+            .max_connections
+            .is_some_and(|most| most > config.limits.max_connections)
+        {
+            let most = config.limits.max_connections;
+            let message = format!("limits.max_connections allows {most} for all listeners together");
+            reader.warn(&format!("listener.{name}.max_connections"), message);
+        }
+        if !listener.vardiff
+            && reader
+                .spot(&format!("listener.{name}.shares_per_minute"))
+                .is_some()
+        {
+            let message = "this has no effect with vardiff = false".to_owned();
+            reader.warn(&format!("listener.{name}.shares_per_minute"), message);
+        }
+    }
+    for (name, source) in &config.sources {
+        if source.insecure {
+            let message = match source.url.authority() {
+                Some(_) => "this has no effect: the URL has an authority key, and the pool must prove it",
+                None => {
+                    "nobody vouches for this pool: anyone on the way can pose as it and take the hashrate"
+                }
+            };
+            reader.warn(&format!("source.{name}.insecure"), message.to_owned());
+        }
+        if !config.routes.values().any(|route| route.sources.contains(name)) {
+            let spot = given.get(&(Table::Source, name.clone())).unwrap_or(&Spot::Whole);
+            reader.warn_at(
+                spot,
+                &format!("source.{name}"),
+                "no route uses this source".to_owned(),
+            );
+        }
+    }
+    if let Some(reach) = reach(config.http.listen.ip()).filter(|_| config.http.enabled) {
+        let message = format!(
+            "{} answers {reach} without a password: listen on this machine, or let a firewall keep others out",
+            config.http.listen
+        );
+        reader.warn("http.listen", message);
+    }
+    if let Some(open_files) = machine.open_files {
+        let most = config.limits.max_connections;
+        if most < MAX_CONNECTIONS && reader.spot("limits.max_connections").is_none() {
+            let message = format!(
+                "{most} connections at most, because the limit on open files is {open_files} here (ulimit -n, \
+                 LimitNOFILE= of a service)"
+            );
+            reader.warn("limits.max_connections", message);
+        }
+    }
+}
+
+/// Who can reach a socket on this address, if that is more than this machine and private networks.
+fn reach(ip: IpAddr) -> Option<&'static str> {
+    let private = match ip.to_canonical() {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || is_shared(v4),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    };
+    match ip {
+        _ if ip.is_unspecified() => Some("every network that this machine is in"),
+        _ if private || ip.to_canonical().is_loopback() => None,
+        _ => Some("the public network"),
+    }
+}
+
+/// 100.64.0.0/10 (RFC 6598), which overlay networks give to their members.
+fn is_shared(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    a == 100 && (64..128).contains(&b)
+}
