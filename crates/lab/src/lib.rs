@@ -7,7 +7,10 @@
 //! Miner and load generator hash with code of their own ([`pow`]) and read SV1 with a reader of their own
 //! ([`sv1_wire`]), so that what they agree on with the product is not one mistake made twice.
 
+pub mod bare_server;
+pub mod histogram;
 pub mod line_buffer;
+pub mod load;
 pub mod pow;
 pub mod sv1_miner;
 pub mod sv1_wire;

@@ -344,7 +344,7 @@ fn hex_array(text: &str, field: &'static str) -> Result<[u8; 32], WireError> {
             expected: "64 hexadecimal digits",
         });
     }
-    decode_hex(text, &mut bytes).ok_or(WireError::Hex {
+    decode_hex(text.as_bytes(), &mut bytes).ok_or(WireError::Hex {
         field,
         expected: "64 hexadecimal digits",
     })?;
@@ -357,19 +357,19 @@ fn hex_bytes(text: &str, field: &'static str) -> Result<Vec<u8>, WireError> {
         return Err(WireError::Hex { field, expected });
     }
     let mut bytes = vec![0_u8; text.len() / 2];
-    decode_hex(text, &mut bytes).ok_or(WireError::Hex { field, expected })?;
+    decode_hex(text.as_bytes(), &mut bytes).ok_or(WireError::Hex { field, expected })?;
     Ok(bytes)
 }
 
-/// Decodes exactly as many bytes as `out` holds.
-fn decode_hex(text: &str, out: &mut [u8]) -> Option<()> {
+/// Decodes hexadecimal digits into `out`, as many bytes as both have. `None`: not hexadecimal.
+pub(crate) fn decode_hex(text: &[u8], out: &mut [u8]) -> Option<()> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
         b'A'..=b'F' => Some(byte - b'A' + 10),
         _ => None,
     };
-    for (out, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+    for (out, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
         *out = digit(pair[0])? << 4 | digit(pair[1])?;
     }
     Some(())

@@ -1,0 +1,168 @@
+//! The load generator against the bare server, over loopback.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use lab::bare_server::{BareServer, BareServerControl, BareServerOptions};
+use lab::load::{LoadError, Mode, Options, Report, run};
+
+/// A bare server on its own runtime.
+fn serve(options: BareServerOptions) -> (SocketAddr, BareServerControl, tokio::runtime::Runtime) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let server = {
+        let _inside = runtime.enter();
+        BareServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap()
+    };
+    let (address, control) = (server.local_addr().unwrap(), server.control());
+    runtime.spawn(server.run(std::future::pending()));
+    (address, control, runtime)
+}
+
+fn go(options: Options) -> Result<Report, LoadError> {
+    run(options, Arc::new(AtomicBool::new(false)))
+}
+
+#[test]
+fn two_thousand_miners_get_work_and_every_share_is_answered() {
+    let (address, control, _runtime) = serve(BareServerOptions::default());
+    let mut options = Options::new(address.into(), 2_000, 4_000.0);
+    options.duration = Duration::from_secs(2);
+    options.threads = 2;
+    let jobs = control.clone();
+    let tips = std::thread::spawn(move || {
+        // Three jobs while shares flow; the first two may still meet the set-up.
+        for _ in 0..8 {
+            std::thread::sleep(Duration::from_millis(500));
+            jobs.new_job();
+        }
+    });
+    let report = go(options).unwrap();
+    tips.join().unwrap();
+    assert_eq!(
+        (report.connect.with_work, report.connect.failed),
+        (2_000, 0),
+        "{report:?}"
+    );
+    assert_eq!(report.connect.first_job_ms.count, 2_000);
+    assert_eq!(report.shares.due, 8_000);
+    assert_eq!(report.shares.not_sent, 0);
+    assert_eq!(report.shares.unanswered, 0);
+    let rejected: u64 = report.shares.rejected.values().sum();
+    assert_eq!(report.shares.accepted + rejected, 8_000);
+    // Only shares that were on their way while the job changed.
+    assert!(
+        report
+            .shares
+            .rejected
+            .keys()
+            .all(|reason| reason == "21 Job not found"),
+        "{report:?}"
+    );
+    assert!(rejected < 800, "{report:?}");
+    assert_eq!(report.shares.latency_ms.count, 8_000);
+    assert!(!report.fanouts.is_empty());
+    for fanout in &report.fanouts[..report.fanouts.len() - 1] {
+        assert_eq!(fanout.receivers, 2_000, "{fanout:?}");
+        assert!(fanout.p50_ms <= fanout.p99_ms && fanout.p99_ms <= fanout.last_ms);
+    }
+    assert!(report.own.cpu_running_seconds > 0.0);
+}
+
+#[test]
+fn few_miners_send_many_shares_each() {
+    let (address, _control, _runtime) = serve(BareServerOptions::default());
+    let mut options = Options::new(address.into(), 3, 9_000.0);
+    options.duration = Duration::from_secs(1);
+    options.version_rolling = true;
+    let report = go(options).unwrap();
+    assert_eq!(
+        (report.shares.accepted, report.shares.unanswered),
+        (9_000, 0),
+        "{report:?}"
+    );
+    assert!(report.shares.rejected.is_empty());
+}
+
+#[test]
+fn a_flood_does_not_hide_the_others() {
+    let (address, _control, _runtime) = serve(BareServerOptions::default());
+    let mut options = Options::new(address.into(), 20, 100.0);
+    options.mode = Mode::Flood;
+    options.duration = Duration::from_secs(1);
+    let report = go(options).unwrap();
+    let flood = report.flood.unwrap();
+    assert!(flood.accepted > 1_000, "{flood:?}");
+    assert_eq!(flood.submitted, flood.accepted + flood.unanswered);
+    assert_eq!((report.shares.due, report.shares.accepted), (100, 100));
+}
+
+#[test]
+fn idle_connections_are_held_and_hear_of_jobs() {
+    let (address, control, _runtime) = serve(BareServerOptions {
+        difficulty: 1e9,
+        ..Default::default()
+    });
+    let mut options = Options::new(address.into(), 50, 0.0);
+    options.mode = Mode::Idle;
+    options.settle = Duration::ZERO;
+    options.duration = Duration::from_secs(2);
+    let jobs = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(1_500));
+        control.new_job()
+    });
+    let report = go(options).unwrap();
+    let published = jobs.join().unwrap();
+    assert_eq!((report.connect.with_work, report.shares.submitted), (50, 0));
+    assert_eq!(report.fanouts.len(), 1);
+    assert_eq!(report.fanouts[0].receivers, 50);
+    assert!(report.fanouts[0].first_unix >= published);
+    assert!(report.fanouts[0].last_unix < published + 5.0);
+}
+
+#[test]
+fn what_cannot_work_is_said_so() {
+    let (address, _control, _runtime) = serve(BareServerOptions {
+        difficulty: 1.0,
+        ..Default::default()
+    });
+    let error = go(Options::new(address.into(), 5, 10.0)).unwrap_err();
+    assert!(
+        matches!(error, LoadError::TooHard { difficulty: 1.0, .. }),
+        "{error}"
+    );
+
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let error = go(Options::new(free.into(), 5, 10.0)).unwrap_err();
+    assert!(matches!(error, LoadError::NoWork { miners: 5, .. }), "{error}");
+
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut options = Options::new(silent.local_addr().unwrap().into(), 5, 10.0);
+    options.connect_timeout = Duration::from_millis(100);
+    let error = go(options).unwrap_err();
+    assert!(error.to_string().contains("no job in time"), "{error}");
+}
+
+#[test]
+fn a_run_can_be_ended_early() {
+    let (address, _control, _runtime) = serve(BareServerOptions::default());
+    let mut options = Options::new(address.into(), 5, 10.0);
+    options.duration = Duration::from_secs(3_600);
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopper = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(1_200));
+        stopper.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let report = run(options, stop).unwrap();
+    assert!(report.seconds < 3_000.0);
+}

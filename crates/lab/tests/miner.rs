@@ -1,0 +1,142 @@
+//! The CPU miner against the bare server, over loopback.
+
+use std::time::Duration;
+
+use lab::bare_server::{BareServer, BareServerOptions};
+use lab::sv1_miner::{Miner, MinerConfig, MinerSnapshot};
+use tokio::sync::oneshot;
+
+/// Runs a miner until its books satisfy a condition.
+async fn mine_until(config: MinerConfig, enough: impl Fn(&MinerSnapshot) -> bool) -> MinerSnapshot {
+    let miner = Miner::new(config);
+    let stats = miner.stats();
+    let (end, ended) = oneshot::channel::<()>();
+    let run = tokio::spawn(miner.run(async {
+        let _ = ended.await;
+    }));
+    let wait = async {
+        while !enough(&stats.snapshot()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait)
+        .await
+        .expect("the miner gets there");
+    end.send(()).unwrap();
+    run.await.unwrap()
+}
+
+fn config(server: &BareServer) -> MinerConfig {
+    let mut config = MinerConfig::new(server.local_addr().unwrap().into(), "farm.one");
+    config.reconnect_min = Duration::from_millis(10);
+    config
+}
+
+#[tokio::test]
+async fn every_share_of_the_miner_is_valid_and_answered() {
+    let options = BareServerOptions {
+        difficulty: 1e-5,
+        ..Default::default()
+    };
+    let server = BareServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
+    let mut config = config(&server);
+    config.threads = 2;
+    let control = server.control();
+    tokio::spawn(server.run(std::future::pending()));
+    let books = mine_until(config, |books| books.accepted >= 200).await;
+    assert_eq!(books.rejected_total(), 0, "{books:?}");
+    assert_eq!(books.submitted, books.accepted + books.unanswered + books.open);
+    assert_eq!((books.connections, books.jobs, books.clean_jobs), (1, 1, 1));
+    assert_eq!(books.difficulty, 1e-5);
+    assert_eq!(control.stats().rejected, 0);
+    assert!(books.hashes > 0);
+}
+
+#[tokio::test]
+async fn a_new_job_is_mined_at_once_and_old_shares_are_not_sent_after_it() {
+    let options = BareServerOptions {
+        difficulty: 1e-6,
+        ..Default::default()
+    };
+    let server = BareServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
+    let config = config(&server);
+    let control = server.control();
+    tokio::spawn(server.run(std::future::pending()));
+    let jobs = control.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            jobs.new_job();
+        }
+    });
+    let books = mine_until(config, |books| books.jobs >= 20 && books.accepted >= 100).await;
+    // What is refused was on its way while the job changed.
+    assert!(
+        books.rejected.keys().all(|reason| reason == "21 Job not found"),
+        "{books:?}"
+    );
+    assert!(books.rejected_total() <= books.accepted / 2, "{books:?}");
+}
+
+#[tokio::test]
+async fn a_throttled_miner_keeps_its_rate() {
+    let options = BareServerOptions {
+        difficulty: 1e-7,
+        ..Default::default()
+    };
+    let server = BareServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
+    let mut config = config(&server);
+    config.hashes_per_second = Some(10_000.0);
+    tokio::spawn(server.run(std::future::pending()));
+    let books = mine_until(config, |books| books.accepted >= 10).await;
+    assert!(books.hash_rate() < 11_000.0, "{books:?}");
+}
+
+#[tokio::test]
+async fn a_lost_server_is_dialled_until_it_is_back() {
+    let options = BareServerOptions {
+        difficulty: 1e-6,
+        ..Default::default()
+    };
+    let server = BareServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
+    let address = server.local_addr().unwrap();
+    let config = config(&server);
+    let runtime = std::thread::spawn(move || {
+        // Each round has a runtime of its own: its end closes all sockets.
+        let mut server = Some(server);
+        for round in 0..2 {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let server = match server.take() {
+                    // Bound to the test's own runtime: bind anew.
+                    Some(first) => {
+                        drop(first);
+                        BareServer::bind(address, options).unwrap()
+                    }
+                    None => BareServer::bind(address, options).unwrap(),
+                };
+                let control = server.control();
+                server
+                    .run(async {
+                        while round == 1 || control.stats().accepted < 20 {
+                            tokio::time::sleep(Duration::from_millis(5)).await;
+                            if round == 1
+                                && control.stats().accepted > 100
+                                && control.stats().connections == 0
+                            {
+                                break;
+                            }
+                        }
+                    })
+                    .await;
+            });
+        }
+    });
+    let books = mine_until(config, |books| books.connections >= 2 && books.accepted >= 150).await;
+    assert_eq!(books.rejected_total(), 0, "{books:?}");
+    assert!(!books.connected);
+    runtime.join().unwrap();
+}
