@@ -88,7 +88,7 @@ messages! {
 
     /// A block was found: the JDS shall propagate it too. (JDC -> JDS, 6.4.9)
     ///
-    /// The reference implementation's crates before 2026-05 have `ntime` before `nonce` and set
+    /// The reference implementation's releases before mid-2026 have `ntime` before `nonce` and set
     /// `channel_msg`; nothing in the bytes tells the two orders apart.
     [0x60, channel_msg 0, "PushSolution"]
     PushSolution<'a> {

@@ -16,9 +16,9 @@
 //! `decode` (of a message or of a protocol's enum) is strict: the `channel_msg` bit has to be the
 //! specification's and no byte may be left over. `decode_lenient` is the **one place** that forgives
 //! what real peers do, and lets the caller count it:
-//! * a wrong `channel_msg` bit. The reference implementation's crates before 2026-05 sent
+//! * a wrong `channel_msg` bit. The reference implementation's releases before mid-2026 sent
 //!   `NewMiningJob` and the three `SetCustomMiningJob` messages without the bit and `PushSolution`
-//!   with it (the specification itself said so until then), and to this day it ignores the bit when
+//!   with it (so did the specification until 2026-05), and to this day it ignores the bit when
 //!   it reads. Found out by comparing `header.channel_msg` with `message.channel_msg()`.
 //! * TLV fields of extensions that were not negotiated, which a receiver has to ignore (extension
 //!   0x0002, section 1.3). Found out by [`Tlvs::unexpected`].
