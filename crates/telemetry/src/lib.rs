@@ -1,1 +1,31 @@
-//! Prometheus registry and HTTP API, from one typed snapshot.
+//! What Adit says about itself: one typed [`Snapshot`], served over HTTP as JSON and as Prometheus metrics.
+//!
+//! The caller makes a snapshot when asked; everything that is served comes from that one value, so that the
+//! metrics, the API and the readiness probe can never disagree. Sums (a listener's, a route's, a source's and
+//! all shares) are made here from the accounts, never handed in.
+//!
+//! Two things do not come from the snapshot: the [`Latencies`], which the hot paths observe into without a
+//! lock, and the process's own figures.
+//!
+//! | path | answer |
+//! | --- | --- |
+//! | `/metrics` | Prometheus text format; every metric stands in [`METRICS`] and in `docs/metrics.md` |
+//! | `/healthz` | 200 while the process serves |
+//! | `/readyz` | 200 when every route has a source with work, else 503 with the reasons |
+//! | `/api/v1/status` | the snapshot as JSON |
+
+mod http;
+mod latency;
+mod metrics;
+mod snapshot;
+
+pub use http::{
+    CACHE_FOR, EXCHANGE_DEADLINE, Limits, MAX_CONNECTIONS, MAX_REQUEST_HEAD, Provider, SHUTDOWN_GRACE, Server,
+};
+pub use latency::{Histogram, JobFanout, Latencies};
+pub use metrics::{Exporter, Kind, METRICS, Metric, RenderError, TEXT_FORMAT, metrics_table};
+pub use snapshot::{
+    AccountSnapshot, AlarmSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot,
+    Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot, SourceState,
+    WorkSnapshot,
+};

@@ -1,0 +1,149 @@
+//! From a snapshot to its metrics, and from the histograms to theirs.
+
+use super::families::Families;
+use super::table as t;
+use crate::latency::Latencies;
+use crate::snapshot::{
+    AccountSnapshot, ListenerSnapshot, RouteSnapshot, Snapshot, SourceSnapshot, SourceState,
+};
+
+/// All metrics that come from the snapshot.
+pub(crate) fn snapshot(to: &mut Families, snapshot: &Snapshot) {
+    to.flag(t::BUILD_INFO, [&snapshot.version], true);
+    to.add(t::UPTIME, [], snapshot.uptime_seconds);
+    to.flag(t::DEV_MODE, [], snapshot.dev_mode);
+    to.flag(t::READY, [], snapshot.readiness.ready);
+    to.flag(t::BOOKS_BALANCED, [], snapshot.is_balanced());
+    to.count(t::UNKNOWN_MESSAGES, [], snapshot.unknown_messages_total);
+    to.count(t::STRAY_ANSWERS, [], snapshot.stray_answers_total);
+    for (event, count) in &snapshot.events_total {
+        to.count(t::EVENTS, [event], *count);
+    }
+    for alarm in &snapshot.alarms {
+        to.flag(t::ALARM, [&alarm.name, &alarm.subject], alarm.active);
+    }
+    for limit in &snapshot.limits {
+        to.count(t::LIMIT_USED, [&limit.name], limit.used);
+        to.count(t::LIMIT_MAX, [&limit.name], limit.max);
+    }
+    snapshot.accounts.iter().for_each(|a| account(to, a));
+    snapshot.listeners.iter().for_each(|l| listener(to, l));
+    snapshot.routes.iter().for_each(|r| route(to, r));
+    snapshot.sources.iter().for_each(|s| source(to, s));
+}
+
+fn account(to: &mut Families, account: &AccountSnapshot) {
+    let AccountSnapshot {
+        listener,
+        route,
+        source,
+        books,
+    } = account;
+    let source = source.as_deref().unwrap_or_default();
+    let mut ended =
+        |state, reason, count| to.count(t::SHARES, [listener, route, source, state, reason], count);
+    books
+        .rejected
+        .iter()
+        .for_each(|(reason, count)| ended("rejected", reason, *count));
+    ended("local", "", books.local);
+    books
+        .unsent
+        .iter()
+        .for_each(|(reason, count)| ended("unsent", reason, *count));
+    ended("acknowledged", "", books.acknowledged);
+    books
+        .refused
+        .iter()
+        .for_each(|(code, count)| ended("refused", code, *count));
+    ended("unknown", "", books.unknown);
+
+    to.count(t::SHARES_OPEN, [listener, route, source, "held"], books.held);
+    to.count(
+        t::SHARES_OPEN,
+        [listener, route, source, "pending"],
+        books.pending,
+    );
+
+    let work = &books.work;
+    for (state, sum) in [
+        ("rejected", work.rejected),
+        ("local", work.local),
+        ("unsent", work.unsent),
+        ("acknowledged", work.acknowledged),
+        ("refused", work.refused),
+        ("unknown", work.unknown),
+    ] {
+        to.add(t::WORK, [listener, route, source, state], sum);
+    }
+    to.count(t::TOLD_TRUE_LOST, [listener, route, source], books.told_true_lost);
+    to.count(t::BLOCKS_FOUND, [listener, route, source], books.blocks_found);
+}
+
+fn listener(to: &mut Families, listener: &ListenerSnapshot) {
+    let name = listener.name.as_str();
+    let miners = listener.miners;
+    to.count(t::MINERS, [name, "authorised"], miners.authorised);
+    to.count(
+        t::MINERS,
+        [name, "setting_up"],
+        miners.connected.saturating_sub(miners.authorised),
+    );
+    to.count(t::MINER_CONNECTIONS, [name], listener.connections_total);
+    for (reason, count) in &listener.closed_total {
+        to.count(t::MINER_CLOSED, [name, reason], *count);
+    }
+}
+
+fn route(to: &mut Families, route: &RouteSnapshot) {
+    let name = route.name.as_str();
+    to.add(t::ROUTE_HASHRATE, [name], route.hashrate_hs);
+    to.count(t::ROUTE_MINERS, [name], route.miners);
+    to.flag(
+        t::ROUTE_HAS_WORK,
+        [name],
+        route.active.is_some() && route.has_work,
+    );
+    to.count(t::ROUTE_SWITCHES, [name], route.switches_total);
+    for source in &route.sources {
+        let active = route.active.as_ref() == Some(&source.name);
+        to.flag(t::ROUTE_SOURCE_ACTIVE, [name, &source.name], active);
+        to.flag(t::ROUTE_SOURCE_USABLE, [name, &source.name], source.usable);
+    }
+}
+
+fn source(to: &mut Families, source: &SourceSnapshot) {
+    let name = source.name.as_str();
+    to.flag(t::SOURCE_UP, [name], source.state == SourceState::Ready);
+    for state in SourceState::ALL {
+        to.flag(t::SOURCE_STATE, [name, state.as_str()], source.state == state);
+    }
+    to.add(t::SOURCE_STATE_AGE, [name], source.state_since_seconds);
+    to.count(t::SOURCE_RECONNECTS, [name], source.reconnects_total);
+    to.count(t::SOURCE_CHANNELS, [name], source.channels);
+    to.count(t::SOURCE_OPEN_SHARES, [name], source.open_shares);
+    to.count(t::SOURCE_OPEN_SHARES_MAX, [name], source.open_shares_max);
+    to.count(t::SOURCE_QUEUE_DEPTH, [name], source.queue_depth);
+    to.flag(t::SOURCE_WORKER_NAMES, [name], source.worker_names);
+    to.count(t::SOURCE_JOBS, [name], source.jobs_total);
+    to.count(t::SOURCE_TIPS, [name], source.tips_total);
+    if let Some(age) = source.job_age_seconds {
+        to.add(t::JOB_AGE, [name], age);
+    }
+    if let Some(age) = source.prev_hash_age_seconds {
+        to.add(t::PREV_HASH_AGE, [name], age);
+    }
+    if let Some(expires) = source.certificate_expires_unix {
+        to.count(t::CERTIFICATE_EXPIRES, [name], expires);
+    }
+}
+
+/// All histograms, each with the buckets that can say something about it.
+pub(crate) fn latencies(to: &mut Families, latencies: &Latencies) {
+    to.histogram(t::SHARE_TO_REPLY, latencies.share_to_reply(), 5e-6, 2.5);
+    to.histogram(t::SHARE_TO_ACK, latencies.share_to_ack(), 1e-4, 60.0);
+    to.histogram(t::JOB_FANOUT, latencies.job_fanout(), 2.5e-5, 10.0);
+    to.histogram(t::JOB_FANOUT_LAST, latencies.job_fanout_last(), 2.5e-5, 10.0);
+    to.histogram(t::JOB_FANOUT_SPREAD, latencies.job_fanout_spread(), 1e-6, 10.0);
+    to.histogram(t::HANDSHAKE, latencies.handshake(), 1e-4, 10.0);
+}

@@ -1,0 +1,183 @@
+//! The one value that everything served comes from.
+
+mod books;
+mod listener;
+mod route;
+mod source;
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+pub use books::{BooksSnapshot, Reasons, WorkSnapshot};
+pub use listener::{ListenerSnapshot, MinersSnapshot};
+pub use route::{Readiness, RouteSnapshot, RouteSourceSnapshot};
+pub use source::{SourceSnapshot, SourceState};
+
+/// The books of one listener's miners on one route and one source: the only place where shares are handed
+/// in. Every other sum is made from these.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct AccountSnapshot {
+    /// The listener's name.
+    pub listener: String,
+    /// The route's name.
+    pub route: String,
+    /// The source's name; `None` for shares that came while the route had none.
+    pub source: Option<String>,
+    /// The shares.
+    pub books: BooksSnapshot,
+}
+
+/// Something that a person should look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AlarmSnapshot {
+    /// What it is about, one word from Adit's code, such as `source_refuses_shares`.
+    pub name: Cow<'static, str>,
+    /// The listener, route or source concerned; empty when it is Adit itself.
+    pub subject: String,
+    /// It holds now. Alarms that do not hold are listed too, so that a dashboard knows them.
+    pub active: bool,
+    /// What to know and what to do.
+    pub detail: String,
+}
+
+/// Something that can be filled up by peers, and its bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LimitSnapshot {
+    /// What is bounded, one word from Adit's code, such as `connections`.
+    pub name: Cow<'static, str>,
+    /// How much of it is in use.
+    pub used: u64,
+    /// The most that may be.
+    pub max: u64,
+}
+
+/// Adit at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// Adit's version.
+    pub version: Cow<'static, str>,
+    /// Seconds since the process started.
+    pub uptime_seconds: f64,
+    /// When the snapshot was taken, Unix seconds.
+    pub unix_time: u64,
+    /// The embedded development pool is in use: nothing that is mined earns anything.
+    pub dev_mode: bool,
+    /// Whether miners can be sent here. [`Readiness::judge`] decides it by the usual rule.
+    pub readiness: Readiness,
+    /// Where miners connect.
+    pub listeners: Vec<ListenerSnapshot>,
+    /// Where work comes from.
+    pub sources: Vec<SourceSnapshot>,
+    /// What binds the two.
+    pub routes: Vec<RouteSnapshot>,
+    /// All shares. Derived from the accounts: leave it empty.
+    pub books: BooksSnapshot,
+    /// Shares by listener, route and source.
+    pub accounts: Vec<AccountSnapshot>,
+    /// Messages of an unknown type that sources sent and that were passed over.
+    pub unknown_messages_total: u64,
+    /// Answers from sources that belong to no open share.
+    pub stray_answers_total: u64,
+    /// Other rare things that are only counted, each by a word from Adit's code, such as `connection_panic`
+    /// or `worker_name_shortened`.
+    pub events_total: Reasons,
+    /// Alarms, holding or not.
+    pub alarms: Vec<AlarmSnapshot>,
+    /// Limits and how far they are used.
+    pub limits: Vec<LimitSnapshot>,
+}
+
+impl Snapshot {
+    /// Makes all sums from the accounts: `books` and those of every listener, source and route. What stood
+    /// there is replaced. The server calls it on every snapshot; calling it twice changes nothing.
+    ///
+    /// An account of a listener, route or source that is not listed (any more) counts in `books` all the
+    /// same.
+    #[must_use]
+    pub fn with_sums(mut self) -> Self {
+        let sum = |belongs: &dyn Fn(&AccountSnapshot) -> bool| {
+            let mut books = BooksSnapshot::default();
+            self.accounts
+                .iter()
+                .filter(|a| belongs(a))
+                .for_each(|a| books.add(&a.books));
+            books
+        };
+        self.books = sum(&|_| true);
+        for listener in &mut self.listeners {
+            listener.books = sum(&|a| a.listener == listener.name);
+        }
+        for route in &mut self.routes {
+            route.books = sum(&|a| a.route == route.name);
+        }
+        for source in &mut self.sources {
+            source.books = sum(&|a| a.source.as_ref() == Some(&source.name));
+        }
+        self
+    }
+
+    /// Whether every account balances. With `false` something was counted twice or not at all.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.accounts.iter().all(|a| a.books.is_balanced())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(listener: &str, route: &str, source: Option<&str>, acknowledged: u64) -> AccountSnapshot {
+        AccountSnapshot {
+            listener: listener.into(),
+            route: route.into(),
+            source: source.map(Into::into),
+            books: BooksSnapshot {
+                acknowledged,
+                ..Default::default()
+            }
+            .with_totals(),
+        }
+    }
+
+    #[test]
+    fn every_sum_comes_from_the_accounts_whatever_the_caller_wrote() {
+        let wrong = BooksSnapshot {
+            acknowledged: 999,
+            ..Default::default()
+        };
+        let snapshot = Snapshot {
+            listeners: vec![ListenerSnapshot {
+                name: "l".into(),
+                books: wrong.clone(),
+                ..Default::default()
+            }],
+            routes: vec![RouteSnapshot {
+                name: "r".into(),
+                books: wrong.clone(),
+                ..Default::default()
+            }],
+            sources: vec![SourceSnapshot {
+                name: "s".into(),
+                books: wrong.clone(),
+                ..Default::default()
+            }],
+            books: wrong,
+            accounts: vec![
+                account("l", "r", Some("s"), 1),
+                account("l", "r", None, 2),
+                account("l", "gone", Some("s"), 4),
+                account("gone", "r", Some("gone"), 8),
+            ],
+            ..Default::default()
+        }
+        .with_sums();
+        assert_eq!(snapshot.books.acknowledged, 15);
+        assert_eq!(snapshot.listeners[0].books.acknowledged, 7);
+        assert_eq!(snapshot.routes[0].books.acknowledged, 11);
+        assert_eq!(snapshot.sources[0].books.acknowledged, 5);
+        assert!(snapshot.is_balanced() && snapshot.books.is_balanced());
+        assert_eq!(snapshot.clone().with_sums(), snapshot);
+    }
+}

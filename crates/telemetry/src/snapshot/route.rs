@@ -1,0 +1,154 @@
+//! A route at one moment, and whether it can be mined on.
+
+use serde::Serialize;
+
+use super::BooksSnapshot;
+
+/// A source as one of its routes sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RouteSourceSnapshot {
+    /// The source's name.
+    pub name: String,
+    /// The route could mine on it now.
+    pub usable: bool,
+    /// Why not; `None` when it is usable.
+    pub reason: Option<String>,
+}
+
+/// What binds miners to sources.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RouteSnapshot {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The source that it mines on; `None` while there is none.
+    pub active: Option<String>,
+    /// The active source has given a job that can be mined on.
+    pub has_work: bool,
+    /// Changes from one source to another since the start.
+    pub switches_total: u64,
+    /// Estimate of its miners' hashes per second.
+    pub hashrate_hs: f64,
+    /// Miners on it now.
+    pub miners: u64,
+    /// Its sources in the configured order.
+    pub sources: Vec<RouteSourceSnapshot>,
+    /// Shares of its miners. Derived from the accounts: leave it empty.
+    pub books: BooksSnapshot,
+}
+
+/// Whether miners can be sent here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// They can.
+    pub ready: bool,
+    /// What is in the way, one sentence each; empty when ready.
+    pub reasons: Vec<String>,
+}
+
+impl Readiness {
+    /// Ready when there is a route, every route has an active source with work, and the process is not
+    /// shutting down.
+    #[must_use]
+    pub fn judge(routes: &[RouteSnapshot], shutting_down: bool) -> Self {
+        let mut reasons = Vec::new();
+        if shutting_down {
+            reasons.push("shutting down".to_owned());
+        }
+        if routes.is_empty() {
+            reasons.push("no route is configured".to_owned());
+        }
+        for route in routes {
+            match &route.active {
+                None => reasons.push(without_source(route)),
+                Some(source) if !route.has_work => {
+                    reasons.push(format!(
+                        "route {}: source {source} is active but has not given work yet",
+                        route.name
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        Self {
+            ready: reasons.is_empty(),
+            reasons,
+        }
+    }
+}
+
+fn without_source(route: &RouteSnapshot) -> String {
+    let mut text = format!("route {}: no active source", route.name);
+    for (n, source) in route.sources.iter().enumerate() {
+        text.push_str(if n == 0 { " (" } else { "; " });
+        text.push_str(&source.name);
+        text.push_str(": ");
+        text.push_str(source.reason.as_deref().unwrap_or("usable"));
+    }
+    if !route.sources.is_empty() {
+        text.push(')');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mining() -> RouteSnapshot {
+        RouteSnapshot {
+            name: "main".into(),
+            active: Some("pool".into()),
+            has_work: true,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn ready_means_every_route_has_work_and_nobody_shuts_down() {
+        assert_eq!(
+            Readiness::judge(&[mining(), mining()], false),
+            Readiness {
+                ready: true,
+                reasons: vec![]
+            }
+        );
+        let starved = RouteSnapshot {
+            has_work: false,
+            ..mining()
+        };
+        let verdict = Readiness::judge(&[mining(), starved], false);
+        assert_eq!(
+            verdict.reasons,
+            ["route main: source pool is active but has not given work yet"]
+        );
+        assert!(!verdict.ready);
+        assert_eq!(Readiness::judge(&[mining()], true).reasons, ["shutting down"]);
+        assert!(!Readiness::judge(&[], false).ready);
+    }
+
+    #[test]
+    fn a_route_without_a_source_says_why_each_cannot_be_used() {
+        let sources = vec![
+            RouteSourceSnapshot {
+                name: "a".into(),
+                usable: false,
+                reason: Some("certificate expired".into()),
+            },
+            RouteSourceSnapshot {
+                name: "b".into(),
+                usable: false,
+                reason: Some("connecting".into()),
+            },
+        ];
+        let route = RouteSnapshot {
+            active: None,
+            sources,
+            ..mining()
+        };
+        let verdict = Readiness::judge(&[route], false);
+        assert_eq!(
+            verdict.reasons,
+            ["route main: no active source (a: certificate expired; b: connecting)"]
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! What the integration tests share.
+
+pub mod exposition;
+
+use std::path::{Path, PathBuf};
+
+use telemetry::{
+    AccountSnapshot, AlarmSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot,
+    Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot, SourceState,
+    WorkSnapshot,
+};
+
+/// A file of this repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// Compares a committed file with what it should hold; with `UPDATE_DOCS=1` writes it instead.
+pub fn check_file(path: &str, wanted: &str) {
+    let path = repository(path);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, wanted).expect("the file can be written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == wanted,
+        "{} is not what the code says: run the tests with UPDATE_DOCS=1",
+        path.display()
+    );
+}
+
+fn reasons<const N: usize>(pairs: [(&'static str, u64); N]) -> Reasons {
+    pairs
+        .into_iter()
+        .map(|(word, count)| (word.into(), count))
+        .collect()
+}
+
+fn account(source: Option<&str>, factor: u64) -> AccountSnapshot {
+    let work = |count: u64| (count * factor) as f64 * 512.5;
+    AccountSnapshot {
+        listener: "sv1".into(),
+        route: "main".into(),
+        source: source.map(Into::into),
+        books: BooksSnapshot {
+            rejected: reasons([("stale", 3 * factor), ("duplicate", factor), ("above_target", 0)]),
+            local: 40 * factor,
+            held: 2 * factor,
+            unsent: reasons([("no_source", factor), ("queue_full", 0)]),
+            acknowledged: 900 * factor,
+            refused: reasons([("stale-share", 2 * factor), ("other", 0)]),
+            unknown: 5 * factor,
+            pending: 7 * factor,
+            told_true_lost: 8 * factor,
+            blocks_found: factor,
+            work: WorkSnapshot {
+                rejected: work(4),
+                local: work(40),
+                unsent: work(1),
+                acknowledged: work(900),
+                refused: work(2),
+                unknown: work(5),
+                verified: 0.0,
+            },
+            ..BooksSnapshot::default()
+        }
+        .with_totals(),
+    }
+}
+
+/// A snapshot with a value in every field.
+pub fn snapshot() -> Snapshot {
+    let routes = vec![RouteSnapshot {
+        name: "main".into(),
+        active: Some("pool".into()),
+        has_work: true,
+        switches_total: 2,
+        hashrate_hs: 1.25e15,
+        miners: 11,
+        sources: vec![
+            RouteSourceSnapshot {
+                name: "pool".into(),
+                usable: true,
+                reason: None,
+            },
+            RouteSourceSnapshot {
+                name: "spare".into(),
+                usable: false,
+                reason: Some("waiting: connection refused".into()),
+            },
+        ],
+        books: BooksSnapshot::default(),
+    }];
+    Snapshot {
+        version: "0.1.0".into(),
+        uptime_seconds: 3600.5,
+        unix_time: 1_790_000_000,
+        dev_mode: false,
+        readiness: Readiness::judge(&routes, false),
+        listeners: vec![ListenerSnapshot {
+            name: "sv1".into(),
+            address: "127.0.0.1:3333".into(),
+            miners: MinersSnapshot {
+                connected: 12,
+                authorised: 11,
+            },
+            connections_total: 40,
+            closed_total: reasons([("peer_closed", 25), ("slow_reader", 3)]),
+            books: BooksSnapshot::default(),
+        }],
+        sources: vec![
+            SourceSnapshot {
+                name: "pool".into(),
+                address: "pool.example:3333".into(),
+                state: SourceState::Ready,
+                state_since_seconds: 3500.25,
+                last_down: Some("closed by the peer".into()),
+                reconnects_total: 1,
+                channels: 1,
+                open_shares: 7,
+                open_shares_max: 4096,
+                queue_depth: 2,
+                worker_names: true,
+                jobs_total: 120,
+                tips_total: 6,
+                job_age_seconds: Some(12.5),
+                prev_hash_age_seconds: Some(240.0),
+                certificate_expires_unix: Some(1_800_000_000),
+                books: BooksSnapshot::default(),
+            },
+            SourceSnapshot {
+                name: "spare".into(),
+                address: "spare.example:3333".into(),
+                state: SourceState::Waiting,
+                state_since_seconds: 1.0,
+                last_down: Some("connection refused".into()),
+                ..SourceSnapshot::default()
+            },
+        ],
+        routes,
+        books: BooksSnapshot::default(),
+        accounts: vec![
+            account(Some("pool"), 10),
+            account(Some("spare"), 1),
+            account(None, 0),
+        ],
+        unknown_messages_total: 4,
+        stray_answers_total: 5,
+        events_total: reasons([("connection_panic", 0), ("worker_name_shortened", 3)]),
+        alarms: vec![AlarmSnapshot {
+            name: "source_refuses_shares".into(),
+            subject: "pool".into(),
+            active: false,
+            detail: "the source refuses more than one share in ten".into(),
+        }],
+        limits: vec![LimitSnapshot {
+            name: "connections".into(),
+            used: 12,
+            max: 19_500,
+        }],
+    }
+}

@@ -1,0 +1,42 @@
+//! Committed files that say what the code does. `UPDATE_DOCS=1` rewrites them.
+
+mod common;
+
+use telemetry::metrics_table;
+
+const BEGIN: &str =
+    "<!-- The table comes from the code; UPDATE_DOCS=1 cargo test -p adit-telemetry writes it. -->\n";
+const END: &str = "<!-- End of the table. -->\n";
+
+#[test]
+fn the_documentation_lists_the_metrics_that_there_are() {
+    let path = common::repository("docs/metrics.md");
+    let text = std::fs::read_to_string(path).expect("docs/metrics.md is there");
+    let (before, rest) = text.split_once(BEGIN).expect("the table has a beginning");
+    let (_, after) = rest.split_once(END).expect("the table has an end");
+    common::check_file(
+        "docs/metrics.md",
+        &format!("{before}{BEGIN}\n{}\n{END}{after}", metrics_table()),
+    );
+}
+
+#[test]
+fn the_documentation_names_no_metric_that_there_is_not() {
+    let text =
+        std::fs::read_to_string(common::repository("docs/metrics.md")).expect("docs/metrics.md is there");
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    for word in words.filter(|word| word.starts_with("adit_")) {
+        let name = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|s| word.strip_suffix(s))
+            .unwrap_or(word);
+        assert!(telemetry::METRICS.iter().any(|m| m.name == name), "{word}");
+    }
+}
+
+#[test]
+fn the_status_has_the_committed_shape() {
+    let mut text = serde_json::to_string_pretty(&common::snapshot().with_sums()).expect("it can be written");
+    text.push('\n');
+    common::check_file("crates/telemetry/tests/status.json", &text);
+}

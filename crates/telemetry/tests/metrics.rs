@@ -1,0 +1,221 @@
+//! What a scrape reads.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::exposition::{Family, parse};
+use telemetry::{Exporter, Kind, Latencies, METRICS, Snapshot};
+
+fn scrape(snapshot: Snapshot) -> BTreeMap<String, Family> {
+    let mut exporter = Exporter::new(Latencies::default()).expect("names are unique");
+    let text = exporter
+        .render(Arc::new(snapshot.with_sums()))
+        .expect("it can be written");
+    parse(&text).expect("it can be read")
+}
+
+/// The sum of the samples whose labels hold all of `with`.
+fn sum(scrape: &BTreeMap<String, Family>, name: &str, with: &[(&str, &str)]) -> f64 {
+    let fits = |s: &&common::exposition::Sample| with.iter().all(|(l, v)| s.label(l) == Some(v));
+    scrape[name].samples.iter().filter(fits).map(|s| s.value).sum()
+}
+
+#[test]
+fn a_scrape_holds_every_metric_of_the_table_as_the_table_says_and_no_other() {
+    let scrape = scrape(common::snapshot());
+    let own = |name: &str| name.starts_with("adit_") && !name.starts_with("adit_http_");
+    let on_this_system =
+        |name: &str| own(name) || (cfg!(target_os = "linux") && name.starts_with("process_"));
+    let wanted: BTreeSet<_> = METRICS
+        .iter()
+        .map(|m| m.name)
+        .filter(|n| on_this_system(n))
+        .collect();
+    let found: BTreeSet<_> = scrape.keys().map(String::as_str).collect();
+    assert_eq!(found, wanted);
+    for metric in METRICS.iter().filter(|m| on_this_system(m.name)) {
+        let family = &scrape[metric.name];
+        assert_eq!(
+            (family.kind.as_str(), family.help.as_str()),
+            (metric.kind.as_str(), metric.help)
+        );
+        for sample in &family.samples {
+            let labels: Vec<_> = sample
+                .labels
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .filter(|l| *l != "le")
+                .collect();
+            assert_eq!(labels, metric.labels, "{}", metric.name);
+        }
+    }
+}
+
+#[test]
+fn the_shares_of_a_scrape_add_up_to_the_books() {
+    let snapshot = common::snapshot().with_sums();
+    assert!(snapshot.is_balanced() && snapshot.books.is_balanced());
+    let scrape = scrape(snapshot.clone());
+    let shares = |state: &str| sum(&scrape, "adit_shares_total", &[("state", state)]);
+    let open = |state: &str| sum(&scrape, "adit_shares_open", &[("state", state)]);
+    let books = &snapshot.books;
+    assert_eq!(shares("rejected"), books.rejected_total as f64);
+    assert_eq!(shares("local"), books.local as f64);
+    assert_eq!(shares("unsent"), books.unsent_total as f64);
+    assert_eq!(shares("acknowledged"), books.acknowledged as f64);
+    assert_eq!(shares("refused"), books.refused_total as f64);
+    assert_eq!(shares("unknown"), books.unknown as f64);
+    assert_eq!(
+        (open("held"), open("pending")),
+        (books.held as f64, books.pending as f64)
+    );
+    let all = sum(&scrape, "adit_shares_total", &[]) + sum(&scrape, "adit_shares_open", &[]);
+    assert_eq!(all, books.submitted as f64);
+
+    for source in &snapshot.sources {
+        let ended = sum(&scrape, "adit_shares_total", &[("source", &source.name)]);
+        let open = sum(&scrape, "adit_shares_open", &[("source", &source.name)]);
+        assert_eq!(ended + open, source.books.submitted as f64);
+        let lost = sum(
+            &scrape,
+            "adit_shares_told_true_lost_total",
+            &[("source", &source.name)],
+        );
+        assert_eq!(lost, source.books.told_true_lost as f64);
+    }
+    let rejected = sum(&scrape, "adit_work_total", &[("state", "rejected")]);
+    assert_eq!(
+        sum(&scrape, "adit_work_total", &[]) - rejected,
+        books.work.verified
+    );
+    assert_eq!(sum(&scrape, "adit_books_balanced", &[]), 1.0);
+}
+
+#[test]
+fn books_out_of_balance_show() {
+    let mut snapshot = common::snapshot();
+    snapshot.accounts[0].books.submitted += 1;
+    assert_eq!(sum(&scrape(snapshot), "adit_books_balanced", &[]), 0.0);
+}
+
+#[test]
+fn states_are_exclusive() {
+    let scrape = scrape(common::snapshot());
+    for (source, state) in [("pool", "ready"), ("spare", "waiting")] {
+        assert_eq!(sum(&scrape, "adit_source_state", &[("source", source)]), 1.0);
+        assert_eq!(
+            sum(
+                &scrape,
+                "adit_source_state",
+                &[("source", source), ("state", state)]
+            ),
+            1.0
+        );
+    }
+    assert_eq!(sum(&scrape, "adit_source_up", &[]), 1.0);
+    // Authorised miners are connected too, and counted once.
+    assert_eq!(sum(&scrape, "adit_miners", &[("listener", "sv1")]), 12.0);
+    assert_eq!(
+        sum(&scrape, "adit_route_source_active", &[("route", "main")]),
+        1.0
+    );
+}
+
+#[test]
+fn no_name_can_break_out_of_its_label() {
+    let hostile = "a\"} 1\nadit_up 1\n# HELP x \\ \\n {},=\r\0\u{7f}\u{202e}é𝄞";
+    let mut snapshot = common::snapshot();
+    snapshot.version = hostile.into();
+    snapshot.listeners[0].name = hostile.into();
+    snapshot.sources[0].name = hostile.into();
+    snapshot.routes[0].name = hostile.into();
+    snapshot.accounts[0].listener = hostile.into();
+    snapshot.alarms[0].subject = hostile.into();
+    snapshot.listeners[0].closed_total.insert(hostile.into(), 1);
+    let scrape = scrape(snapshot);
+    assert!(!scrape.contains_key("adit_up"));
+    for (metric, label) in [
+        ("adit_build_info", "version"),
+        ("adit_miners", "listener"),
+        ("adit_source_up", "source"),
+        ("adit_route_miners", "route"),
+        ("adit_shares_total", "listener"),
+        ("adit_alarm", "subject"),
+        ("adit_miner_closed_total", "reason"),
+    ] {
+        assert!(
+            scrape[metric]
+                .samples
+                .iter()
+                .any(|s| s.label(label) == Some(hostile)),
+            "{metric}"
+        );
+    }
+}
+
+#[test]
+fn figures_that_are_no_numbers_are_left_out() {
+    let mut snapshot = common::snapshot();
+    snapshot.routes[0].hashrate_hs = f64::NAN;
+    snapshot.sources[0].job_age_seconds = Some(f64::INFINITY);
+    let scrape = scrape(snapshot);
+    assert!(!scrape.contains_key("adit_route_hashrate_hs"));
+    assert!(!scrape.contains_key("adit_job_age_seconds"));
+}
+
+#[test]
+fn counters_of_an_empty_adit_are_there() {
+    let scrape = scrape(Snapshot::default());
+    assert_eq!(sum(&scrape, "adit_ready", &[]), 0.0);
+    assert_eq!(sum(&scrape, "adit_share_to_reply_seconds", &[]), 0.0);
+    assert!(
+        METRICS
+            .iter()
+            .filter(|m| m.kind == Kind::Histogram)
+            .all(|m| scrape.contains_key(m.name))
+    );
+}
+
+#[test]
+fn observations_arrive_in_their_histograms() {
+    let latencies = Latencies::default();
+    let mut exporter = Exporter::new(latencies.clone()).expect("names are unique");
+    let each = [
+        (latencies.share_to_reply(), "adit_share_to_reply_seconds"),
+        (latencies.share_to_ack(), "adit_share_to_ack_seconds"),
+        (latencies.job_fanout(), "adit_job_fanout_seconds"),
+        (latencies.job_fanout_last(), "adit_job_fanout_last_seconds"),
+        (latencies.job_fanout_spread(), "adit_job_fanout_spread_seconds"),
+        (latencies.handshake(), "adit_source_handshake_seconds"),
+    ];
+    for (n, (histogram, _)) in each.iter().enumerate() {
+        (0..=n).for_each(|_| histogram.observe(Duration::from_millis(50)));
+    }
+    // Beyond the highest bound, and below the lowest one shown.
+    latencies.share_to_reply().observe(Duration::from_secs(100));
+    latencies.share_to_reply().observe(Duration::from_nanos(1));
+    let text = exporter
+        .render(Arc::new(Snapshot::default()))
+        .expect("it can be written");
+    let scrape = parse(&text).expect("it can be read");
+    let sample = |name: &str, le: Option<&str>, suffix: &str| {
+        let found = scrape[name]
+            .samples
+            .iter()
+            .find(|s| s.name.ends_with(suffix) && s.label("le") == le);
+        found.expect("there is one").value
+    };
+    for (n, (_, name)) in each.iter().enumerate().skip(1) {
+        assert_eq!(sample(name, Some("0.025"), "_bucket"), 0.0, "{name}");
+        assert_eq!(sample(name, Some("0.05"), "_bucket"), (n + 1) as f64, "{name}");
+        assert_eq!(sample(name, None, "_count"), (n + 1) as f64, "{name}");
+    }
+    let reply = "adit_share_to_reply_seconds";
+    assert_eq!(sample(reply, Some("0.000005"), "_bucket"), 1.0);
+    assert_eq!(sample(reply, Some("2.5"), "_bucket"), 2.0);
+    assert_eq!(sample(reply, Some("+Inf"), "_bucket"), 3.0);
+    assert!((sample(reply, None, "_sum") - 100.050_000_001).abs() < 1e-9);
+}

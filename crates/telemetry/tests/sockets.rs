@@ -1,0 +1,89 @@
+//! The server on real sockets. Its rules about time are tested beside it, on a paused clock.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use telemetry::{Latencies, Limits, Server, Snapshot};
+use tokio::sync::oneshot;
+
+/// Runs `test` beside a server on a runtime thread of its own, as the product does; gives what the test gave
+/// and how many snapshots were taken.
+fn beside_a_server<T>(test: impl FnOnce(SocketAddr) -> T) -> (T, u64) {
+    let taken = Arc::new(AtomicU64::new(0));
+    let count = taken.clone();
+    let provider = Arc::new(move || {
+        count.fetch_add(1, Relaxed);
+        Snapshot {
+            version: "x".repeat(100_000).into(),
+            ..Snapshot::default()
+        }
+    });
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("it can be set");
+    let address = listener.local_addr().expect("it is bound");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let result = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("inside a runtime");
+                let server =
+                    Server::new(provider, Latencies::default(), Limits::default()).expect("it is right");
+                server.serve(listener, async { drop(stopped.await) }).await;
+            });
+        });
+        let result = test(address);
+        drop(stop);
+        result
+    });
+    (result, taken.load(Relaxed))
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .expect("it reads");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it answers and closes");
+    text
+}
+
+#[test]
+fn many_clients_at_once_are_all_answered_in_full() {
+    let (answers, snapshots) = beside_a_server(|address| {
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..150)
+                .map(|_| scope.spawn(move || get(address, "/api/v1/status")))
+                .collect();
+            clients
+                .into_iter()
+                .map(|c| c.join().expect("no panic"))
+                .collect::<Vec<_>>()
+        })
+    });
+    assert_eq!(answers.len(), 150);
+    for answer in &answers {
+        let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+        assert!(head.starts_with("HTTP/1.1 200 OK"));
+        let status: serde_json::Value = serde_json::from_str(body).expect("whole JSON");
+        assert_eq!(status["version"].as_str().map(str::len), Some(100_000));
+    }
+    assert!(snapshots < 150, "{snapshots} snapshots");
+}
+
+#[test]
+fn a_dropped_listener_frees_its_port() {
+    let (address, _) = beside_a_server(|address| {
+        assert!(get(address, "/healthz").contains("200 OK"));
+        address
+    });
+    assert!(TcpStream::connect(address).is_err());
+}
