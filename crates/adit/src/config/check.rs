@@ -38,7 +38,9 @@ impl Parts {
 
 /// Reports everything that does not fit together.
 pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<'_>) {
-    number_of_tables(parts, reader);
+    if !number_of_tables(parts, reader) {
+        return;
+    }
     for (name, route) in &parts.routes {
         names_exist(
             parts,
@@ -68,10 +70,12 @@ pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<
     open_files(&parts.limits, machine, reader);
 }
 
-fn number_of_tables(parts: &Parts, reader: &mut Reader<'_>) {
+/// At least one of each, and not more than there is room for; false where there are too many to go on.
+fn number_of_tables(parts: &Parts, reader: &mut Reader<'_>) -> bool {
     if reader.is_broken() {
-        return;
+        return true;
     }
+    let mut room = true;
     for (table, keys) in [
         (Table::Listener, "its listen is where miners connect"),
         (
@@ -82,6 +86,7 @@ fn number_of_tables(parts: &Parts, reader: &mut Reader<'_>) {
     ] {
         let count = parts.names(table).len();
         if count > TABLES_MAX {
+            room = false;
             reader.report(
                 &Spot::Whole,
                 table.word(),
@@ -100,6 +105,7 @@ fn number_of_tables(parts: &Parts, reader: &mut Reader<'_>) {
             );
         }
     }
+    room
 }
 
 fn names_exist(parts: &Parts, table: Table, path: &str, names: &[Name], reader: &mut Reader<'_>) {
@@ -110,6 +116,9 @@ fn names_exist(parts: &Parts, table: Table, path: &str, names: &[Name], reader: 
     for (at, name) in names.iter().enumerate() {
         if known.contains(&name) {
             continue;
+        }
+        if reader.is_full() {
+            return;
         }
         let listed: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
         let expected = match listed.is_empty() {
@@ -127,7 +136,7 @@ fn names_exist(parts: &Parts, table: Table, path: &str, names: &[Name], reader: 
 
 fn named_once(path: &str, names: &[Name], reader: &mut Reader<'_>) {
     for (at, name) in names.iter().enumerate() {
-        if names[..at].contains(name) {
+        if names[..at].contains(name) && !reader.is_full() {
             let (spot, key) = item(path, at, reader);
             let found = format!("{} for the second time", quoted(name.as_str()));
             reader.report(

@@ -55,8 +55,8 @@ use section::{Section, Table};
 
 /// The file's name in each of the places where one is looked for.
 pub const FILE_NAME: &str = "adit.toml";
-/// The longest file that is read, in bytes: a thousand listeners, sources and routes are a fifth of it.
-pub const FILE_LENGTH_MAX: u64 = 1 << 20;
+/// The longest file that is read, in bytes: hundreds of listeners, sources and routes fit.
+pub const FILE_LENGTH_MAX: u64 = 256 * 1024;
 /// What stands in messages for the file when there is none and everything comes from the environment.
 const ENVIRONMENT_NAME: &str = "the environment";
 

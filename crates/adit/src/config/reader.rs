@@ -331,6 +331,9 @@ impl<'a> Reader<'a> {
     /// Reports every key that no one took.
     pub(crate) fn refuse_leftover(&mut self, section: &mut Section, keys: &[KeyInfo]) {
         for (key, entry) in std::mem::take(&mut section.entries) {
+            if self.is_full() {
+                return;
+            }
             let expected = match &section.name {
                 Some(_) => format!("a key of {}", section.table.header()),
                 None => format!("a key of [{}]", section.table.word()),

@@ -185,6 +185,28 @@ fn a_flood_of_mistakes_is_cut_short() {
 }
 
 #[test]
+fn more_tables_than_there_is_room_for_are_refused() {
+    let tables: String = (0..1_001).map(|at| format!("[source.s{at}]\n")).collect();
+    let refused = Config::from_str_named("adit.toml", &good().end(&tables).text()).unwrap_err();
+    // Each lacks its url and user_identity: the flood is cut short, and nothing else is judged.
+    assert_eq!(refused.problems().len(), 1_000);
+    let tables: String = (0..1_000)
+        .map(|at| {
+            format!(
+                "[source.s{at}]\nurl = \"{}\"\nuser_identity = \"a\"\n",
+                super::url()
+            )
+        })
+        .collect();
+    let refused = Config::from_str_named("adit.toml", &good().end(&tables).text()).unwrap_err();
+    assert_eq!(refused.problems().len(), 1, "{refused}");
+    assert_eq!(
+        refused.problems()[0].expected,
+        "at most 1000 tables [source.NAME]"
+    );
+}
+
+#[test]
 fn a_misspelt_key_does_not_show_its_value() {
     let text = good().source("pasword = \"hush\"").text();
     let refused = Config::from_str_named("adit.toml", &text)
