@@ -235,3 +235,156 @@ pub enum ChannelJobError {
     #[error("the channel's target is zero: no share could meet it")]
     ZeroTarget,
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::consensus;
+    use bitcoin::hashes::Hash as _;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::job::JobParts;
+
+    /// A job whose script has `head` bytes before an extranonce of `len` bytes and `tail` after it.
+    fn job(head: usize, len: usize, tail: usize, outputs: usize, path: Vec<[u8; 32]>) -> Arc<Job> {
+        let script = u8::try_from(head + len + tail).unwrap();
+        let mut prefix = vec![2, 0, 0, 0, 1];
+        prefix.extend([0; 32]);
+        prefix.extend([0xff; 4]);
+        prefix.push(script);
+        prefix.extend((0..head).map(|at| u8::try_from(at).unwrap()));
+        let mut suffix = vec![9; tail];
+        suffix.extend([0xff; 4]);
+        suffix.push(u8::try_from(outputs).unwrap());
+        for _ in 0..outputs {
+            suffix.extend([1, 0, 0, 0, 0, 0, 0, 0, 2, 0x51, 0x51]);
+        }
+        suffix.extend([0; 4]);
+        let parts = JobParts {
+            id: 1,
+            version: 0x2000_0000,
+            version_rolling_allowed: true,
+            prev_hash: [3; 32],
+            nbits: 0x1d00_ffff,
+            min_ntime: 1_000,
+            merkle_path: path.into(),
+            coinbase_tx_prefix: prefix.into(),
+            coinbase_tx_suffix: suffix.into(),
+        };
+        Arc::new(Job::new(parts, len).unwrap())
+    }
+
+    fn terms<'a>(extranonce_prefix: &'a [u8], filler: &'a [u8]) -> ChannelTerms<'a> {
+        ChannelTerms {
+            source: SourceId(1),
+            generation: 1,
+            extranonce_prefix,
+            filler,
+            source_target: Target::DIFFICULTY_1,
+            ntime_slack: 600,
+            received_at: Seconds(50),
+        }
+    }
+
+    #[test]
+    fn a_channel_that_leaves_nothing_to_roll_or_has_no_target_has_no_job() {
+        let job = job(4, 12, 0, 1, vec![]);
+        for (prefix, filler) in [(12, 0), (0, 12), (8, 4), (13, 0), (300, 300)] {
+            let made = ChannelJob::new(Arc::clone(&job), terms(&vec![0; prefix], &vec![0; filler]));
+            let taken = prefix + filler;
+            assert_eq!(
+                made.unwrap_err(),
+                ChannelJobError::NothingToRoll {
+                    taken,
+                    extranonce_len: 12
+                }
+            );
+        }
+        let zero = ChannelTerms {
+            source_target: Target::ZERO,
+            ..terms(&[1], &[])
+        };
+        assert_eq!(
+            ChannelJob::new(job, zero).unwrap_err(),
+            ChannelJobError::ZeroTarget
+        );
+    }
+
+    #[test]
+    fn ntime_advances_with_the_seconds_since_the_job_and_never_overflows() {
+        let make = |slack| {
+            let terms = ChannelTerms {
+                ntime_slack: slack,
+                ..terms(&[1], &[])
+            };
+            ChannelJob::new(job(4, 12, 0, 1, vec![]), terms).unwrap()
+        };
+        assert_eq!(make(600).ntime_at(Seconds(57)), 1_007);
+        assert_eq!(make(600).max_ntime_at(Seconds(57)), 1_607);
+        assert_eq!(make(600).ntime_at(Seconds(3)), 1_000, "a clock that stepped back");
+        assert_eq!(make(u32::MAX).max_ntime_at(Seconds(50)), 1_000 + MAX_NTIME_SLACK);
+        assert_eq!(make(0).max_ntime_at(Seconds(50)), 1_000);
+        assert_eq!(make(600).max_ntime_at(Seconds(u64::MAX)), u32::MAX);
+    }
+
+    #[test]
+    fn an_extranonce_of_another_size_is_not_made() {
+        let job = ChannelJob::new(job(4, 12, 0, 1, vec![]), terms(&[1, 2], &[0, 0])).unwrap();
+        assert_eq!(job.rollable_len(), 8);
+        assert!(job.extranonce(&[7; 7]).is_none() && job.extranonce(&[7; 9]).is_none());
+        assert_eq!(
+            job.extranonce(&[7; 8]).unwrap().as_slice(),
+            [0, 0, 7, 7, 7, 7, 7, 7, 7, 7]
+        );
+    }
+
+    #[test]
+    fn it_is_small_enough_to_keep_one_for_each_miner() {
+        assert!(size_of::<ChannelJob>() <= 160, "{}", size_of::<ChannelJob>());
+    }
+
+    proptest! {
+        #[test]
+        fn the_hash_from_the_midstate_is_that_of_the_whole_as_the_bitcoin_crate_has_it(
+            (head, tail) in (0usize..60, 0usize..30),
+            sizes in (0usize..20, 0usize..8, 1usize..5),
+            outputs in 1usize..40,
+            path in proptest::collection::vec(any::<[u8; 32]>(), 0..14),
+            fill: [u8; 32],
+            rolls: (u32, u32, u32),
+        ) {
+            let (version, ntime, nonce) = rolls;
+            let (prefix, filler, rolled) = sizes;
+            let len = prefix + filler + rolled;
+            prop_assume!(head + tail + len <= 100 && head + tail + len >= 2 && len <= 32);
+            let (constant, rolled) = fill[..len].split_at(prefix + filler);
+            let (prefix, filler) = constant.split_at(prefix);
+            let job = ChannelJob::new(job(head, len, tail, outputs, path), terms(prefix, filler)).unwrap();
+
+            let mut coinbase = job.job.coinbase_tx_prefix.to_vec();
+            coinbase.extend(&fill[..len]);
+            coinbase.extend(&*job.job.coinbase_tx_suffix);
+            let transaction: bitcoin::Transaction = consensus::deserialize(&coinbase).unwrap();
+            prop_assert_eq!(job.coinbase(rolled), coinbase);
+            let txid = transaction.compute_txid().to_byte_array();
+            let (first, second) = rolled.split_at(rolled.len() / 2);
+            prop_assert_eq!(job.coinbase_txid(&[first, second]), txid);
+
+            let root = job.job.merkle_path.iter().fold(txid, |node, sibling| {
+                bitcoin::hashes::sha256d::Hash::hash(&[node, *sibling].concat()).to_byte_array()
+            });
+            let header = bitcoin::block::Header {
+                version: bitcoin::block::Version::from_consensus(version.cast_signed()),
+                prev_blockhash: bitcoin::BlockHash::from_byte_array(job.job.prev_hash),
+                merkle_root: bitcoin::TxMerkleNode::from_byte_array(root),
+                time: ntime,
+                bits: bitcoin::CompactTarget::from_consensus(job.job.nbits),
+                nonce,
+            };
+            prop_assert_eq!(
+                job.header_hash(rolled, version, ntime, nonce).to_bytes(),
+                header.block_hash().to_byte_array()
+            );
+        }
+    }
+}

@@ -208,3 +208,167 @@ pub enum CoinbaseError {
         got: usize,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::absolute::LockTime;
+    use bitcoin::transaction::Version;
+    use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, consensus};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn transaction(script: Vec<u8>, outputs: Vec<(u64, usize)>) -> Transaction {
+        let input = TxIn {
+            previous_output: OutPoint::null(),
+            script_sig: ScriptBuf::from_bytes(script),
+            sequence: Sequence::MAX,
+            witness: Witness::new(),
+        };
+        let output = |(value, len): (u64, usize)| TxOut {
+            value: Amount::from_sat(value),
+            script_pubkey: ScriptBuf::from_bytes(vec![0x51; len]),
+        };
+        Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input: vec![input],
+            output: outputs.into_iter().map(output).collect(),
+        }
+    }
+
+    /// A coinbase of 20 bytes of script with the extranonce in its last 8.
+    fn sound() -> (Vec<u8>, Vec<u8>) {
+        let bytes = consensus::serialize(&transaction(vec![1; 20], vec![(5_000, 22), (0, 38)]));
+        (bytes[..54].to_vec(), bytes[62..].to_vec())
+    }
+
+    #[test]
+    fn a_sound_coinbase_is_summed_up() {
+        let (prefix, suffix) = sound();
+        assert_eq!(
+            check(&prefix, 8, &suffix),
+            Ok(Summary {
+                script_sig_len: 20,
+                outputs: 2,
+                value: 5_000
+            })
+        );
+    }
+
+    #[test]
+    fn each_fault_is_told_apart() {
+        let (prefix, suffix) = sound();
+        let with = |at: usize, byte: u8| {
+            let mut changed = prefix.clone();
+            changed[at] = byte;
+            check(&changed, 8, &suffix)
+        };
+        assert_eq!(with(4, 2), Err(CoinbaseError::InputCount { got: 2 }));
+        assert_eq!(with(4, 0), Err(CoinbaseError::InputCount { got: 0 }));
+        assert_eq!(with(5, 1), Err(CoinbaseError::NotNullOutpoint));
+        assert_eq!(with(40, 0), Err(CoinbaseError::NotNullOutpoint));
+        assert_eq!(with(41, 1), Err(CoinbaseError::ScriptSigLength { got: 1 }));
+        assert_eq!(with(41, 101), Err(CoinbaseError::ScriptSigLength { got: 101 }));
+        let outside = CoinbaseError::ExtranonceOutsideScript {
+            script_sig_len: 19,
+            before: 12,
+            extranonce_len: 8,
+        };
+        assert_eq!(with(41, 19), Err(outside));
+        assert!(check(&prefix, usize::MAX, &suffix).is_err());
+        assert_eq!(
+            check(&prefix[..41], 8, &suffix),
+            Err(CoinbaseError::PrefixTooShort { got: 41 })
+        );
+        assert!(check(&prefix, 7, &suffix).is_err());
+        assert_eq!(
+            check(&prefix, 8, &suffix[..suffix.len() - 1]),
+            Err(CoinbaseError::Truncated)
+        );
+        let trailing = [&*suffix, &[0]].concat();
+        assert_eq!(
+            check(&prefix, 8, &trailing),
+            Err(CoinbaseError::TrailingBytes { got: 1 })
+        );
+        let marked = [&prefix[..4], &[0, 1], &prefix[4..]].concat();
+        assert_eq!(check(&marked, 8, &suffix), Err(CoinbaseError::SegwitForm));
+        // sequence, then the count of outputs
+        let none = [&suffix[..4], &[0, 0, 0, 0, 0]].concat();
+        assert_eq!(check(&prefix, 8, &none), Err(CoinbaseError::NoOutputs));
+        let long = [&suffix[..4], &[0xfd, 2, 0], &suffix[5..]].concat();
+        assert_eq!(
+            check(&prefix, 8, &long),
+            Err(CoinbaseError::LongForm { number: 2 })
+        );
+        let endless = [&suffix[..4], &[0xff; 9], &suffix[5..]].concat();
+        assert_eq!(check(&prefix, 8, &endless), Err(CoinbaseError::Truncated));
+    }
+
+    #[test]
+    fn money_that_cannot_be_is_refused_alone_and_summed() {
+        for outputs in [
+            vec![(u64::MAX, 1)],
+            vec![(MAX_MONEY, 1), (1, 1)],
+            vec![(MAX_MONEY + 1, 1)],
+        ] {
+            let bytes = consensus::serialize(&transaction(vec![1; 10], outputs));
+            assert!(matches!(
+                check(&bytes[..44], 4, &bytes[48..]),
+                Err(CoinbaseError::ValueOutOfRange { .. })
+            ));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_bitcoin_crate_writes_is_sound_where_the_script_is_cut(
+            script in proptest::collection::vec(any::<u8>(), 2..=100),
+            outputs in proptest::collection::vec((0u64..1_000_000_000, 0usize..300), 1..300),
+            cut: (prop::sample::Index, prop::sample::Index),
+        ) {
+            let begin = 42 + cut.0.index(script.len());
+            let len = cut.1.index(42 + script.len() - begin + 1);
+            let value: u64 = outputs.iter().map(|(value, _)| value).sum();
+            let summary = Summary {
+                script_sig_len: u8::try_from(script.len()).unwrap(),
+                outputs: u32::try_from(outputs.len()).unwrap(),
+                value,
+            };
+            let bytes = consensus::serialize(&transaction(script, outputs));
+            prop_assert_eq!(check(&bytes[..begin], len, &bytes[begin + len..]), Ok(summary));
+        }
+
+        #[test]
+        fn what_is_found_sound_is_read_back_as_a_coinbase_whatever_the_extranonce(
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            extranonce: [u8; 8],
+        ) {
+            let (mut prefix, mut suffix) = sound();
+            for (at, byte) in changes {
+                let at = at.index(prefix.len() + suffix.len());
+                match at.checked_sub(prefix.len()) {
+                    None => prefix[at] = byte,
+                    Some(at) => suffix[at] = byte,
+                }
+            }
+            let whole = [&*prefix, &extranonce, &*suffix].concat();
+            let read = consensus::deserialize::<Transaction>(&whole);
+            if check(&prefix, extranonce.len(), &suffix).is_ok() {
+                let read = read.unwrap();
+                prop_assert!(read.is_coinbase());
+                prop_assert_eq!(consensus::serialize(&read), whole);
+                prop_assert!(read.input[0].script_sig.as_bytes().windows(8).any(|window| window == extranonce));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(
+            prefix in proptest::collection::vec(any::<u8>(), 0..80),
+            extranonce_len: usize,
+            suffix in proptest::collection::vec(any::<u8>(), 0..80),
+        ) {
+            let _ = check(&prefix, extranonce_len, &suffix);
+        }
+    }
+}

@@ -209,3 +209,97 @@ pub struct DifficultyError {
     /// What came.
     pub number: f64,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uint::construct_uint;
+
+    use super::*;
+
+    construct_uint! {
+        /// Wide enough for every product below.
+        struct U1024(16);
+    }
+
+    fn number(target: Target) -> U1024 {
+        U1024::from_little_endian(&target.to_le_bytes())
+    }
+
+    /// `0xFFFF * 2^208`.
+    fn difficulty_1() -> U1024 {
+        number(Target::DIFFICULTY_1)
+    }
+
+    /// The target by the definition, in plain long arithmetic.
+    fn slow_target(difficulty: f64) -> Target {
+        let (mantissa, exponent) = Difficulty::new(difficulty).unwrap().parts();
+        // mantissa * 2^exponent = mantissa * 2^(exponent + 300) / 2^300
+        let quotient = (difficulty_1() << 300) / (U1024::from(mantissa) << (exponent + 300).unsigned_abs());
+        let mut bytes = [0; 128];
+        quotient.write_as_little_endian(&mut bytes);
+        if bytes[32..].iter().any(|byte| *byte != 0) {
+            return Target::MAX;
+        }
+        Target::from_le_bytes(bytes[..32].try_into().unwrap()).max(Target::MIN)
+    }
+
+    /// How far `difficulty` is from that of `target`, times `target * 2^300`.
+    fn distance(difficulty: f64, target: Target) -> U1024 {
+        let (mantissa, exponent) = Difficulty::new(difficulty).unwrap().parts();
+        let product = (U1024::from(mantissa) * number(target)) << (exponent + 300).unsigned_abs();
+        product.abs_diff(difficulty_1() << 300)
+    }
+
+    #[test]
+    fn only_finite_numbers_above_zero_are_difficulties() {
+        for number in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(Difficulty::new(number).is_err(), "{number}");
+        }
+        for number in [1.0, f64::MIN_POSITIVE, 5e-324, f64::MAX] {
+            assert_eq!(Difficulty::new(number).unwrap().get(), number);
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_range_have_a_difficulty() {
+        assert_eq!(Target::DIFFICULTY_1.difficulty(), Difficulty::ONE);
+        assert_eq!(Target::MIN.difficulty().get(), 65_535.0 * 2f64.powi(208));
+        assert_eq!(Target::ZERO.difficulty(), Target::MIN.difficulty());
+        // 0xFFFF * 2^208 / (2^256 - 1)
+        assert_eq!(Target::MAX.difficulty().get(), 65_535.0 * 2f64.powi(-48));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn a_target_is_that_of_exactly_the_number(exponent in -40f64..230.0) {
+            let difficulty = exponent.exp2();
+            prop_assert_eq!(Difficulty::new(difficulty).unwrap().target(), slow_target(difficulty));
+        }
+
+        #[test]
+        fn a_round_difficulty_has_its_exact_target(tenths in 1u32..100_000_000, scale in -3i32..12) {
+            let difficulty = f64::from(tenths) * 10f64.powi(scale);
+            prop_assert_eq!(Difficulty::new(difficulty).unwrap().target(), slow_target(difficulty));
+        }
+
+        #[test]
+        fn a_target_comes_back_to_the_same_difficulty(exponent in -32f64..170.0) {
+            let difficulty = Difficulty::new(exponent.exp2()).unwrap();
+            prop_assert_eq!(difficulty.target().difficulty(), difficulty);
+        }
+
+        #[test]
+        fn the_difficulty_of_any_target_is_the_nearest_number(bytes: [u8; 32], zeros in 0usize..32) {
+            let mut bytes = bytes;
+            bytes[32 - zeros..].fill(0);
+            let target = Target::from_le_bytes(bytes).max(Target::MIN);
+            let found = target.difficulty().get();
+            for neighbour in [found.next_down(), found.next_up()] {
+                prop_assert!(distance(found, target) <= distance(neighbour, target));
+            }
+        }
+    }
+}

@@ -48,3 +48,33 @@ impl SeenShares {
         self.0.as_ref().map_or(0, |seen| seen.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(number: u64) -> BlockHash {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        BlockHash::from_bytes(bytes)
+    }
+
+    #[test]
+    fn nothing_is_allocated_before_the_first_share() {
+        assert_eq!(size_of::<SeenShares>(), size_of::<usize>());
+        assert_eq!(SeenShares::default().len(), 0);
+    }
+
+    #[test]
+    fn a_full_window_still_knows_what_it_has_seen() {
+        let mut seen = SeenShares::default();
+        for number in 0..10 {
+            assert_eq!(seen.insert(&hash(number), 10, 5), Seen::First);
+        }
+        for number in 0..10 {
+            assert_eq!(seen.insert(&hash(number), 10, 5), Seen::Again);
+        }
+        assert_eq!(seen.insert(&hash(10), 10, 5), Seen::Full);
+        assert_eq!(seen.len(), 10);
+    }
+}

@@ -171,3 +171,88 @@ impl fmt::Debug for Extranonce {
         f.write_str(")")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_a_channel_gives_beyond_the_split_becomes_filler() {
+        let split = ExtranonceSplit::for_space(8, 4, 4).unwrap();
+        assert_eq!(
+            split,
+            ExtranonceSplit {
+                filler: 0,
+                miner_id: 4,
+                extranonce2: 4
+            }
+        );
+        let split = ExtranonceSplit::for_space(15, 4, 4).unwrap();
+        assert_eq!(
+            (split.filler, split.extranonce_size(), split.min_extranonce_size()),
+            (7, 15, 8)
+        );
+        assert_eq!(split.zero_filler(), [0; 7]);
+        assert_eq!(ExtranonceSplit::for_space(32, 1, 1).unwrap().filler, 30);
+        assert_eq!(ExtranonceSplit::for_space(32, 4, 28).unwrap().filler, 0);
+    }
+
+    #[test]
+    fn sizes_at_their_limits_are_refused_with_the_reason() {
+        for got in [0, 1, 7] {
+            assert_eq!(
+                ExtranonceSplit::for_space(got, 4, 4),
+                Err(SplitError::SpaceTooSmall { need: 8, got })
+            );
+        }
+        for got in [33, 255, 256, 264, u16::MAX] {
+            assert_eq!(
+                ExtranonceSplit::for_space(got, 4, 4),
+                Err(SplitError::SpaceTooLarge { got })
+            );
+        }
+        for got in [0, 5, 32, 255] {
+            assert_eq!(
+                ExtranonceSplit::for_space(8, got, 4),
+                Err(SplitError::MinerId { got })
+            );
+        }
+        assert_eq!(
+            ExtranonceSplit::for_space(8, 4, 0),
+            Err(SplitError::NoExtranonce2)
+        );
+        assert_eq!(
+            ExtranonceSplit::for_space(32, 4, 255),
+            Err(SplitError::SpaceTooSmall { need: 259, got: 32 })
+        );
+    }
+
+    #[test]
+    fn at_most_32_bytes_are_one_extranonce() {
+        assert_eq!(
+            Extranonce::concat(&[&[1, 2], &[], &[3]]).unwrap().as_slice(),
+            [1, 2, 3]
+        );
+        assert_eq!(
+            Extranonce::concat(&[&[1; 20], &[2; 12]])
+                .unwrap()
+                .as_slice()
+                .len(),
+            32
+        );
+        assert_eq!(Extranonce::concat(&[&[1; 20], &[2; 13]]), None);
+        assert_eq!(Extranonce::concat(&[&[1; 300]]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_split_always_adds_up_to_the_space(space: u16, miner_id: u8, extranonce2: u8) {
+            if let Ok(split) = ExtranonceSplit::for_space(space, miner_id, extranonce2) {
+                prop_assert_eq!(split.extranonce_size(), space);
+                prop_assert!(usize::from(space) <= MAX_EXTRANONCE);
+            }
+        }
+    }
+}

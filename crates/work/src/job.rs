@@ -144,3 +144,84 @@ pub enum JobError {
     #[error(transparent)]
     Coinbase(#[from] CoinbaseError),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A coinbase with 20 bytes of script, the last 8 of them cut out.
+    fn parts() -> JobParts {
+        let prefix = hex::decode(format!(
+            "0200000001{}ffffffff14{}",
+            "00".repeat(32),
+            "03".repeat(12)
+        ))
+        .unwrap();
+        let suffix = hex::decode("ffffffff0100f2052a01000000015100000000").unwrap();
+        JobParts {
+            id: 1,
+            version: 0x2000_0000,
+            version_rolling_allowed: true,
+            prev_hash: [1; 32],
+            nbits: 0x1d00_ffff,
+            min_ntime: 1_700_000_000,
+            merkle_path: Box::default(),
+            coinbase_tx_prefix: prefix.into(),
+            coinbase_tx_suffix: suffix.into(),
+        }
+    }
+
+    #[test]
+    fn a_job_knows_its_network_target() {
+        let job = Job::new(parts(), 8).unwrap();
+        assert_eq!(
+            (job.network_target, job.extranonce_len),
+            (Target::DIFFICULTY_1, 8)
+        );
+    }
+
+    #[test]
+    fn parts_that_cannot_be_mined_are_refused_with_the_reason() {
+        assert_eq!(
+            Job::new(parts(), 33),
+            Err(JobError::ExtranonceTooLong { got: 33 })
+        );
+        assert_eq!(
+            Job::new(parts(), 264),
+            Err(JobError::ExtranonceTooLong { got: 264 })
+        );
+        let short = JobParts {
+            coinbase_tx_suffix: Box::default(),
+            ..parts()
+        };
+        assert_eq!(
+            Job::new(short, 8),
+            Err(JobError::Coinbase(CoinbaseError::Truncated))
+        );
+        assert!(
+            matches!(Job::new(parts(), 7), Err(JobError::Coinbase(_))),
+            "another extranonce's length"
+        );
+        let long = JobParts {
+            merkle_path: vec![[0; 32]; 33].into(),
+            ..parts()
+        };
+        assert_eq!(Job::new(long, 8), Err(JobError::MerklePathTooLong { got: 33 }));
+        let zero = JobParts { nbits: 0, ..parts() };
+        assert_eq!(
+            Job::new(zero, 8),
+            Err(JobError::Nbits(CompactError::Zero { nbits: 0 }))
+        );
+        let long = JobParts {
+            coinbase_tx_suffix: vec![0; 65_536].into(),
+            ..parts()
+        };
+        assert_eq!(
+            Job::new(long, 8),
+            Err(JobError::CoinbaseTooLong {
+                part: "coinbase_tx_suffix",
+                got: 65_536
+            })
+        );
+    }
+}

@@ -120,9 +120,86 @@ impl JobRing {
         self.targets.push(advertised);
         number(self.targets.len() - 1)
     }
+}
 
-    #[cfg(test)]
-    pub(crate) fn set_last_id(&mut self, id: u32) {
-        self.last_id = id;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::channel_job::{ChannelTerms, SourceId};
+    use crate::job::{Job, JobParts};
+    use crate::seconds::Seconds;
+
+    fn job() -> Arc<ChannelJob> {
+        let prefix = hex::decode(format!("0200000001{}ffffffff08", "00".repeat(32))).unwrap();
+        let suffix = hex::decode("ffffffff0100f2052a01000000015100000000").unwrap();
+        let parts = JobParts {
+            id: 1,
+            version: 0,
+            version_rolling_allowed: true,
+            prev_hash: [1; 32],
+            nbits: 0x1d00_ffff,
+            min_ntime: 0,
+            merkle_path: Box::default(),
+            coinbase_tx_prefix: prefix.into(),
+            coinbase_tx_suffix: suffix.into(),
+        };
+        let terms = ChannelTerms {
+            source: SourceId(0),
+            generation: 0,
+            extranonce_prefix: &[],
+            filler: &[],
+            source_target: Target::MAX,
+            ntime_slack: 0,
+            received_at: Seconds(0),
+        };
+        Arc::new(ChannelJob::new(Arc::new(Job::new(parts, 8).unwrap()), terms).unwrap())
+    }
+
+    #[test]
+    fn ids_wrap_without_zero_and_without_one_that_is_still_known() {
+        let mut ring = JobRing::default();
+        assert_eq!(ring.push(job(), Target::MAX), 1);
+        ring.last_id = u32::MAX - 2;
+        let ids: Vec<u32> = (0..4).map(|_| ring.push(job(), Target::MAX)).collect();
+        assert_eq!(ids, [u32::MAX - 1, u32::MAX, 2, 3]);
+    }
+
+    #[test]
+    fn the_newest_of_each_kind_stay() {
+        let mut ring = JobRing::default();
+        for _ in 0..6 {
+            ring.push(job(), Target::MAX);
+        }
+        ring.retire(|_| true);
+        for _ in 0..6 {
+            ring.push(job(), Target::MAX);
+        }
+        ring.trim(3, 2);
+        let known: Vec<u32> = (1..=12).filter(|id| ring.find(*id).is_some()).collect();
+        assert_eq!(known, [5, 6, 10, 11, 12]);
+        ring.trim(0, 0);
+        assert_eq!(ring.newest().map(|entry| entry.id), Some(12));
+        assert_eq!(ring.len(), 1);
+    }
+
+    #[test]
+    fn a_target_is_kept_as_long_as_a_job_has_it_and_its_place_used_again() {
+        let mut ring = JobRing::default();
+        let target = |number: u8| Target::from_le_bytes([number; 32]);
+        for number in 1..=200 {
+            let id = ring.push(job(), target(number));
+            ring.trim(3, 0);
+            assert_eq!(ring.find(id).unwrap().1.target, target(number));
+            if number > 2 {
+                assert_eq!(ring.find(id - 2).unwrap().1.target, target(number - 2));
+            }
+        }
+        assert!(ring.targets.len() <= 4, "{}", ring.targets.len());
+    }
+
+    #[test]
+    fn an_entry_is_16_bytes() {
+        assert_eq!(size_of::<Entry>(), 16);
     }
 }

@@ -28,3 +28,31 @@ pub fn path(other_txids: &[[u8; 32]]) -> Vec<[u8; 32]> {
     }
     path
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::hashes::{Hash as _, sha256d};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_coinbase_alone_is_the_root() {
+        assert_eq!(path(&[]), Vec::<[u8; 32]>::new());
+        assert_eq!(root([7; 32], &[]), [7; 32]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_path_leads_to_the_bitcoin_crates_root(
+            coinbase: [u8; 32],
+            others in proptest::collection::vec(any::<[u8; 32]>(), 0..70),
+        ) {
+            let leaves = std::iter::once(&coinbase).chain(&others).map(|leaf| sha256d::Hash::from_byte_array(*leaf));
+            let slow = bitcoin::merkle_tree::calculate_root(leaves).unwrap();
+            let path = path(&others);
+            prop_assert_eq!(root(coinbase, &path), slow.to_byte_array());
+            prop_assert_eq!(path.len(), (others.len() + 1).next_power_of_two().trailing_zeros() as usize);
+        }
+    }
+}

@@ -345,3 +345,205 @@ impl<T> fmt::Debug for MinerIds<T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ids(len: u8, start: u32) -> MinerIds<u32> {
+        MinerIds::new(len, start, 9, MinerIdsLimits::default())
+    }
+
+    #[test]
+    fn ids_begin_at_the_random_start_and_wrap_within_their_size() {
+        let mut ids = ids(2, 0xabcd_fffe);
+        let given: Vec<String> = (0..4).map(|_| ids.allocate().unwrap().to_string()).collect();
+        assert_eq!(given, ["fffe", "ffff", "0000", "0001"]);
+    }
+
+    #[test]
+    fn the_miner_after_the_last_id_is_refused_and_the_others_keep_theirs() {
+        let mut ids = ids(1, 77);
+        let given: std::collections::BTreeSet<String> =
+            (0..256).map(|_| ids.allocate().unwrap().to_string()).collect();
+        assert_eq!(given.len(), 256);
+        assert_eq!(
+            ids.allocate(),
+            Err(Exhausted {
+                live: 256,
+                resting: 0
+            })
+        );
+    }
+
+    #[test]
+    fn an_id_rests_until_every_job_of_its_release_is_dead() {
+        let mut ids = ids(1, 0);
+        let all: Vec<MinerId> = (0..256).map(|_| ids.allocate().unwrap()).collect();
+        ids.release(all[9], Epoch(4), None);
+        ids.expire(Epoch(4));
+        assert_eq!(
+            ids.allocate(),
+            Err(Exhausted {
+                live: 255,
+                resting: 1
+            })
+        );
+        ids.expire(Epoch(5));
+        assert_eq!(ids.allocate(), Ok(all[9]));
+    }
+
+    #[test]
+    fn an_id_that_had_no_job_is_free_at_once() {
+        let mut ids = ids(1, 0);
+        let all: Vec<MinerId> = (0..256).map(|_| ids.allocate().unwrap()).collect();
+        ids.discard(all[200]);
+        assert_eq!(ids.allocate(), Ok(all[200]));
+    }
+
+    #[test]
+    fn a_returning_miner_has_its_id_and_what_it_left_but_only_while_nobody_else_has() {
+        let mut ids = ids(4, 5);
+        let id = ids.allocate().unwrap();
+        assert_eq!(ids.resume(id), None, "a live miner's id");
+        ids.release(id, Epoch(1), Some(77));
+        assert_eq!(
+            ids.resume(MinerId::from_bytes(&[5]).unwrap()),
+            None,
+            "an id of another size"
+        );
+        assert_eq!(ids.resume(id), Some(77));
+        assert_eq!((ids.live(), ids.resting()), (1, 0));
+        ids.expire(Epoch(9));
+        assert_eq!(
+            ids.resume(id),
+            None,
+            "a live miner's id, also after its first release expired"
+        );
+        ids.release(id, Epoch(9), Some(78));
+        ids.expire(Epoch(10));
+        assert_eq!(ids.resume(id), None, "an id that is free again");
+    }
+
+    #[test]
+    fn the_oldest_leavings_go_first_and_their_ids_still_rest() {
+        let mut ids: MinerIds<u32> = MinerIds::new(4, 0, 0, MinerIdsLimits { ids: 100, kept: 2 });
+        let given: Vec<MinerId> = (0..3).map(|_| ids.allocate().unwrap()).collect();
+        for (id, left) in given.iter().zip(0..) {
+            ids.release(*id, Epoch(1), Some(left));
+        }
+        assert_eq!(ids.resting(), 3);
+        assert_eq!(
+            [ids.resume(given[0]), ids.resume(given[1]), ids.resume(given[2])],
+            [None, Some(1), Some(2)]
+        );
+    }
+
+    #[test]
+    fn one_miner_that_comes_and_goes_heaps_nothing_up_and_evicts_nobody() {
+        let mut ids: MinerIds<u32> = MinerIds::new(4, 0, 0, MinerIdsLimits { ids: 100, kept: 2 });
+        let (other, own) = (ids.allocate().unwrap(), ids.allocate().unwrap());
+        ids.release(other, Epoch(1), Some(1));
+        for round in 0..10_000 {
+            ids.release(own, Epoch(1), Some(round));
+            assert_eq!(ids.resume(own), Some(round));
+        }
+        assert!(ids.released.len() <= VOID_ENTRIES + 4 && ids.kept.len() <= VOID_ENTRIES + 4);
+        assert_eq!(ids.resume(other), Some(1));
+    }
+
+    #[test]
+    fn the_limit_counts_resting_ids_too() {
+        let mut ids: MinerIds<u32> = MinerIds::new(4, 0, 0, MinerIdsLimits { ids: 2, kept: 0 });
+        let id = ids.allocate().unwrap();
+        ids.release(id, Epoch(0), Some(1));
+        assert_eq!(ids.resume(id), None, "nothing is kept");
+        ids.allocate().unwrap();
+        assert_eq!(ids.allocate(), Err(Exhausted { live: 1, resting: 1 }));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Allocate,
+        Release(prop::sample::Index, bool),
+        Discard(prop::sample::Index),
+        Resume(u8),
+        Tip,
+        Expire,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => Just(Step::Allocate),
+            4 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(at, left)| Step::Release(at, left)),
+            1 => any::<prop::sample::Index>().prop_map(Step::Discard),
+            2 => (0u8..12).prop_map(Step::Resume),
+            1 => Just(Step::Tip),
+            1 => Just(Step::Expire),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_id_is_given_twice_while_its_jobs_live(
+            start: u32,
+            kept in 0usize..6,
+            steps in proptest::collection::vec(step(), 0..400),
+        ) {
+            let mut ids: MinerIds<u64> = MinerIds::new(1, start, 3, MinerIdsLimits { ids: 12, kept });
+            let mut live: Vec<MinerId> = Vec::new();
+            // The slow model: every release that is not dead, with its number; the number left behind, if any.
+            let mut resting: Vec<(MinerId, u64, Option<u64>)> = Vec::new();
+            let (mut tip, mut counter) = (0u64, 0u64);
+            for step in steps {
+                match step {
+                    Step::Allocate => match ids.allocate() {
+                        Ok(id) => {
+                            prop_assert!(!live.contains(&id) && resting.iter().all(|(other, ..)| *other != id));
+                            live.push(id);
+                        }
+                        Err(exhausted) => {
+                            let (live, resting) = (live.len(), resting.len());
+                            prop_assert_eq!(exhausted, Exhausted { live, resting });
+                            prop_assert_eq!(live + resting, 12);
+                        }
+                    },
+                    Step::Release(at, with) if !live.is_empty() => {
+                        let id = live.swap_remove(at.index(live.len()));
+                        counter += 1;
+                        let left = with.then_some(counter);
+                        ids.release(id, Epoch(tip), left);
+                        resting.push((id, tip, left));
+                        let with = resting.iter().filter(|(.., left)| left.is_some()).count();
+                        for (.., left) in resting.iter_mut().filter(|(.., left)| left.is_some()).take(with.saturating_sub(kept)) {
+                            *left = None;
+                        }
+                    }
+                    Step::Discard(at) if !live.is_empty() => {
+                        ids.discard(live.swap_remove(at.index(live.len())));
+                    }
+                    Step::Resume(offset) => {
+                        let number = (start & 0xff) as u8;
+                        let id = MinerId::from_bytes(&[number.wrapping_add(offset)]).unwrap();
+                        let at = resting.iter().position(|(other, ..)| *other == id);
+                        let expected = at.and_then(|at| resting[at].2);
+                        prop_assert_eq!(ids.resume(id), expected);
+                        if let (Some(at), Some(_)) = (at, expected) {
+                            resting.remove(at);
+                            live.push(id);
+                        }
+                    }
+                    Step::Tip => tip += 1,
+                    Step::Expire => {
+                        ids.expire(Epoch(tip));
+                        resting.retain(|(_, epoch, _)| *epoch >= tip);
+                    }
+                    Step::Release(..) | Step::Discard(_) => {}
+                }
+                prop_assert_eq!((ids.live(), ids.resting()), (live.len(), resting.len()));
+            }
+        }
+    }
+}

@@ -185,3 +185,60 @@ pub fn hash_pair(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
     state.block(&PADDING);
     state.second()
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::hashes::{Hash as _, sha256d};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn slow(message: &[u8]) -> [u8; 32] {
+        sha256d::Hash::hash(message).to_byte_array()
+    }
+
+    #[test]
+    fn every_length_around_the_padding_is_hashed_right() {
+        let message: Vec<u8> = (0..=255).collect();
+        for len in 0..=message.len() {
+            assert_eq!(hash(&message[..len]), slow(&message[..len]), "{len} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_in_any_pieces_has_one_hash(
+            message in proptest::collection::vec(any::<u8>(), 0..400),
+            cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(message.len() + 1)).collect();
+            cuts.sort_unstable();
+            let mut hasher = Hasher::new();
+            let mut begin = 0;
+            for cut in cuts {
+                hasher.update(&message[begin..cut]);
+                begin = cut;
+            }
+            hasher.update(&message[begin..]);
+            prop_assert_eq!(hasher.finish(), slow(&message));
+        }
+
+        #[test]
+        fn a_hash_goes_on_from_its_midstate(message in proptest::collection::vec(any::<u8>(), 0..400), at: prop::sample::Index) {
+            let at = at.index(message.len() + 1);
+            let mut hasher = Hasher::new();
+            hasher.update(&message[..at]);
+            let (midstate, blocks) = hasher.midstate();
+            prop_assert_eq!(blocks as usize, at / BLOCK);
+            let mut resumed = Hasher::resume(midstate, blocks);
+            resumed.update(&message[at / BLOCK * BLOCK..]);
+            prop_assert_eq!(resumed.finish(), slow(&message));
+        }
+
+        #[test]
+        fn headers_and_pairs_are_hashed_as_messages(header: [u8; 80], left: [u8; 32], right: [u8; 32]) {
+            prop_assert_eq!(hash_header(&header), slow(&header));
+            prop_assert_eq!(hash_pair(&left, &right), slow(&[left, right].concat()));
+        }
+    }
+}

@@ -240,3 +240,148 @@ pub enum CompactError {
         nbits: u32,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn difficulty(number: f64) -> Difficulty {
+        Difficulty::new(number).unwrap()
+    }
+
+    fn limbs(target: Target) -> [u64; 4] {
+        target.limbs()
+    }
+
+    #[test]
+    fn difficulty_1_is_the_known_target() {
+        let known = format!("00000000ffff{}", "0".repeat(52));
+        assert_eq!(Target::from_difficulty(Difficulty::ONE).to_string(), known);
+        assert_eq!(Target::from_difficulty(Difficulty::ONE), Target::DIFFICULTY_1);
+        assert_eq!(Target::from_compact(0x1d00_ffff), Ok(Target::DIFFICULTY_1));
+    }
+
+    #[test]
+    fn known_difficulties_have_their_known_targets() {
+        // 0xFFFF0000 / d, written out by hand.
+        assert_eq!(
+            limbs(Target::from_difficulty(difficulty(2.0))),
+            [0, 0, 0, 0x7fff_8000]
+        );
+        assert_eq!(
+            limbs(Target::from_difficulty(difficulty(0.5))),
+            [0, 0, 0, 0x1_fffe_0000]
+        );
+        assert_eq!(
+            limbs(Target::from_difficulty(difficulty(65_536.0))),
+            [0, 0, 0, 0xffff]
+        );
+        assert_eq!(
+            limbs(Target::from_difficulty(difficulty(65_535.0))),
+            [0, 0, 0, 0x1_0000]
+        );
+        assert_eq!(limbs(Target::from_difficulty(difficulty(1e15)))[3], 0);
+    }
+
+    #[test]
+    fn difficulties_beyond_a_targets_range_are_cut_to_it() {
+        assert_eq!(
+            Target::from_difficulty(difficulty(f64::MIN_POSITIVE)),
+            Target::MAX
+        );
+        assert_eq!(Target::from_difficulty(difficulty(5e-324)), Target::MAX);
+        assert_eq!(Target::from_difficulty(difficulty(1e-10)), Target::MAX);
+        assert_eq!(Target::from_difficulty(difficulty(f64::MAX)), Target::MIN);
+        // 0xFFFF * 2^208, where the quotient is exactly 1, and the next number above it.
+        let last = f64::from(0xffff_u16) * 2f64.powi(208);
+        assert_eq!(Target::from_difficulty(difficulty(last)), Target::MIN);
+        assert_eq!(Target::from_difficulty(difficulty(last.next_up())), Target::MIN);
+        assert_eq!(
+            limbs(Target::from_difficulty(difficulty(last / 3.0))),
+            [3, 0, 0, 0]
+        );
+    }
+
+    #[test]
+    fn what_consensus_refuses_as_nbits_is_refused() {
+        assert_eq!(Target::from_compact(0), Err(CompactError::Zero { nbits: 0 }));
+        assert_eq!(
+            Target::from_compact(0x0300_0000),
+            Err(CompactError::Zero { nbits: 0x0300_0000 })
+        );
+        assert_eq!(
+            Target::from_compact(0x0100_00ff),
+            Err(CompactError::Zero { nbits: 0x0100_00ff })
+        );
+        assert_eq!(
+            Target::from_compact(0x0180_0000),
+            Err(CompactError::Zero { nbits: 0x0180_0000 })
+        );
+        assert_eq!(
+            Target::from_compact(0x1d80_ffff),
+            Err(CompactError::Negative { nbits: 0x1d80_ffff })
+        );
+        assert_eq!(
+            Target::from_compact(0x2101_0000),
+            Err(CompactError::Overflow { nbits: 0x2101_0000 })
+        );
+        assert_eq!(
+            Target::from_compact(0xff12_3456),
+            Err(CompactError::Overflow { nbits: 0xff12_3456 })
+        );
+        assert!(Target::from_compact(0x2100_ffff).is_ok());
+        assert!(Target::from_compact(0x2200_00ff).is_ok());
+    }
+
+    #[test]
+    fn a_smaller_number_is_less_whichever_limb_differs() {
+        for at in 0..32 {
+            let mut bytes = [7; 32];
+            bytes[at] = 6;
+            assert!(Target::from_le_bytes(bytes) < Target::from_le_bytes([7; 32]));
+            assert_eq!(
+                Target::from_le_bytes(bytes).harder(Target::MAX),
+                Target::from_le_bytes(bytes)
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_come_back_as_they_went_in(bytes: [u8; 32]) {
+            prop_assert_eq!(Target::from_le_bytes(bytes).to_le_bytes(), bytes);
+            prop_assert_eq!(Target::from_be_bytes(bytes).to_be_bytes(), bytes);
+        }
+
+        #[test]
+        fn targets_are_ordered_as_the_bitcoin_crate_orders_them(a: [u8; 32], b: [u8; 32]) {
+            let theirs = bitcoin::Target::from_le_bytes(a).cmp(&bitcoin::Target::from_le_bytes(b));
+            prop_assert_eq!(Target::from_le_bytes(a).cmp(&Target::from_le_bytes(b)), theirs);
+        }
+
+        #[test]
+        fn nbits_that_are_taken_are_read_as_the_bitcoin_crate_reads_them(nbits: u32, size in 0u32..=35) {
+            for nbits in [nbits, (nbits & 0x00ff_ffff) | (size << 24)] {
+                if let Ok(ours) = Target::from_compact(nbits) {
+                    let theirs = bitcoin::Target::from_compact(bitcoin::CompactTarget::from_consensus(nbits));
+                    prop_assert_eq!(ours.to_le_bytes(), theirs.to_le_bytes());
+                }
+            }
+        }
+
+        #[test]
+        fn a_harder_difficulty_never_has_an_easier_target(a in 1e-12f64..1e30, b in 1e-12f64..1e30) {
+            let (a, b) = (difficulty(a), difficulty(b));
+            prop_assert_eq!(a.max(b).target(), a.target().min(b.target()));
+        }
+
+        #[test]
+        fn a_difficulty_as_printed_has_the_target_of_the_number(exponent in -20f64..60.0) {
+            let written = difficulty(exponent.exp2()).to_string();
+            let read = difficulty(written.parse().unwrap());
+            prop_assert_eq!(read.target(), difficulty(exponent.exp2()).target());
+        }
+    }
+}
