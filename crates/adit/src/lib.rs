@@ -1,1 +1,14 @@
-//! The product as a library with a thin `main`.
+//! The product as a library with a thin `main`: command line, configuration, and the tokio tasks around the
+//! engine's state machines.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod downstream;
+pub mod proxy;
+mod run;
+mod snapshot;
+mod sockets;
+pub mod upstream;
+
+pub use run::main;

@@ -1,2 +1,5 @@
-//! `adit`.
-fn main() {}
+//! `adit`: see the library.
+
+fn main() -> std::process::ExitCode {
+    adit::main()
+}

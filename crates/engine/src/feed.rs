@@ -21,7 +21,10 @@ impl ChannelState {
     /// A channel that was just opened.
     #[must_use]
     pub fn new(key: ChannelKey) -> Self {
-        Self { key, alive: AtomicBool::new(true) }
+        Self {
+            key,
+            alive: AtomicBool::new(true),
+        }
     }
 
     /// Whether shares can still be sent on it.
@@ -51,8 +54,9 @@ pub struct Feed {
     pub job: Arc<ChannelJob>,
     /// The parts of `mining.notify` that are the same for all, rendered once per upstream job.
     pub notify: Arc<sv1::notify::NotifyParts>,
-    /// Worker names go up with each share (extension 0x0002).
-    pub worker_names: bool,
+    /// When the source's message was read, or, for a job that is sent again, when that was decided: what fan-out
+    /// is measured from.
+    pub received: Duration,
 }
 
 impl Feed {

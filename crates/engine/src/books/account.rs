@@ -21,7 +21,9 @@ struct Sum(AtomicU64);
 impl Sum {
     fn add(&self, value: f64) {
         // Never contended for long: an account's stripe is written by few threads.
-        let _ = self.0.fetch_update(Relaxed, Relaxed, |bits| Some((f64::from_bits(bits) + value).to_bits()));
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |bits| {
+            Some((f64::from_bits(bits) + value).to_bits())
+        });
     }
 
     fn get(&self) -> f64 {
@@ -77,7 +79,10 @@ pub struct Account {
 
 impl Account {
     fn new(key: AccountKey) -> Self {
-        Self { key, stripes: Default::default() }
+        Self {
+            key,
+            stripes: Default::default(),
+        }
     }
 
     /// Whose it is.
@@ -223,13 +228,19 @@ impl Books {
     /// The account behind an id that [`Books::account`] gave.
     #[must_use]
     pub fn get(&self, id: AccountId) -> &Account {
-        self.accounts[usize::from(id.0)].get().expect("an id is only given out for an account that exists")
+        self.accounts[usize::from(id.0)]
+            .get()
+            .expect("an id is only given out for an account that exists")
     }
 
     /// Every account with what it holds.
     #[must_use]
     pub fn all(&self) -> Vec<(AccountKey, Totals)> {
-        self.accounts.iter().map_while(OnceLock::get).map(|a| (a.key(), a.totals())).collect()
+        self.accounts
+            .iter()
+            .map_while(OnceLock::get)
+            .map(|a| (a.key(), a.totals()))
+            .collect()
     }
 
     /// The sum of all accounts.
@@ -247,7 +258,11 @@ impl Books {
 mod tests {
     use super::*;
 
-    const KEY: AccountKey = AccountKey { listener: 0, route: 0, source: Some(0) };
+    const KEY: AccountKey = AccountKey {
+        listener: 0,
+        route: 0,
+        source: Some(0),
+    };
 
     #[test]
     fn every_way_of_a_share_balances() {
@@ -289,7 +304,11 @@ mod tests {
         let books = Books::default();
         assert_eq!(books.account(KEY), books.account(KEY));
         for n in 0..MAX_ACCOUNTS + 10 {
-            books.account(AccountKey { listener: n as u16, route: 1, source: None });
+            books.account(AccountKey {
+                listener: n as u16,
+                route: 1,
+                source: None,
+            });
         }
         assert_eq!(books.all().len(), MAX_ACCOUNTS);
     }

@@ -2,8 +2,8 @@
 
 mod policy;
 mod strikes;
-mod worker;
 pub mod sv1;
+mod worker;
 
 pub use policy::{CloseReason, ListenerPolicy, MinerIdSource, ReplyMode};
 pub use sv1::{Io, Sv1Miner};

@@ -1,7 +1,7 @@
 //! Workers' names.
 
 use std::borrow::Cow;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use sv2::extensions::UserIdentity;
@@ -41,9 +41,8 @@ fn wire_name(name: &str) -> Cow<'_, str> {
         return Cow::Borrowed(name);
     }
     // Always the same for the same name, on every machine and after every restart.
-    let mut hasher = foldhash::quality::FixedState::with_seed(0).build_hasher();
-    name.as_bytes().hash(&mut hasher);
-    let suffix = format!("~{:08x}", hasher.finish() >> 32);
+    let hash = foldhash::quality::FixedState::with_seed(0).hash_one(name.as_bytes());
+    let suffix = format!("~{:08x}", hash >> 32);
     Cow::Owned(format!("{}{suffix}", cut(name, UserIdentity::MAX - suffix.len())))
 }
 

@@ -8,9 +8,7 @@ use hashbrown::HashMap;
 use work::Target;
 use work::hashrate::NominalHashrate;
 
-use super::group::{
-    Bound, FAR_OUTGROWN, FURTHER_CHANNEL_INTERVAL, Group, OUTGROWN, OUTGROWN_GRACE, Opening,
-};
+use super::group::{Bound, FAR_OUTGROWN, FURTHER_CHANNEL_INTERVAL, Group, OUTGROWN, OUTGROWN_GRACE, Opening};
 use super::route::{Route, UNUSABLE_FOR};
 use super::settings::{MinersPerChannel, RouteSettings, SourcePlan};
 use crate::feed::{ChannelState, Feed, GroupMeter};
@@ -94,8 +92,14 @@ impl Router {
     #[must_use]
     pub fn new(sources: Vec<SourcePlan>, routes: Vec<RouteSettings>, seed: u64, now: Now) -> Self {
         let hasher = foldhash::fast::FixedState::with_seed(seed);
-        assert!(sources.iter().enumerate().all(|(n, s)| usize::from(s.id.0) == n), "source ids are positions");
-        assert!(routes.iter().enumerate().all(|(n, r)| usize::from(r.id.0) == n), "route ids are positions");
+        assert!(
+            sources.iter().enumerate().all(|(n, s)| usize::from(s.id.0) == n),
+            "source ids are positions"
+        );
+        assert!(
+            routes.iter().enumerate().all(|(n, r)| usize::from(r.id.0) == n),
+            "route ids are positions"
+        );
         let mut router = Self {
             routes: routes.into_iter().map(|r| Route::new(r, now.mono)).collect(),
             sources: sources
@@ -112,7 +116,7 @@ impl Router {
                 .collect(),
             groups: HashMap::with_hasher(hasher.clone()),
             open_groups: Vec::new(),
-            requests: HashMap::with_hasher(hasher.clone()),
+            requests: HashMap::with_hasher(hasher),
             next_request: 0,
             next_group: 0,
             tick_at: now.mono + TICK,
@@ -130,7 +134,12 @@ impl Router {
     /// When [`Router::timer`] is to be called.
     #[must_use]
     pub fn deadline(&self, now: Now) -> Duration {
-        self.routes.iter().filter_map(|r| r.deadline(now.mono)).min().unwrap_or(Duration::MAX).min(self.tick_at)
+        self.routes
+            .iter()
+            .filter_map(|r| r.deadline(now.mono))
+            .min()
+            .unwrap_or(Duration::MAX)
+            .min(self.tick_at)
     }
 
     /// The source that a route mines for.
@@ -160,7 +169,11 @@ impl Router {
     /// Hashes per second of a route's miners, as vardiff estimates them.
     #[must_use]
     pub fn hashrate(&self, route: RouteId) -> f64 {
-        self.groups.values().filter(|g| g.route == route).map(|g| g.meter.hashrate()).sum()
+        self.groups
+            .values()
+            .filter(|g| g.route == route)
+            .map(|g| g.meter.hashrate())
+            .sum()
     }
 
     /// Whether miners of the route are to be turned away: no source for longer than the grace.
@@ -172,7 +185,7 @@ impl Router {
     // ---- miners ----
 
     /// A miner is ready for work: it is put into a group, and gets that group's newest work if there is any.
-    pub fn join(&mut self, request: JoinRequest, now: Now) -> (GroupId, Arc<GroupMeter>, Option<Arc<Feed>>) {
+    pub fn join(&mut self, request: &JoinRequest, now: Now) -> (GroupId, Arc<GroupMeter>, Option<Arc<Feed>>) {
         let limit = self.limit(request.route);
         let found = self.open_groups.iter().rev().copied().find(|id| {
             self.groups.get(id).is_some_and(|g| {
@@ -184,7 +197,7 @@ impl Router {
         });
         let id = match found {
             Some(id) if limit > 1 => id,
-            _ => self.make_group(&request, limit, now),
+            _ => self.make_group(request, limit, now),
         };
         let group = self.groups.get_mut(&id).expect("found or made");
         group.members += 1;
@@ -235,7 +248,9 @@ impl Router {
 
     /// A miner has gone.
     pub fn leave(&mut self, group: GroupId, _now: Now) {
-        let Some(g) = self.groups.get_mut(&group) else { return };
+        let Some(g) = self.groups.get_mut(&group) else {
+            return;
+        };
         g.members -= 1;
         g.nominal.members_changed();
         if g.members > 0 {
@@ -258,12 +273,29 @@ impl Router {
     }
 
     fn limit(&self, route: RouteId) -> u32 {
-        let Some(route) = self.routes.get(usize::from(route.0)) else { return u32::MAX };
-        let sources = || route.settings.sources.iter().map(|s| &self.sources[usize::from(s.0)]);
-        let fixed = sources().filter_map(|s| s.plan.miners_per_channel).map(MinersPerChannel::limit).min();
+        let Some(route) = self.routes.get(usize::from(route.0)) else {
+            return u32::MAX;
+        };
+        let sources = || {
+            route
+                .settings
+                .sources
+                .iter()
+                .map(|s| &self.sources[usize::from(s.0)])
+        };
+        let fixed = sources()
+            .filter_map(|s| s.plan.miners_per_channel)
+            .map(MinersPerChannel::limit)
+            .min();
         fixed.unwrap_or_else(|| {
-            let names = route.active.is_some_and(|s| self.sources[usize::from(s.0)].worker_names);
-            if names { MinersPerChannel::WITH_WORKER_NAMES.limit() } else { MinersPerChannel::All.limit() }
+            let names = route
+                .active
+                .is_some_and(|s| self.sources[usize::from(s.0)].worker_names);
+            if names {
+                MinersPerChannel::WITH_WORKER_NAMES.limit()
+            } else {
+                MinersPerChannel::All.limit()
+            }
         })
     }
 
@@ -332,16 +364,22 @@ impl Router {
         let close = Output::Command(source, SourceCommand::Close { channel_id });
         match purpose {
             Some(Purpose::Group(id)) => {
-                let wanted = self.groups.get_mut(&id).and_then(|g| {
-                    g.opening.take_if(|o| o.request == request).map(|o| (g, o))
-                });
+                let wanted = self
+                    .groups
+                    .get_mut(&id)
+                    .and_then(|g| g.opening.take_if(|o| o.request == request).map(|o| (g, o)));
                 let Some((group, opening)) = wanted else {
                     self.out.push_back(close);
                     return;
                 };
-                let bound = Bound { channel, sized_for: opening.nominal };
+                let bound = Bound {
+                    channel,
+                    sized_for: opening.nominal,
+                };
                 let replaced = group.incoming.replace(bound);
-                self.sources[usize::from(source.0)].channels.insert(channel_id, id);
+                self.sources[usize::from(source.0)]
+                    .channels
+                    .insert(channel_id, id);
                 if let Some(replaced) = replaced {
                     self.close(&replaced);
                 }
@@ -359,16 +397,19 @@ impl Router {
     fn not_opened(&mut self, source: SourceId, request: u64, why: &ChannelRefusal, now: Now) {
         match self.requests.remove(&request).map(|(_, p)| p) {
             Some(Purpose::Group(id)) => {
-                let Some(group) = self.groups.get_mut(&id) else { return };
+                let Some(group) = self.groups.get_mut(&id) else {
+                    return;
+                };
                 if group.opening.take_if(|o| o.request == request).is_none() {
                     return;
                 }
                 group.retry_at = now.mono + REOPEN_AFTER;
                 let route = group.route;
                 // One group's refusal counts for the route only when nothing of it works there.
-                let works = self.groups.values().any(|g| {
-                    g.route == route && g.current.as_ref().is_some_and(|b| b.source() == source)
-                });
+                let works = self
+                    .groups
+                    .values()
+                    .any(|g| g.route == route && g.current.as_ref().is_some_and(|b| b.source() == source));
                 if !works && let Some(c) = self.routes[usize::from(route.0)].candidate(source) {
                     c.unusable_until = Some(now.mono + UNUSABLE_FOR);
                     c.unusable_why = Some(why.to_string());
@@ -384,12 +425,22 @@ impl Router {
 
     fn work(&mut self, source: SourceId, feed: Feed, now: Now) {
         let channel_id = feed.channel.key.channel_id;
-        let Some(id) = self.sources[usize::from(source.0)].channels.get(&channel_id).copied() else {
+        let Some(id) = self.sources[usize::from(source.0)]
+            .channels
+            .get(&channel_id)
+            .copied()
+        else {
             return; // a standby's channel: that work comes is all that matters
         };
-        let Some(group) = self.groups.get_mut(&id) else { return };
+        let Some(group) = self.groups.get_mut(&id) else {
+            return;
+        };
         let mut old = None;
-        if group.incoming.as_ref().is_some_and(|b| b.channel.key == feed.channel.key) {
+        if group
+            .incoming
+            .as_ref()
+            .is_some_and(|b| b.channel.key == feed.channel.key)
+        {
             // First work on the new channel: the group moves with this notify.
             old = group.current.take();
             group.current = group.incoming.take();
@@ -426,10 +477,16 @@ impl Router {
         if s.standby.take_if(|c| c.key.channel_id == channel_id).is_some() {
             return; // asked for again at the next tick
         }
-        let Some(id) = s.channels.remove(&channel_id) else { return };
+        let Some(id) = s.channels.remove(&channel_id) else {
+            return;
+        };
         if let Some(group) = self.groups.get_mut(&id) {
-            group.current.take_if(|b| b.source() == source && b.channel_id() == channel_id);
-            group.incoming.take_if(|b| b.source() == source && b.channel_id() == channel_id);
+            group
+                .current
+                .take_if(|b| b.source() == source && b.channel_id() == channel_id);
+            group
+                .incoming
+                .take_if(|b| b.source() == source && b.channel_id() == channel_id);
         }
         self.bind(id, now);
     }
@@ -437,7 +494,9 @@ impl Router {
     fn close(&mut self, bound: &Bound) {
         let source = &mut self.sources[usize::from(bound.source().0)];
         if bound.channel.is_alive() && source.channels.remove(&bound.channel_id()).is_some() {
-            let command = SourceCommand::Close { channel_id: bound.channel_id() };
+            let command = SourceCommand::Close {
+                channel_id: bound.channel_id(),
+            };
             self.out.push_back(Output::Command(bound.source(), command));
         }
     }
@@ -468,8 +527,12 @@ impl Router {
             let id = route.settings.id;
             self.out.push_back(Output::Switched(id, from, chosen));
             if chosen.is_some() {
-                let groups: Vec<GroupId> =
-                    self.groups.values().filter(|g| g.route == id).map(|g| g.id).collect();
+                let groups: Vec<GroupId> = self
+                    .groups
+                    .values()
+                    .filter(|g| g.route == id)
+                    .map(|g| g.id)
+                    .collect();
                 for group in groups {
                     self.bind(group, now);
                 }
@@ -480,8 +543,12 @@ impl Router {
 
     /// Asks for a channel on the route's active source, unless the group has or awaits one there.
     fn bind(&mut self, id: GroupId, now: Now) {
-        let Some(group) = self.groups.get_mut(&id) else { return };
-        let Some(active) = self.routes[usize::from(group.route.0)].active else { return };
+        let Some(group) = self.groups.get_mut(&id) else {
+            return;
+        };
+        let Some(active) = self.routes[usize::from(group.route.0)].active else {
+            return;
+        };
         let there = |b: &Option<Bound>| b.as_ref().is_some_and(|b| b.source() == active);
         if there(&group.current)
             || there(&group.incoming)
@@ -496,35 +563,51 @@ impl Router {
     fn open(&mut self, id: GroupId, source: SourceId, now: Now) {
         let plan = &self.sources[usize::from(source.0)].plan;
         let group = self.groups.get_mut(&id).expect("the caller has it");
-        let configured = if group.identity.is_some() { None } else { plan.nominal_hashrate };
+        let configured = if group.identity.is_some() {
+            None
+        } else {
+            plan.nominal_hashrate
+        };
         let nominal = group.meter.hashrate().max(configured.unwrap_or(0.0));
         let request = self.next_request;
         self.next_request += 1;
         self.requests.insert(request, (source, Purpose::Group(id)));
-        group.opening = Some(Opening { request, source, nominal });
+        group.opening = Some(Opening {
+            request,
+            source,
+            nominal,
+        });
         group.opened_at = now.mono;
         group.nominal.sent(nominal, now.mono);
         let wish = OpenChannel {
             request,
-            user_identity: group.identity.clone().unwrap_or_else(|| Arc::clone(&plan.user_identity)),
+            user_identity: group
+                .identity
+                .clone()
+                .unwrap_or_else(|| Arc::clone(&plan.user_identity)),
             nominal_hashrate: nominal,
             max_target: Target::MAX,
             miner_id_size: group.miner_id_size,
             extranonce2_size: group.extranonce2_size,
         };
-        self.out.push_back(Output::Command(source, SourceCommand::Open(wish)));
+        self.out
+            .push_back(Output::Command(source, SourceCommand::Open(wish)));
     }
 
     /// Sources that are better than the active one, it itself, and the next one after it are connected.
     fn start_sources(&mut self) {
         for route in &self.routes {
-            let active = route.candidates.iter().position(|c| Some(c.source) == route.active);
+            let active = route
+                .candidates
+                .iter()
+                .position(|c| Some(c.source) == route.active);
             let wanted = active.map_or(route.candidates.len(), |at| at + 2);
             for candidate in route.candidates.iter().take(wanted) {
                 let source = &mut self.sources[usize::from(candidate.source.0)];
                 if !source.started {
                     source.started = true;
-                    self.out.push_back(Output::Command(candidate.source, SourceCommand::Start));
+                    self.out
+                        .push_back(Output::Command(candidate.source, SourceCommand::Start));
                 }
             }
         }
@@ -542,7 +625,9 @@ impl Router {
             let used = !source.channels.is_empty();
             if used {
                 if let Some(standby) = source.standby.take() {
-                    let command = SourceCommand::Close { channel_id: standby.key.channel_id };
+                    let command = SourceCommand::Close {
+                        channel_id: standby.key.channel_id,
+                    };
                     self.out.push_back(Output::Command(id, command));
                 }
             } else if source.standby.is_none() && source.standby_request.is_none() {
@@ -591,20 +676,24 @@ impl Router {
             }
             let route = &self.routes[usize::from(group.route.0)];
             if now.since(group.published) >= route.settings.keepalive
-                && let Some(feed) = group.last_feed.as_deref().cloned()
+                && let Some(mut feed) = group.last_feed.as_deref().cloned()
             {
+                feed.received = now.mono;
                 Self::publish(group, feed, now, &mut self.out);
             }
             let estimate = group.estimate();
             let Some(bound) = &group.current else { continue };
             if let Some(nominal_hashrate) = group.nominal.poll(|| estimate, now.mono) {
                 let channel_id = bound.channel_id();
-                let command = SourceCommand::Update { channel_id, nominal_hashrate };
+                let command = SourceCommand::Update {
+                    channel_id,
+                    nominal_hashrate,
+                };
                 self.out.push_back(Output::Command(bound.source(), command));
             }
             // The interval's low end: chance alone must not open channels.
-            let grown = estimate.low95.max(group.nominal.last_sent().min(estimate.value))
-                / bound.sized_for.max(1.0);
+            let grown =
+                estimate.low95.max(group.nominal.last_sent().min(estimate.value)) / bound.sized_for.max(1.0);
             if grown > OUTGROWN && group.opening.is_none() && group.incoming.is_none() {
                 let since = *group.outgrown_since.get_or_insert(now.mono);
                 let waited = now.since(since) >= OUTGROWN_GRACE || grown > FAR_OUTGROWN;

@@ -56,13 +56,7 @@ impl Channel {
     }
 
     /// The feed that carries `ready` to this channel's miners, with the target in force now.
-    pub(super) fn feed(
-        &self,
-        ready: &ReadyJob,
-        worker_names: bool,
-        ntime_slack: u32,
-        now: Now,
-    ) -> Result<Feed, ChannelJobError> {
+    pub(super) fn feed(&self, ready: &ReadyJob, ntime_slack: u32, now: Now) -> Result<Feed, ChannelJobError> {
         let terms = ChannelTerms {
             source: work::SourceId(self.state.key.source.0),
             generation: self.generation,
@@ -78,7 +72,7 @@ impl Channel {
             generation: self.generation,
             job: Arc::new(ChannelJob::new(Arc::clone(&ready.job), terms)?),
             notify: Arc::clone(&ready.notify),
-            worker_names,
+            received: now.mono,
         })
     }
 

@@ -183,7 +183,7 @@ impl Sv2Pool {
             state: SourceState::Off,
             since: Duration::ZERO,
             last_down: DownReason::NotStarted,
-            backoff: Backoff::new(seed ^ 0xbac0_ff),
+            backoff: Backoff::new(seed ^ 0x00ba_c0ff),
             connection: 0,
             worker_names: false,
             channels: HashMap::with_hasher(hasher.clone()),
@@ -253,7 +253,11 @@ impl Sv2Pool {
             None
         } else {
             // Drains are looked at twice a second while there are any.
-            self.channels.values().filter_map(|c| c.draining.as_ref()).map(|d| d.since.max(d.progress)).min()
+            self.channels
+                .values()
+                .filter_map(|c| c.draining.as_ref())
+                .map(|d| d.since.max(d.progress))
+                .min()
                 .map(|t| t + Duration::from_millis(500))
         };
         let stuck = (self.open_shares >= self.unsettled_max()).then(|| self.last_answer + STUCK_AFTER);
@@ -270,7 +274,9 @@ impl Sv2Pool {
     fn unsettled_max(&self) -> usize {
         self.settings.unsettled_max.unwrap_or_else(|| {
             let batches = (self.batch_seen as usize).saturating_mul(2 * self.channels.len().max(1));
-            (self.rate.1.max(self.rate.2) * 10).max(batches).clamp(MIN_UNSETTLED, MAX_UNSETTLED)
+            (self.rate.1.max(self.rate.2) * 10)
+                .max(batches)
+                .clamp(MIN_UNSETTLED, MAX_UNSETTLED)
         })
     }
 
@@ -291,7 +297,10 @@ impl Sv2Pool {
                 }
             }
             SourceCommand::Open(wish) => self.open(wish, now, fx),
-            SourceCommand::Update { channel_id, nominal_hashrate } => {
+            SourceCommand::Update {
+                channel_id,
+                nominal_hashrate,
+            } => {
                 if let Some(channel) = self.channels.get(&channel_id).filter(|c| c.draining.is_none()) {
                     let update = sv2::mining::UpdateChannel {
                         channel_id,
@@ -306,7 +315,10 @@ impl Sv2Pool {
                 if let Some(channel) = self.channels.get_mut(&channel_id)
                     && channel.draining.is_none()
                 {
-                    channel.draining = Some(Draining { since: now.mono, progress: now.mono });
+                    channel.draining = Some(Draining {
+                        since: now.mono,
+                        progress: now.mono,
+                    });
                     self.draining += 1;
                 }
             }
@@ -314,9 +326,13 @@ impl Sv2Pool {
     }
 
     fn open(&mut self, wish: OpenChannel, now: Now, fx: &mut Effects) {
-        let refuse = |wish: &OpenChannel, why: ChannelRefusal| SourceEvent::NotOpened { request: wish.request, why };
+        let refuse = |wish: &OpenChannel, why: ChannelRefusal| SourceEvent::NotOpened {
+            request: wish.request,
+            why,
+        };
         if self.state != SourceState::Ready {
-            fx.events.push(refuse(&wish, ChannelRefusal::ByPool("not connected".into())));
+            fx.events
+                .push(refuse(&wish, ChannelRefusal::ByPool("not connected".into())));
             return;
         }
         if self.pending.len() >= MAX_PENDING_OPENS {
@@ -325,7 +341,7 @@ impl Sv2Pool {
         }
         self.next_request = self.next_request.wrapping_add(1);
         let request_id = self.next_request;
-                let message = sv2::mining::OpenExtendedMiningChannel {
+        let message = sv2::mining::OpenExtendedMiningChannel {
             request_id,
             user_identity: sv2::Str0255::truncated(&wish.user_identity),
             nominal_hash_rate: as_f32(wish.nominal_hashrate),
@@ -333,7 +349,13 @@ impl Sv2Pool {
             min_extranonce_size: u16::from(wish.miner_id_size) + u16::from(wish.extranonce2_size),
         };
         sv2::write_frame(&message, &mut fx.frames);
-        self.pending.insert(request_id, PendingOpen { wish, deadline: now.mono + OPEN_DEADLINE });
+        self.pending.insert(
+            request_id,
+            PendingOpen {
+                wish,
+                deadline: now.mono + OPEN_DEADLINE,
+            },
+        );
     }
 
     // ---- the link ----
@@ -364,7 +386,12 @@ impl Sv2Pool {
             device_id: text(""),
         };
         sv2::write_frame(&setup, &mut fx.frames);
-        self.enter(SourceState::SettingUp { deadline: now.mono + SETUP_DEADLINE }, now);
+        self.enter(
+            SourceState::SettingUp {
+                deadline: now.mono + SETUP_DEADLINE,
+            },
+            now,
+        );
     }
 
     /// The link could not be made, or has ended.
@@ -377,9 +404,18 @@ impl Sv2Pool {
     /// Everything of this connection is over; tries again after a wait.
     fn fail(&mut self, why: DownReason, now: Now, fx: &mut Effects) {
         // A planned move is made at once; everything else waits its turn.
-        let wait = if why == DownReason::Reconnect { Duration::ZERO } else { self.backoff.next_wait() };
+        let wait = if why == DownReason::Reconnect {
+            Duration::ZERO
+        } else {
+            self.backoff.next_wait()
+        };
         self.drop_link(why, now, fx);
-        self.enter(SourceState::Waiting { until: now.mono + wait }, now);
+        self.enter(
+            SourceState::Waiting {
+                until: now.mono + wait,
+            },
+            now,
+        );
     }
 
     fn drop_link(&mut self, why: DownReason, now: Now, fx: &mut Effects) {
@@ -422,23 +458,30 @@ impl Sv2Pool {
             }
             _ => {}
         }
-        if self.open_shares > 0
-            && self.room() == 0
-            && now.reached(self.last_answer + STUCK_AFTER)
-        {
+        if self.open_shares > 0 && self.room() == 0 && now.reached(self.last_answer + STUCK_AFTER) {
             self.fail(DownReason::IgnoresShares, now, fx);
         }
-        let silent: Vec<u32> =
-            self.pending.iter().filter(|(_, p)| now.reached(p.deadline)).map(|(id, _)| *id).collect();
+        let silent: Vec<u32> = self
+            .pending
+            .iter()
+            .filter(|(_, p)| now.reached(p.deadline))
+            .map(|(id, _)| *id)
+            .collect();
         for id in silent {
             if let Some(p) = self.pending.remove(&id) {
-                fx.events
-                    .push(SourceEvent::NotOpened { request: p.wish.request, why: ChannelRefusal::Silent });
+                fx.events.push(SourceEvent::NotOpened {
+                    request: p.wish.request,
+                    why: ChannelRefusal::Silent,
+                });
             }
         }
         if self.draining > 0 {
-            let done: Vec<u32> =
-                self.channels.iter().filter(|(_, c)| c.drained(now)).map(|(id, _)| *id).collect();
+            let done: Vec<u32> = self
+                .channels
+                .iter()
+                .filter(|(_, c)| c.drained(now))
+                .map(|(id, _)| *id)
+                .collect();
             for id in done {
                 let close = sv2::mining::CloseChannel {
                     channel_id: id,
@@ -451,7 +494,9 @@ impl Sv2Pool {
     }
 
     fn remove_channel(&mut self, channel_id: u32, fx: &mut Effects) -> bool {
-        let Some(mut channel) = self.channels.remove(&channel_id) else { return false };
+        let Some(mut channel) = self.channels.remove(&channel_id) else {
+            return false;
+        };
         channel.state.end();
         self.open_shares -= channel.open.len();
         if channel.draining.is_some() {
@@ -471,10 +516,19 @@ impl Sv2Pool {
 
     /// Sends a share, or settles it as unsent. The books have it as `pending` already.
     pub fn share(&mut self, share: OutgoingShare, now: Now, fx: &mut Effects) {
-        let OutgoingShare { account, miner, difficulty, told_true, token, .. } = share;
+        let OutgoingShare {
+            account,
+            miner,
+            difficulty,
+            told_true,
+            token,
+            ..
+        } = share;
         let unsent = |books: &Books, fx: &mut Effects, why| {
             let end = Final::Unsent(why);
-            books.get(account).settle(miner.stripe(), end, difficulty, told_true);
+            books
+                .get(account)
+                .settle(miner.stripe(), end, difficulty, told_true);
             if let Some(token) = token {
                 fx.answers.push((miner, Answer { token, end }));
             }
@@ -488,7 +542,9 @@ impl Sv2Pool {
         if share.generation != channel.generation && !share.is_block {
             return unsent(&self.books, fx, UnsentReason::StaleInQueue);
         }
-        let sequence_number = channel.open.push(account, miner, difficulty, now.mono, told_true, token);
+        let sequence_number = channel
+            .open
+            .push(account, miner, difficulty, now.mono, told_true, token);
         if self.open_shares == 0 {
             self.last_answer = now.mono;
         }
@@ -565,15 +621,19 @@ impl Sv2Pool {
                 // Adit holds no state of extensions per channel, so there is nothing to reset (3.6.4).
                 parse::<common::ChannelEndpointChanged>(payload).map(drop)
             }
-            _ if self.state != SourceState::Ready => {
-                Err(protocol(format!("message 0x{:02x} before the set-up was done", header.msg_type)))
-            }
+            _ if self.state != SourceState::Ready => Err(protocol(format!(
+                "message 0x{:02x} before the set-up was done",
+                header.msg_type
+            ))),
             mining::OpenExtendedMiningChannelSuccess::MSG_TYPE => self.on_opened(&parse(payload)?, fx),
             mining::OpenMiningChannelError::MSG_TYPE => {
                 let error: mining::OpenMiningChannelError<'_> = parse(payload)?;
                 if let Some(pending) = self.pending.remove(&error.request_id) {
                     let why = ChannelRefusal::ByPool(shown(error.error_code.as_bytes()));
-                    fx.events.push(SourceEvent::NotOpened { request: pending.wish.request, why });
+                    fx.events.push(SourceEvent::NotOpened {
+                        request: pending.wish.request,
+                        why,
+                    });
                 } else {
                     self.stray_answers += 1;
                 }
@@ -612,7 +672,10 @@ impl Sv2Pool {
             return Err(protocol("SetupConnection.Success twice"));
         }
         if message.used_version != 2 {
-            return Err(protocol(format!("protocol version {} (Adit speaks 2)", message.used_version)));
+            return Err(protocol(format!(
+                "protocol version {} (Adit speaks 2)",
+                message.used_version
+            )));
         }
         if message.flags & sv2::mining::REQUIRES_FIXED_VERSION != 0 {
             return Err(DownReason::Requires("a fixed version, but miners roll it"));
@@ -627,7 +690,12 @@ impl Sv2Pool {
                 .expect("one element"),
         };
         sv2::write_frame(&request, &mut fx.frames);
-        self.enter(SourceState::Negotiating { deadline: now.mono + EXTENSIONS_DEADLINE }, now);
+        self.enter(
+            SourceState::Negotiating {
+                deadline: now.mono + EXTENSIONS_DEADLINE,
+            },
+            now,
+        );
         Ok(())
     }
 
@@ -716,13 +784,23 @@ impl Sv2Pool {
                 };
                 sv2::write_frame(&close, &mut fx.frames);
                 let need = u16::from(wish.miner_id_size) + u16::from(wish.extranonce2_size);
-                let why = ChannelRefusal::ExtranonceTooSmall { need, got: message.extranonce_size };
-                fx.events.push(SourceEvent::NotOpened { request: wish.request, why });
+                let why = ChannelRefusal::ExtranonceTooSmall {
+                    need,
+                    got: message.extranonce_size,
+                };
+                fx.events.push(SourceEvent::NotOpened {
+                    request: wish.request,
+                    why,
+                });
                 return Ok(());
             }
         };
         let target = read_target(message.target)?;
-        let key = ChannelKey { source: self.settings.id, connection: self.connection, channel_id };
+        let key = ChannelKey {
+            source: self.settings.id,
+            connection: self.connection,
+            channel_id,
+        };
         let state = Arc::new(ChannelState::new(key));
         let group_id = message.group_channel_id;
         let channel = Channel {
@@ -739,7 +817,11 @@ impl Sv2Pool {
         };
         self.channels.insert(channel_id, channel);
         self.join_group(group_id, channel_id);
-        fx.events.push(SourceEvent::Opened { request: wish.request, channel: state, target });
+        fx.events.push(SourceEvent::Opened {
+            request: wish.request,
+            channel: state,
+            target,
+        });
         Ok(())
     }
 
@@ -754,7 +836,10 @@ impl Sv2Pool {
         if self.channels.contains_key(&id) {
             return vec![id];
         }
-        self.groups.get(&id).map(|(_, members)| members.clone()).unwrap_or_default()
+        self.groups
+            .get(&id)
+            .map(|(_, members)| members.clone())
+            .unwrap_or_default()
     }
 
     fn on_job(
@@ -787,10 +872,20 @@ impl Sv2Pool {
         for id in ids {
             let channel = self.channels.get_mut(&id).expect("addressed channels exist");
             let Some(tip) = channel.tip else {
-                return Err(protocol("NewExtendedMiningJob with min_ntime before any SetNewPrevHash"));
+                return Err(protocol(
+                    "NewExtendedMiningJob with min_ntime before any SetNewPrevHash",
+                ));
             };
             let tip = Tip { min_ntime, ..tip };
-            publish(channel, &draft, tip, &mut ready, self.worker_names, self.settings.ntime_slack, now, fx)?;
+            publish(
+                channel,
+                &draft,
+                tip,
+                &mut ready,
+                self.settings.ntime_slack,
+                now,
+                fx,
+            )?;
         }
         Ok(())
     }
@@ -801,21 +896,28 @@ impl Sv2Pool {
         now: Now,
         fx: &mut Effects,
     ) -> Result<(), DownReason> {
-        let tip =
-            Tip { prev_hash: message.prev_hash, nbits: message.nbits, min_ntime: message.min_ntime };
+        let tip = Tip {
+            prev_hash: message.prev_hash,
+            nbits: message.nbits,
+            min_ntime: message.min_ntime,
+        };
         let ids = self.addressed(message.channel_id);
         if ids.is_empty() {
             self.stray_answers += 1;
         }
-        let group_draft =
-            self.groups.get(&message.channel_id).and_then(|(future, _)| future.get(message.job_id));
+        let group_draft = self
+            .groups
+            .get(&message.channel_id)
+            .and_then(|(future, _)| future.get(message.job_id));
         let mut ready: Option<(Tip, usize, ReadyJob)> = None;
         for id in ids {
             let channel = self.channels.get_mut(&id).expect("addressed channels exist");
             let draft = match &group_draft {
                 Some(draft) => Some(Arc::clone(draft)),
                 None => channel.future.get(message.job_id).or_else(|| {
-                    self.groups.get(&channel.group_id).and_then(|(future, _)| future.get(message.job_id))
+                    self.groups
+                        .get(&channel.group_id)
+                        .and_then(|(future, _)| future.get(message.job_id))
                 }),
             };
             let Some(draft) = draft else {
@@ -826,7 +928,15 @@ impl Sv2Pool {
             };
             self.next_generation = self.next_generation.wrapping_add(1);
             channel.set_tip(tip, self.next_generation);
-            publish(channel, &draft, tip, &mut ready, self.worker_names, self.settings.ntime_slack, now, fx)?;
+            publish(
+                channel,
+                &draft,
+                tip,
+                &mut ready,
+                self.settings.ntime_slack,
+                now,
+                fx,
+            )?;
         }
         if let Some((future, _)) = self.groups.get_mut(&message.channel_id) {
             future.clear();
@@ -839,7 +949,10 @@ impl Sv2Pool {
         for id in self.addressed(message.channel_id) {
             let channel = self.channels.get_mut(&id).expect("addressed channels exist");
             channel.target = target;
-            fx.events.push(SourceEvent::TargetChanged { channel_id: id, target });
+            fx.events.push(SourceEvent::TargetChanged {
+                channel_id: id,
+                target,
+            });
         }
         Ok(())
     }
@@ -864,7 +977,10 @@ impl Sv2Pool {
 
     fn on_group(&mut self, message: &sv2::mining::SetGroupChannel<'_>) -> Result<(), DownReason> {
         if self.channels.contains_key(&message.group_channel_id) {
-            return Err(protocol(format!("channel {} turned into a group", message.group_channel_id)));
+            return Err(protocol(format!(
+                "channel {} turned into a group",
+                message.group_channel_id
+            )));
         }
         for id in message.channel_ids.iter() {
             let Some(channel) = self.channels.get_mut(&id) else {
@@ -886,18 +1002,34 @@ impl Sv2Pool {
             self.stray_answers += 1;
             return;
         };
-        self.batch_seen = self.batch_seen.max(message.new_submits_accepted_count.min(MAX_BATCH_SEEN));
+        self.batch_seen = self
+            .batch_seen
+            .max(message.new_submits_accepted_count.min(MAX_BATCH_SEEN));
         let before = channel.open.len();
         let books = &self.books;
-        let excess =
-            channel.open.accept(message.last_sequence_number, message.new_submits_accepted_count, |share| {
+        let excess = channel.open.accept(
+            message.last_sequence_number,
+            message.new_submits_accepted_count,
+            |share| {
                 let account = books.get(share.account);
-                account.settle(share.miner.stripe(), Final::Acknowledged, share.difficulty, share.told_true);
+                account.settle(
+                    share.miner.stripe(),
+                    Final::Acknowledged,
+                    share.difficulty,
+                    share.told_true,
+                );
                 fx.ack_latencies.push(now.since(share.sent));
                 if let Some(token) = share.token {
-                    fx.answers.push((share.miner, Answer { token, end: Final::Acknowledged }));
+                    fx.answers.push((
+                        share.miner,
+                        Answer {
+                            token,
+                            end: Final::Acknowledged,
+                        },
+                    ));
                 }
-            });
+            },
+        );
         self.stray_answers += u64::from(excess);
         self.open_shares -= before - channel.open.len();
         if let Some(draining) = &mut channel.draining {
@@ -917,8 +1049,10 @@ impl Sv2Pool {
         now: Now,
         fx: &mut Effects,
     ) -> Result<(), DownReason> {
-        let Some(share) =
-            self.channels.get_mut(&message.channel_id).and_then(|c| c.open.refuse(message.sequence_number))
+        let Some(share) = self
+            .channels
+            .get_mut(&message.channel_id)
+            .and_then(|c| c.open.refuse(message.sequence_number))
         else {
             self.stray_answers += 1;
             return Ok(());
@@ -927,7 +1061,9 @@ impl Sv2Pool {
         self.last_answer = now.mono;
         let code = RefuseCode::from_wire(message.error_code.as_bytes());
         let end = Final::Refused(code);
-        self.books.get(share.account).settle(share.miner.stripe(), end, share.difficulty, share.told_true);
+        self.books
+            .get(share.account)
+            .settle(share.miner.stripe(), end, share.difficulty, share.told_true);
         if let Some(token) = share.token {
             fx.answers.push((share.miner, Answer { token, end }));
         }
@@ -959,13 +1095,15 @@ impl Sv2Pool {
 }
 
 /// Puts a job on a channel and tells the router. Channels that share tip and extranonce length share the job.
-#[expect(clippy::too_many_arguments, reason = "parts of the pool that are borrowed apart")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "parts of the pool that are borrowed apart"
+)]
 fn publish(
     channel: &mut Channel,
     draft: &Draft,
     tip: Tip,
     ready: &mut Option<(Tip, usize, ReadyJob)>,
-    worker_names: bool,
     ntime_slack: u32,
     now: Now,
     fx: &mut Effects,
@@ -977,11 +1115,15 @@ fn publish(
     let job = match ready {
         Some((t, l, job)) if *t == tip && *l == len => &*job,
         _ => {
-            let job = draft.on_tip(tip, len).map_err(|e| DownReason::BadJob(e.to_string()))?;
+            let job = draft
+                .on_tip(tip, len)
+                .map_err(|e| DownReason::BadJob(e.to_string()))?;
             &ready.insert((tip, len, job)).2
         }
     };
-    let feed = channel.feed(job, worker_names, ntime_slack, now).map_err(|e| DownReason::BadJob(e.to_string()))?;
+    let feed = channel
+        .feed(job, ntime_slack, now)
+        .map_err(|e| DownReason::BadJob(e.to_string()))?;
     fx.events.push(SourceEvent::Work(feed));
     Ok(())
 }
@@ -989,7 +1131,9 @@ fn publish(
 fn end_open_shares(books: &Books, open: &mut OpenShares, fx: &mut Effects) {
     for share in open.take_all() {
         let end = Final::Unknown;
-        books.get(share.account).settle(share.miner.stripe(), end, share.difficulty, share.told_true);
+        books
+            .get(share.account)
+            .settle(share.miner.stripe(), end, share.difficulty, share.told_true);
         if let Some(token) = share.token {
             fx.answers.push((share.miner, Answer { token, end }));
         }
@@ -1014,10 +1158,21 @@ fn read_target(bytes: [u8; 32]) -> Result<work::Target, DownReason> {
 
 /// A pool's text, fit for a log line: printable, at most 100 characters.
 fn shown(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).take(100).collect()
+    String::from_utf8_lossy(text)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(100)
+        .collect()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the wire has 32-bit floats; the value is clamped first")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the wire has 32-bit floats; the value is clamped first"
+)]
 fn as_f32(hashrate: f64) -> f32 {
-    if hashrate.is_finite() { hashrate.clamp(0.0, f64::from(f32::MAX)) as f32 } else { 0.0 }
+    if hashrate.is_finite() {
+        hashrate.clamp(0.0, f64::from(f32::MAX)) as f32
+    } else {
+        0.0
+    }
 }

@@ -22,12 +22,15 @@ impl Mining {
 
     /// The feed that a job came with, or a later one of the same channel and tip.
     pub(super) fn feed_of(&self, source: SourceId, generation: u32) -> Option<&Arc<Feed>> {
-        self.known.iter().rev().find(|f| f.source() == source && f.generation == generation)
+        self.known
+            .iter()
+            .rev()
+            .find(|f| f.source() == source && f.generation == generation)
     }
 
     /// Tells the group's meter this miner's hashrate.
-    pub(super) fn meter_hashrate(&mut self, shares_per_minute: f64) {
-        let estimate = self.vardiff.hashrate();
+    pub(super) fn meter_hashrate(&mut self, shares_per_minute: f64, now: std::time::Duration) {
+        let estimate = self.vardiff.hashrate(now);
         let value = if estimate.is_known() {
             estimate.value
         } else {
@@ -53,7 +56,7 @@ impl Sv1Miner {
     /// again under a new id.
     pub(super) fn retarget(&mut self, io: &mut Io<'_>) {
         let Some(mining) = &mut self.mining else { return };
-        mining.meter_hashrate(self.policy.vardiff.shares_per_minute);
+        mining.meter_hashrate(self.policy.vardiff.shares_per_minute, io.now.mono);
         if mining.feed.is_some() && self.send_difficulty(io) {
             self.send_job(io);
         }
@@ -64,7 +67,9 @@ impl Sv1Miner {
     /// Never above the source's: a pool credits a share with its channel's target whatever the share is
     /// worth, so a miner held at a harder one would lose income.
     fn send_difficulty(&mut self, io: &mut Io<'_>) -> bool {
-        let Some(mining) = &mut self.mining else { return false };
+        let Some(mining) = &mut self.mining else {
+            return false;
+        };
         let Some(feed) = &mining.feed else { return false };
         let source = feed.job.source_difficulty.get();
         let wish = sv1::written_difficulty(mining.vardiff.difficulty().min(source));
@@ -82,11 +87,15 @@ impl Sv1Miner {
         let job = Arc::clone(&feed.job);
         // Groups are made per split and no target told is zero, so this cannot fail; if it did, the miner
         // would keep what it has.
-        let Ok(told) = mining.validator.advertise(job, target_of(mining.told), io.now.seconds()) else {
+        let Ok(told) = mining
+            .validator
+            .advertise(job, target_of(mining.told), io.now.seconds())
+        else {
             debug_assert!(false, "a job of another split, or a target of zero");
             return;
         };
         let extra = feed.job.constant_extranonce();
-        feed.notify.write(io.out, told.job_id, extra, told.ntime, told.clean_jobs);
+        feed.notify
+            .write(io.out, told.job_id, extra, told.ntime, told.clean_jobs);
     }
 }

@@ -134,7 +134,8 @@ impl Sv1Miner {
                 let enough = if stranger {
                     self.strikes.bad_line()
                 } else {
-                    self.strikes.bad_share(self.policy.vardiff.shares_per_minute, io.now.mono)
+                    self.strikes
+                        .bad_share(self.policy.vardiff.shares_per_minute, io.now.mono)
                 };
                 if enough { Err(CloseReason::Garbage) } else { Ok(()) }
             }
@@ -194,14 +195,23 @@ impl Sv1Miner {
     /// The difficulty that vardiff has learnt, to be remembered for the worker's next connection.
     #[must_use]
     pub fn learnt_difficulty(&self) -> Option<f64> {
-        self.mining.as_ref().filter(|_| self.last_share > self.since).map(|m| m.vardiff.difficulty())
+        self.mining
+            .as_ref()
+            .filter(|_| self.last_share > self.since)
+            .map(|m| m.vardiff.difficulty())
     }
 
     /// When [`Sv1Miner::timer`] is to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        let Some(mining) = &self.mining else { return Some(self.since + self.policy.setup_deadline) };
-        let vardiff = self.policy.vardiff_enabled.then(|| mining.vardiff.deadline(&self.policy.vardiff)).flatten();
+        let Some(mining) = &self.mining else {
+            return Some(self.since + self.policy.setup_deadline);
+        };
+        let vardiff = self
+            .policy
+            .vardiff_enabled
+            .then(|| mining.vardiff.deadline(&self.policy.vardiff))
+            .flatten();
         earliest(Some(self.last_share + self.policy.idle_deadline), vardiff)
     }
 
@@ -222,7 +232,9 @@ impl Sv1Miner {
         }
         let vardiff = &mut mining.vardiff;
         if self.policy.vardiff_enabled
-            && vardiff.deadline(&self.policy.vardiff).is_some_and(|t| io.now.reached(t))
+            && vardiff
+                .deadline(&self.policy.vardiff)
+                .is_some_and(|t| io.now.reached(t))
             && vardiff.on_deadline(&self.policy.vardiff, io.now.mono).is_some()
         {
             self.retarget(io);
@@ -232,8 +244,12 @@ impl Sv1Miner {
 
     /// The source's answer to a share that waited for it.
     pub fn answer(&mut self, answer: Answer, out: &mut Vec<u8>) {
-        let Some(at) = self.waiting.iter().position(|w| w.token == answer.token) else { return };
-        let Some(waiting) = self.waiting.remove(at) else { return };
+        let Some(at) = self.waiting.iter().position(|w| w.token == answer.token) else {
+            return;
+        };
+        let Some(waiting) = self.waiting.remove(at) else {
+            return;
+        };
         let id = waiting.id.as_id();
         match answer.end {
             Final::Acknowledged | Final::Local => sv1::write_true(out, id),
@@ -243,7 +259,12 @@ impl Sv1Miner {
             }
             Final::Unsent(why) => sv1::write_error(out, id, sv1::ErrorCode::Other, submit::unsent_text(why)),
             Final::Unknown => {
-                sv1::write_error(out, id, sv1::ErrorCode::Other, "The pool's answer was lost with its connection");
+                sv1::write_error(
+                    out,
+                    id,
+                    sv1::ErrorCode::Other,
+                    "The pool's answer was lost with its connection",
+                );
             }
             Final::Rejected(_) => sv1::write_error(out, id, sv1::ErrorCode::Other, "Rejected"),
         }
@@ -282,7 +303,9 @@ impl Sv1Miner {
 
     fn count_at_once(&mut self, source: Option<SourceId>, state: Final, difficulty: f64, told_true: bool) {
         let id = self.account(source);
-        self.books.get(id).settle_at_once(self.me.stripe(), state, difficulty, told_true);
+        self.books
+            .get(id)
+            .settle_at_once(self.me.stripe(), state, difficulty, told_true);
     }
 }
 

@@ -22,7 +22,12 @@ pub(super) struct Setup {
 }
 
 impl Sv1Miner {
-    pub(super) fn set_up(&mut self, id: Id<'_>, method: Method<'_>, io: &mut Io<'_>) -> Result<(), CloseReason> {
+    pub(super) fn set_up(
+        &mut self,
+        id: Id<'_>,
+        method: Method<'_>,
+        io: &mut Io<'_>,
+    ) -> Result<(), CloseReason> {
         match method {
             Method::Configure(wish) => self.configure(id, &wish, io),
             Method::Subscribe(_) => return self.subscribe(id, io),
@@ -91,7 +96,13 @@ impl Sv1Miner {
         };
         self.setup.subscribed = true;
         let session = session_text(miner_id.as_bytes());
-        sv1::write_subscribe_result(io.out, id, &session, miner_id.as_bytes(), self.policy.extranonce2_size);
+        sv1::write_subscribe_result(
+            io.out,
+            id,
+            &session,
+            miner_id.as_bytes(),
+            self.policy.extranonce2_size,
+        );
         Ok(())
     }
 
@@ -143,7 +154,8 @@ impl Sv1Miner {
     #[must_use]
     pub fn first_hashrate(&self) -> f64 {
         let vardiff = Vardiff::new(&self.policy.vardiff, &self.start(), std::time::Duration::ZERO);
-        vardiff.difficulty() * work::hashrate::HASHES_PER_DIFFICULTY * self.policy.vardiff.shares_per_minute / 60.0
+        vardiff.difficulty() * work::hashrate::HASHES_PER_DIFFICULTY * self.policy.vardiff.shares_per_minute
+            / 60.0
     }
 
     /// The miner is in a group, which has `metered` of its hashrate in its sum: it gets work from now on,
@@ -156,7 +168,15 @@ impl Sv1Miner {
         self.since = io.now.mono;
         self.last_share = io.now.mono;
         let known = Vec::new();
-        self.mining = Some(Box::new(Mining { validator, vardiff, meter, metered, feed: None, known, told: 0.0 }));
+        self.mining = Some(Box::new(Mining {
+            validator,
+            vardiff,
+            meter,
+            metered,
+            feed: None,
+            known,
+            told: 0.0,
+        }));
         if let Some(feed) = feed {
             self.feed(&feed, io);
         }
@@ -175,10 +195,12 @@ fn unreachable_submit() {
 
 fn session_text(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
-        let _ = write!(text, "{b:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
+            let _ = write!(text, "{b:02x}");
+            text
+        })
 }
 
 /// The target of a difficulty as it was written.

@@ -8,8 +8,8 @@ use work::{Extranonce, Reject, Submission, Verdict};
 use super::{CloseReason, Io, MAX_WAITING, ReplyMode, Sv1Miner, Waiting};
 use crate::books::{Final, RefuseCode, RejectReason, UnsentReason};
 use crate::feed::Feed;
-use crate::miner::{MAX_WORKER_NAME, cut};
 use crate::ids::SourceId;
+use crate::miner::{MAX_WORKER_NAME, cut};
 use crate::share::OutgoingShare;
 
 /// A share that is to be counted or sent, with all that is needed from its job.
@@ -25,7 +25,12 @@ struct Found {
 }
 
 impl Sv1Miner {
-    pub(super) fn submit(&mut self, id: Id<'_>, submit: &Submit<'_>, io: &mut Io<'_>) -> Result<(), CloseReason> {
+    pub(super) fn submit(
+        &mut self,
+        id: Id<'_>,
+        submit: &Submit<'_>,
+        io: &mut Io<'_>,
+    ) -> Result<(), CloseReason> {
         if !self.setup.subscribed {
             return self.reject(id, None, RejectReason::NotSubscribed, io);
         }
@@ -48,21 +53,28 @@ impl Sv1Miner {
             version_bits: submit.version_bits,
         };
         let (found, generation) = match mining.validator.judge(&submission, mask, io.now.seconds()) {
-            Verdict::Valid(share) | Verdict::Rejected { solution: Some(share), .. } => {
-            let found = Found {
-                source: SourceId(share.job.source.0),
-                job_id: share.job.job.id,
-                version: share.header.version,
-                extranonce: share.extranonce,
-                credited: share.difficulty.get(),
-                source_difficulty: share.job.source_difficulty.get(),
-                // Late or not, a block goes out, and is counted as what the source makes of it.
-                meets_source: share.meets_source || share.is_block,
-                is_block: share.is_block,
-            };
-            (found, share.job.generation)
+            Verdict::Valid(share)
+            | Verdict::Rejected {
+                solution: Some(share),
+                ..
+            } => {
+                let found = Found {
+                    source: SourceId(share.job.source.0),
+                    job_id: share.job.job.id,
+                    version: share.header.version,
+                    extranonce: share.extranonce,
+                    credited: share.difficulty.get(),
+                    source_difficulty: share.job.source_difficulty.get(),
+                    // Late or not, a block goes out, and is counted as what the source makes of it.
+                    meets_source: share.meets_source || share.is_block,
+                    is_block: share.is_block,
+                };
+                (found, share.job.generation)
             }
-            Verdict::Rejected { reason, solution: None } => {
+            Verdict::Rejected {
+                reason,
+                solution: None,
+            } => {
                 return self.reject(id, source, reject_reason(&reason), io);
             }
         };
@@ -100,12 +112,16 @@ impl Sv1Miner {
         }
         let unsent = |why, io: &mut Io<'_>| {
             let end = Final::Unsent(why);
-            books.get(account).settle_at_once(stripe, end, found.source_difficulty, false);
+            books
+                .get(account)
+                .settle_at_once(stripe, end, found.source_difficulty, false);
             sv1::write_error(io.out, id, ErrorCode::Other, unsent_text(why));
         };
         match feed {
             _ if !found.meets_source => {
-                books.get(account).settle_at_once(stripe, Final::Local, found.credited, true);
+                books
+                    .get(account)
+                    .settle_at_once(stripe, Final::Local, found.credited, true);
                 sv1::write_true(io.out, id);
             }
             Some(feed) if feed.channel.is_alive() => {
@@ -138,7 +154,9 @@ impl Sv1Miner {
                     },
                     Err(why) => {
                         let end = Final::Unsent(why);
-                        books.get(account).settle(stripe, end, found.source_difficulty, false);
+                        books
+                            .get(account)
+                            .settle(stripe, end, found.source_difficulty, false);
                         sv1::write_error(io.out, id, ErrorCode::Other, unsent_text(why));
                     }
                 }
@@ -154,7 +172,10 @@ impl Sv1Miner {
         {
             sv1::write_true(io.out, oldest.id.as_id());
         }
-        self.waiting.push_back(Waiting { token, id: id.to_owned() });
+        self.waiting.push_back(Waiting {
+            token,
+            id: id.to_owned(),
+        });
     }
 
     /// A good share, whatever becomes of it, tells how fast the miner is.
@@ -179,7 +200,10 @@ impl Sv1Miner {
         let (code, text) = rejected_as_sv1(why);
         sv1::write_error(io.out, id, code, text);
         self.count_at_once(source, Final::Rejected(why), 0.0, false);
-        if self.strikes.bad_share(self.policy.vardiff.shares_per_minute, io.now.mono) {
+        if self
+            .strikes
+            .bad_share(self.policy.vardiff.shares_per_minute, io.now.mono)
+        {
             return Err(CloseReason::BadShares);
         }
         Ok(())
@@ -210,9 +234,10 @@ fn rejected_as_sv1(why: RejectReason) -> (ErrorCode, &'static str) {
         RejectReason::NtimeOutOfRange => (ErrorCode::Other, "ntime out of range"),
         RejectReason::VersionBits => (ErrorCode::Other, "Version bits outside the granted mask"),
         RejectReason::Extranonce2Size => (ErrorCode::Other, "Wrong extranonce2 size"),
-        RejectReason::DuplicateWindowFull => {
-            (ErrorCode::Other, "Too many shares on one block: raise the difficulty")
-        }
+        RejectReason::DuplicateWindowFull => (
+            ErrorCode::Other,
+            "Too many shares on one block: raise the difficulty",
+        ),
         RejectReason::Malformed => (ErrorCode::Other, "Malformed share"),
         RejectReason::Unauthorized => (ErrorCode::Unauthorized, "Unauthorized worker"),
         RejectReason::NotSubscribed => (ErrorCode::NotSubscribed, "Not subscribed"),

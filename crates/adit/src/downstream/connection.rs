@@ -1,0 +1,426 @@
+//! One miner's connection: its socket, its state machine, and the news of its group.
+//!
+//! While a miner is idle its task holds no buffer: bytes are read into, and lines written from, buffers of the
+//! thread that happens to run it. Only what the socket does not take at once is kept.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use engine::miner::{CloseReason, Io, ReplyMode, Sv1Miner};
+use engine::router::JoinRequest;
+use engine::{Answer, GroupId, MinerRef};
+use futures_util::FutureExt;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{debug, error, info};
+
+use super::context::{Doors, ListenerContext};
+use crate::upstream::{GroupNews, Joined, RouterMessage};
+
+/// Bytes read at once, and so the most that one connection gets done before others have their turn.
+const READ_AT_ONCE: usize = 16 * 1024;
+/// A join is answered within this, or the router is gone.
+const JOIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A thread's buffers.
+struct Buffers {
+    read: Box<[u8]>,
+    write: Vec<u8>,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
+        read: vec![0; READ_AT_ONCE].into(),
+        write: Vec::with_capacity(READ_AT_ONCE),
+    });
+}
+
+/// Why a connection has ended.
+enum End {
+    /// The miner left.
+    Left,
+    /// Adit closes it.
+    Close(CloseReason),
+}
+
+impl From<CloseReason> for End {
+    fn from(why: CloseReason) -> Self {
+        Self::Close(why)
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> Self {
+        Self::Left
+    }
+}
+
+struct Connection<'a> {
+    context: &'a ListenerContext,
+    stream: TcpStream,
+    machine: Sv1Miner,
+    lines: sv1::LineReader,
+    /// What the socket did not take; empty and without memory for nearly every miner nearly always.
+    outbox: Vec<u8>,
+    written: usize,
+    stalled_since: Option<Duration>,
+    news: Option<watch::Receiver<GroupNews>>,
+    group: Option<GroupId>,
+    answers: Option<mpsc::Receiver<Answer>>,
+    me: MinerRef,
+}
+
+/// Serves a miner until one side has enough.
+pub(super) async fn serve(stream: TcpStream, address: SocketAddr, context: &ListenerContext) {
+    context.figures.connected.fetch_add(1, Relaxed);
+    let me = MinerRef(context.next_miner.fetch_add(1, Relaxed));
+    let machine = Sv1Miner::new(
+        Arc::clone(&context.policy),
+        Arc::clone(&context.books),
+        me,
+        context.clock.now(),
+    );
+    let mut connection = Connection {
+        context,
+        stream,
+        machine,
+        lines: sv1::LineReader::default(),
+        outbox: Vec::new(),
+        written: 0,
+        stalled_since: None,
+        news: None,
+        group: None,
+        answers: None,
+        me,
+    };
+    // A mistake of ours costs one connection, not the process, and leaves nothing behind.
+    let end = AssertUnwindSafe(connection.run()).catch_unwind().await;
+    match end {
+        Ok(End::Left) => {
+            context.figures.left.fetch_add(1, Relaxed);
+            debug!(listener = context.name, %address, "miner left");
+        }
+        Ok(End::Close(why)) => {
+            context.figures.count_close(why);
+            connection.flush_last_words();
+            if context.quiet.may_log() {
+                info!(listener = context.name, %address, reason = %why, "connection closed");
+            }
+        }
+        Err(_) => {
+            context.figures.panicked.fetch_add(1, Relaxed);
+            error!(listener = context.name, %address, "a connection ended by a mistake of Adit: please report it");
+        }
+    }
+    connection.clean_up().await;
+}
+
+impl Connection<'_> {
+    async fn run(&mut self) -> End {
+        match self.run_until_end().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    /// Waits for one thing to happen, does what it asks for, and so on. News of the group come before what the
+    /// miner sends.
+    async fn run_until_end(&mut self) -> Result<Infallible, End> {
+        let clock = self.context.clock;
+        let mut armed = self.deadline();
+        // One timer for the connection's whole life. It is moved when a deadline comes nearer, not when it goes
+        // away, as it does with every share: then it rings too early once, and is set anew.
+        let mut sleep = pin!(tokio::time::sleep_until(clock.instant(armed)));
+        loop {
+            if self.machine.wants_to_join() {
+                self.join().await?;
+            }
+            let deadline = self.deadline();
+            if deadline < armed {
+                armed = deadline;
+                sleep.as_mut().reset(clock.instant(armed));
+            }
+            let idle = self.outbox.is_empty();
+            let interest = if idle {
+                Interest::READABLE
+            } else {
+                Interest::WRITABLE
+            };
+            tokio::select! {
+                biased;
+                // While the miner does not take what it was sent, newer work replaces older.
+                changed = changed(self.news.as_mut()), if idle => {
+                    if changed.is_err() {
+                        // The router has ended, and the process with it.
+                        return Err(CloseReason::ShuttingDown.into());
+                    }
+                    self.on_news()?;
+                }
+                answer = next_answer(self.answers.as_mut()), if idle => self.on_answer(answer)?,
+                () = sleep.as_mut() => {
+                    if clock.now().reached(self.deadline()) {
+                        self.on_deadline()?;
+                    }
+                    armed = self.deadline();
+                    sleep.as_mut().reset(clock.instant(armed));
+                }
+                ready = self.stream.ready(interest) => {
+                    ready?;
+                    if idle { self.on_readable()? } else { self.on_writable()? }
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        let stall = self.stalled_since.map(|t| t + self.context.write_stall);
+        let deadline = engine::earliest(self.machine.deadline(), stall);
+        deadline.unwrap_or(Duration::MAX)
+    }
+
+    async fn join(&mut self) -> Result<(), End> {
+        let policy = &self.context.policy;
+        let identity = self.machine.identity().cloned().unwrap_or_default();
+        if let Some(difficulty) = self.context.memory.recall(&identity) {
+            self.machine.remember(difficulty);
+        }
+        let hashrate = self.machine.first_hashrate();
+        let (reply, joined) = oneshot::channel();
+        let request = JoinRequest {
+            route: policy.route,
+            identity,
+            miner_id_size: policy.extranonce1_size,
+            extranonce2_size: policy.extranonce2_size,
+        };
+        let sent = self
+            .context
+            .router
+            .send(RouterMessage::Join {
+                request,
+                hashrate,
+                reply,
+            })
+            .await;
+        let joined = match sent {
+            Ok(()) => tokio::time::timeout(JOIN_DEADLINE, joined)
+                .await
+                .ok()
+                .and_then(Result::ok),
+            Err(_) => None,
+        };
+        let Some(Joined {
+            group,
+            meter,
+            mut news,
+        }) = joined
+        else {
+            self.machine
+                .tell("No pool is reachable: use your backup pool", &mut self.outbox);
+            return Err(CloseReason::NoSource.into());
+        };
+        self.group = Some(group);
+        if policy.reply == ReplyMode::Source {
+            self.answers = Some(self.context.mailboxes.open(self.me));
+        }
+        let feed = news.borrow_and_update().feed.clone();
+        self.news = Some(news);
+        self.context.figures.mining.fetch_add(1, Relaxed);
+        self.context
+            .figures
+            .names_cut
+            .fetch_add(self.machine.names_cut() as u64, Relaxed);
+        self.step(|machine, io| {
+            machine.joined(meter, hashrate, feed, io);
+            Ok(())
+        })
+    }
+
+    fn on_news(&mut self) -> Result<(), End> {
+        let Some(news) = &mut self.news else { return Ok(()) };
+        let GroupNews { feed, farewell } = news.borrow_and_update().clone();
+        if let Some(text) = farewell {
+            self.machine.tell(text, &mut self.outbox);
+            return Err(CloseReason::NoSource.into());
+        }
+        let Some(feed) = feed else { return Ok(()) };
+        self.step(|machine, io| {
+            machine.feed(&feed, io);
+            Ok(())
+        })?;
+        if self.outbox.is_empty() {
+            let written = self.context.clock.now().since(feed.received);
+            self.context.latencies.job_fanout().observe(written);
+        }
+        Ok(())
+    }
+
+    fn on_answer(&mut self, answer: Option<Answer>) -> Result<(), End> {
+        let Some(answer) = answer else {
+            self.answers = None;
+            return Ok(());
+        };
+        self.step(|machine, io| {
+            machine.answer(answer, io.out);
+            Ok(())
+        })
+    }
+
+    fn on_deadline(&mut self) -> Result<(), End> {
+        let now = self.context.clock.now().mono;
+        if self
+            .stalled_since
+            .is_some_and(|t| now.saturating_sub(t) >= self.context.write_stall)
+        {
+            return Err(CloseReason::SlowReader.into());
+        }
+        self.step(Sv1Miner::timer)
+    }
+
+    /// Runs the state machine with the thread's write buffer, and sends what it wrote.
+    fn step(
+        &mut self,
+        work: impl FnOnce(&mut Sv1Miner, &mut Io<'_>) -> Result<(), CloseReason>,
+    ) -> Result<(), End> {
+        BUFFERS.with_borrow_mut(|buffers| {
+            let out = &mut buffers.write;
+            out.clear();
+            let mut io = Io {
+                now: self.context.clock.now(),
+                out,
+                shares: &mut Doors(&self.context.doors),
+                ids: &mut self.context.ids.handle(),
+            };
+            let result = work(&mut self.machine, &mut io);
+            self.send(out)?;
+            Ok(result?)
+        })
+    }
+
+    fn on_readable(&mut self) -> Result<(), End> {
+        BUFFERS.with_borrow_mut(|buffers| {
+            let Buffers { read, write } = buffers;
+            let n = match self.stream.try_read(read) {
+                Ok(0) => return Err(End::Left),
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(e.into()),
+            };
+            let began = Instant::now();
+            write.clear();
+            let mut io = Io {
+                now: self.context.clock.now(),
+                out: write,
+                shares: &mut Doors(&self.context.doors),
+                ids: &mut self.context.ids.handle(),
+            };
+            let mut chunk = &read[..n];
+            let mut result = Ok(());
+            let mut lines = 0u32;
+            while result.is_ok() {
+                match self.lines.next_line(&mut chunk, self.context.max_line) {
+                    Ok(Some(line)) => {
+                        lines += 1;
+                        result = self.machine.line(line, &mut io);
+                    }
+                    Ok(None) => break,
+                    Err(sv1::LineError::TooLong { .. }) => result = self.machine.line_too_long(),
+                }
+            }
+            self.send(write)?;
+            if self.machine.is_mining() {
+                let took = began.elapsed();
+                for _ in 0..lines {
+                    self.context.latencies.share_to_reply().observe(took);
+                }
+            }
+            Ok(result?)
+        })
+    }
+
+    fn on_writable(&mut self) -> Result<(), End> {
+        while self.written < self.outbox.len() {
+            match self.stream.try_write(&self.outbox[self.written..]) {
+                Ok(0) => return Err(End::Left),
+                Ok(n) => {
+                    self.written += n;
+                    self.stalled_since = Some(self.context.clock.now().mono);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(e.into()),
+            }
+        }
+        self.outbox = Vec::new();
+        self.written = 0;
+        self.stalled_since = None;
+        Ok(())
+    }
+
+    /// Writes at once what the socket takes; the rest waits in the outbox.
+    fn send(&mut self, mut bytes: &[u8]) -> Result<(), End> {
+        while self.outbox.is_empty() && !bytes.is_empty() {
+            match self.stream.try_write(bytes) {
+                Ok(0) => return Err(End::Left),
+                Ok(n) => bytes = &bytes[n..],
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e.into()),
+            }
+        }
+        if !bytes.is_empty() {
+            if self.outbox.len() - self.written + bytes.len() > self.context.outbox {
+                return Err(CloseReason::SlowReader.into());
+            }
+            self.outbox.extend_from_slice(bytes);
+            self.stalled_since.get_or_insert(self.context.clock.now().mono);
+        }
+        Ok(())
+    }
+
+    /// What was to be said before closing, as far as the socket takes it at once.
+    fn flush_last_words(&mut self) {
+        if self.written < self.outbox.len() {
+            let _ = self.stream.try_write(&self.outbox[self.written..]);
+        }
+    }
+
+    async fn clean_up(mut self) {
+        let context = self.context;
+        self.machine.ended();
+        if self.answers.is_some() {
+            context.mailboxes.close(self.me);
+        }
+        if let Some(id) = self.machine.miner_id() {
+            context.ids.release(id, context.epoch());
+        }
+        if let (Some(worker), Some(difficulty)) = (self.machine.identity(), self.machine.learnt_difficulty())
+        {
+            context.memory.remember(worker, difficulty);
+        }
+        if let Some(group) = self.group {
+            context.figures.mining.fetch_sub(1, Relaxed);
+            let _ = context.router.send(RouterMessage::Leave(group)).await;
+        }
+        context.figures.connected.fetch_sub(1, Relaxed);
+    }
+}
+
+async fn changed(news: Option<&mut watch::Receiver<GroupNews>>) -> Result<(), watch::error::RecvError> {
+    match news {
+        Some(news) => news.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_answer(answers: Option<&mut mpsc::Receiver<Answer>>) -> Option<Answer> {
+    match answers {
+        Some(answers) => answers.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,145 @@
+//! What the connections of one listener share.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use engine::books::{Books, UnsentReason};
+use engine::miner::{CloseReason, ListenerPolicy};
+use engine::{OutgoingShare, ShareSink};
+use telemetry::Latencies;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::admission::Admission;
+use super::ids::MinerIdPool;
+use super::memory::WorkerMemory;
+use crate::clock::Clock;
+use crate::upstream::{Mailboxes, RouterMessage, SourceDoor, SourceFigures};
+
+/// Counters of a listener.
+#[derive(Debug, Default)]
+pub struct ListenerFigures {
+    /// Connected now.
+    pub connected: AtomicU64,
+    /// Subscribed and authorised now.
+    pub mining: AtomicU64,
+    /// Connections accepted, ever.
+    pub accepted: AtomicU64,
+    /// Connections refused for want of room, ever.
+    pub refused: AtomicU64,
+    /// Connections that ended by themselves, ever.
+    pub left: AtomicU64,
+    /// Connections that ended by a mistake of ours, ever.
+    pub panicked: AtomicU64,
+    /// Connections that Adit closed, ever, by reason.
+    pub closed: [AtomicU64; CloseReason::ALL.len()],
+    /// Workers whose names were too long for extension 0x0002, ever.
+    pub names_cut: AtomicU64,
+}
+
+impl ListenerFigures {
+    pub(super) fn count_close(&self, why: CloseReason) {
+        if let Some(at) = CloseReason::ALL.iter().position(|r| *r == why) {
+            self.closed[at].fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Shared by the connections of one listener.
+pub struct ListenerContext {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What its miners have in common.
+    pub policy: Arc<ListenerPolicy>,
+    /// The books.
+    pub books: Arc<Books>,
+    /// Caps on connections.
+    pub admission: Arc<Admission>,
+    /// The listener's own cap.
+    pub cap: Option<Arc<Semaphore>>,
+    /// Connections per public address.
+    pub per_address: u32,
+    /// The longest line.
+    pub max_line: usize,
+    /// Bytes that may wait for a miner that does not read.
+    pub outbox: usize,
+    /// A miner that takes nothing for this long is closed.
+    pub write_stall: Duration,
+    /// Miner ids.
+    pub ids: Arc<MinerIdPool>,
+    /// What workers' vardiff had learnt.
+    pub memory: Arc<WorkerMemory>,
+    /// The router's task.
+    pub router: mpsc::Sender<RouterMessage>,
+    /// The sources' tasks, by source.
+    pub doors: Arc<[SourceDoor]>,
+    /// The sources' figures, by source: their tips are the epochs of miner ids.
+    pub sources: Arc<[Arc<SourceFigures>]>,
+    /// Where the sources' answers come.
+    pub mailboxes: Arc<Mailboxes>,
+    /// Histograms.
+    pub latencies: Latencies,
+    /// Counters.
+    pub figures: Arc<ListenerFigures>,
+    /// The process's clock.
+    pub clock: Clock,
+    /// Numbers the connections of the process.
+    pub next_miner: Arc<AtomicU64>,
+    /// Log lines about single connections, at most so many a second.
+    pub quiet: Quiet,
+}
+
+impl ListenerContext {
+    /// Grows with each tip of each source: jobs of an epoch two before are dead.
+    pub(super) fn epoch(&self) -> work::Epoch {
+        work::Epoch(self.sources.iter().map(|s| s.tips.load(Relaxed)).sum())
+    }
+}
+
+/// Puts shares into their sources' queues.
+pub(super) struct Doors<'a>(pub(super) &'a [SourceDoor]);
+
+impl ShareSink for Doors<'_> {
+    fn forward(&mut self, share: OutgoingShare) -> Result<(), UnsentReason> {
+        let door = self
+            .0
+            .get(usize::from(share.channel.source.0))
+            .ok_or(UnsentReason::NoSource)?;
+        // A block has a queue of its own, and the common one if that should be full.
+        let share = if share.is_block {
+            match door.solutions.try_send(share) {
+                Ok(()) => return Ok(()),
+                Err(full) => full.into_inner(),
+            }
+        } else {
+            share
+        };
+        door.shares.try_send(share).map_err(|_| UnsentReason::QueueFull)
+    }
+}
+
+/// Lets through a few log lines a second, so that nobody can fill the disk.
+#[derive(Debug, Default)]
+pub struct Quiet {
+    second: AtomicU64,
+    count: AtomicU64,
+    start: OnceLock<std::time::Instant>,
+}
+
+impl Quiet {
+    /// Lines a second.
+    pub const PER_SECOND: u64 = 5;
+
+    /// Whether one more line may be written now.
+    pub fn may_log(&self) -> bool {
+        let second = self
+            .start
+            .get_or_init(std::time::Instant::now)
+            .elapsed()
+            .as_secs();
+        if self.second.swap(second, Relaxed) != second {
+            self.count.store(0, Relaxed);
+        }
+        self.count.fetch_add(1, Relaxed) < Self::PER_SECOND
+    }
+}

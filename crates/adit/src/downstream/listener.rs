@@ -1,0 +1,88 @@
+//! Accepts miners.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::connection;
+use super::context::ListenerContext;
+
+/// The wait after an error of accept, doubled up to [`LONGEST_WAIT`]: with no file descriptor left, trying
+/// again at once would burn a core.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Accepts connections until `stop`. Each runs in a task of its own on the current runtime; `tasks` knows
+/// them.
+pub async fn run_listener(
+    listener: TcpListener,
+    context: Arc<ListenerContext>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let mut wait = FIRST_WAIT;
+    loop {
+        // The permit first: a connection that has no room is not even accepted.
+        let room = tokio::select! {
+            () = stop.cancelled() => return,
+            room = context.admission.room() => room,
+        };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if is_of_the_connection(&error) {
+                    continue;
+                }
+                if context.quiet.may_log() {
+                    warn!(listener = context.name, %error, "cannot accept");
+                }
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+                continue;
+            }
+        };
+        wait = FIRST_WAIT;
+        let place = context
+            .admission
+            .admit(room, context.cap.as_ref(), address.ip(), context.per_address);
+        let place = match place {
+            Ok(place) => place,
+            Err(refused) => {
+                context.figures.refused.fetch_add(1, Relaxed);
+                if context.quiet.may_log() {
+                    warn!(listener = context.name, %address, reason = %refused, "connection refused");
+                }
+                continue;
+            }
+        };
+        if let Err(error) = crate::sockets::prepare(&stream) {
+            debug!(listener = context.name, %address, %error, "connection broke at once");
+            continue;
+        }
+        context.figures.accepted.fetch_add(1, Relaxed);
+        let context = Arc::clone(&context);
+        tasks.spawn(async move {
+            connection::serve(stream, address, &context).await;
+            drop(place);
+        });
+    }
+}
+
+/// The peer gave up before it was accepted: nothing is wrong here.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}

@@ -1,0 +1,485 @@
+//! The whole proxy: built from a configuration, run until it is told to stop.
+//!
+//! Three kinds of threads: miners' tasks run on the current runtime's threads, one per core; the router and
+//! the sources on a thread of their own, so that jobs never wait behind what miners send; HTTP on another.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use engine::books::{Books, Totals};
+use engine::miner::{ListenerPolicy, ReplyMode};
+use engine::router::{MinersPerChannel, RouteSettings, Router, SourcePlan};
+use engine::source::{DownReason, SourceSettings, SourceState, SourceStatus, Sv2Pool};
+use engine::{ListenerId, RouteId, SourceId};
+use telemetry::{Latencies, Snapshot};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info};
+
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::downstream::{
+    Admission, ListenerContext, ListenerFigures, MinerIdPool, WorkerMemory, run_listener,
+};
+use crate::snapshot::{ListenerView, RouteView, SnapshotMaker, SourceView};
+use crate::upstream::{
+    Mailboxes, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor, SourceFigures,
+    SourceReport, SourceTask, run_router, run_source,
+};
+
+/// Messages that wait for the router: joins of a whole farm at once, and events of sources.
+const ROUTER_QUEUE: usize = 32_768;
+/// Commands that wait for a source.
+const COMMAND_QUEUE: usize = 65_536;
+/// A miner that takes nothing it is sent for this long is closed.
+const WRITE_STALL: Duration = Duration::from_secs(30);
+/// While draining, the end is not waited for any longer once no share was answered for this long.
+const DRAIN_WITHOUT_PROGRESS: Duration = Duration::from_secs(3);
+
+/// Why the proxy cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be had.
+    #[error("cannot listen on {address} ({what}): {error}")]
+    Bind {
+        /// What for.
+        what: String,
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// A thread cannot be had.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    /// The HTTP server cannot be made.
+    #[error("cannot make the HTTP server: {0}")]
+    Http(String),
+}
+
+/// A running proxy.
+pub struct Proxy {
+    maker: Arc<SnapshotMaker>,
+    addresses: Vec<SocketAddr>,
+    http: Option<SocketAddr>,
+    tasks: TaskTracker,
+    stop_accepting: CancellationToken,
+    stop_http: CancellationToken,
+    router: mpsc::Sender<RouterMessage>,
+    draining: watch::Sender<bool>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    drain: Duration,
+    books: Arc<Books>,
+}
+
+impl Proxy {
+    /// Starts everything that a configuration says. `dev_mode`: the only pool is the embedded one.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a table of contents: what there is, in the order of its making"
+    )]
+    pub async fn start(config: &Config, dev_mode: bool) -> Result<Self, StartError> {
+        let clock = Clock::start();
+        let books = Arc::new(Books::default());
+        let latencies = Latencies::default();
+        let mailboxes = Arc::new(Mailboxes::default());
+
+        // Every port first: nothing else is begun when one cannot be had.
+        let mut sockets = Vec::new();
+        for (name, listener) in &config.listeners {
+            sockets.push(bind(listener.listen, &format!("listener.{name}")).await?);
+        }
+        let http_socket = match config.http.enabled {
+            true => Some(bind(config.http.listen, "http").await?),
+            false => None,
+        };
+
+        // Sources.
+        let (router_tx, router_rx) = mpsc::channel(ROUTER_QUEUE);
+        let mut source_tasks = Vec::new();
+        let mut command_senders = Vec::new();
+        let mut doors = Vec::new();
+        let mut figures = Vec::new();
+        let mut source_views = Vec::new();
+        for (at, (name, source)) in config.sources.iter().enumerate() {
+            let id = SourceId(position(at));
+            let (command_tx, commands) = mpsc::channel(COMMAND_QUEUE);
+            let (shares_tx, shares) = mpsc::channel(SHARE_QUEUE);
+            let (solutions_tx, solutions) = mpsc::channel(SOLUTION_QUEUE);
+            let door = SourceDoor {
+                shares: shares_tx,
+                solutions: solutions_tx,
+            };
+            let own_figures = Arc::new(SourceFigures::default());
+            let machine = Sv2Pool::new(source_settings(id, source), Arc::clone(&books), rand::random());
+            let (report_tx, report) = watch::channel(SourceReport {
+                status: no_status(),
+                at: Duration::ZERO,
+            });
+            source_views.push(SourceView {
+                name: name.to_string(),
+                address: source.url.host_and_port(),
+                report,
+                figures: Arc::clone(&own_figures),
+                door: door.clone(),
+            });
+            source_tasks.push(SourceTask {
+                name: name.to_string(),
+                machine,
+                url: source.url.clone(),
+                connect_timeout: source.connect_timeout,
+                handshake_timeout: config.limits.handshake,
+                certificate_leeway: source.certificate_leeway,
+                max_frame: config.limits.frame,
+                commands,
+                shares,
+                solutions,
+                router: router_tx.clone(),
+                mailboxes: Arc::clone(&mailboxes),
+                report: report_tx,
+                figures: Arc::clone(&own_figures),
+                latencies: latencies.clone(),
+                clock,
+            });
+            command_senders.push(command_tx);
+            doors.push(door);
+            figures.push(own_figures);
+        }
+
+        // Routes.
+        let source_at = |name: &config::Name| config.sources.keys().position(|n| n == name).expect("checked");
+        let listener_at =
+            |name: &config::Name| config.listeners.keys().position(|n| n == name).expect("checked");
+        let mut route_settings = Vec::new();
+        let mut route_views = Vec::new();
+        for (at, (name, route)) in config.routes.iter().enumerate() {
+            let sources: Vec<usize> = route.sources.iter().map(source_at).collect();
+            route_settings.push(RouteSettings {
+                id: RouteId(position(at)),
+                sources: sources.iter().map(|s| SourceId(position(*s))).collect(),
+                return_after: route.return_after,
+                outage_grace: route.outage_grace,
+                keepalive: route.keepalive,
+            });
+            let listeners = route.listeners.iter().map(listener_at).collect();
+            route_views.push(RouteView {
+                name: name.to_string(),
+                sources,
+                listeners,
+            });
+        }
+        let plans = config
+            .sources
+            .values()
+            .enumerate()
+            .map(|(at, s)| source_plan(at, s))
+            .collect();
+        let router = Router::new(plans, route_settings, rand::random(), clock.now());
+        let (status_tx, status) = watch::channel(RouterStatus::default());
+        let route_names: Vec<String> = route_views.iter().map(|r| r.name.clone()).collect();
+        let source_names = source_views.iter().map(|s| s.name.clone()).collect();
+
+        // The upstream thread.
+        let mut threads = Vec::new();
+        let upstream = async move {
+            let sources = source_tasks
+                .into_iter()
+                .map(|task| tokio::spawn(run_source(task)));
+            let sources: Vec<_> = sources.collect();
+            run_router(
+                router,
+                route_names,
+                source_names,
+                router_rx,
+                command_senders,
+                status_tx,
+                clock,
+            )
+            .await;
+            // The router has ended, and with it every sender of commands.
+            for source in sources {
+                if let Err(failed) = source.await {
+                    error!(%failed, "a source's task ended by a mistake of Adit: please report it");
+                }
+            }
+        };
+        threads.push(thread("upstream", upstream)?);
+
+        // Listeners.
+        let admission = Arc::new(Admission::new(config.limits.max_connections));
+        let ids = Arc::new(MinerIdPool::new(rand::random(), rand::random()));
+        let memory = Arc::new(WorkerMemory::default());
+        let next_miner = Arc::new(AtomicU64::new(1));
+        let doors: Arc<[SourceDoor]> = doors.into();
+        let source_figures: Arc<[Arc<SourceFigures>]> = figures.into();
+        let tasks = TaskTracker::new();
+        let stop_accepting = CancellationToken::new();
+        let mut addresses = Vec::new();
+        let mut listener_views = Vec::new();
+        for (at, ((name, listener), socket)) in config.listeners.iter().zip(sockets).enumerate() {
+            let route = route_views
+                .iter()
+                .position(|r| r.listeners.contains(&at))
+                .expect("checked");
+            let figures = Arc::new(ListenerFigures::default());
+            let address = socket.local_addr().unwrap_or(listener.listen);
+            let policy = listener_policy(at, route, listener, &config.limits);
+            let context = Arc::new(ListenerContext {
+                name: name.to_string(),
+                policy: Arc::new(policy),
+                books: Arc::clone(&books),
+                admission: Arc::clone(&admission),
+                cap: listener
+                    .max_connections
+                    .map(|n| Arc::new(Semaphore::new(n as usize))),
+                per_address: listener.max_connections_per_address,
+                max_line: config.limits.line,
+                outbox: config.limits.outbox,
+                write_stall: WRITE_STALL,
+                ids: Arc::clone(&ids),
+                memory: Arc::clone(&memory),
+                router: router_tx.clone(),
+                doors: Arc::clone(&doors),
+                sources: Arc::clone(&source_figures),
+                mailboxes: Arc::clone(&mailboxes),
+                latencies: latencies.clone(),
+                figures: Arc::clone(&figures),
+                clock,
+                next_miner: Arc::clone(&next_miner),
+                quiet: crate::downstream::Quiet::default(),
+            });
+            info!(listener = %name, %address, "listening for miners");
+            listener_views.push(ListenerView {
+                name: name.to_string(),
+                address: address.to_string(),
+                figures,
+            });
+            addresses.push(address);
+            tokio::spawn(run_listener(
+                socket,
+                context,
+                tasks.clone(),
+                stop_accepting.clone(),
+            ));
+        }
+
+        // What is shown.
+        let (draining, draining_seen) = watch::channel(false);
+        let maker = Arc::new(SnapshotMaker {
+            clock,
+            dev_mode,
+            draining: draining_seen,
+            books: Arc::clone(&books),
+            listeners: listener_views,
+            sources: source_views,
+            routes: route_views,
+            router: status,
+            max_connections: u64::from(config.limits.max_connections),
+        });
+        let stop_http = CancellationToken::new();
+        let http = http_socket.as_ref().and_then(|s| s.local_addr().ok());
+        if let Some(socket) = http_socket {
+            let provider = Arc::clone(&maker);
+            let server = telemetry::Server::new(
+                Arc::new(move || provider.snapshot()),
+                latencies,
+                telemetry::Limits::default(),
+            )
+            .map_err(|e| StartError::Http(e.to_string()))?;
+            let socket = socket.into_std().map_err(StartError::Thread)?;
+            let stop = stop_http.clone();
+            threads.push(thread("http", async move {
+                match TcpListener::from_std(socket) {
+                    Ok(socket) => server.serve(socket, stop.cancelled_owned()).await,
+                    Err(error) => error!(%error, "HTTP cannot be served"),
+                }
+            })?);
+            if let Some(address) = http {
+                info!(%address, "metrics and status on http://{address}/metrics and /api/v1/status");
+            }
+        }
+        Ok(Self {
+            maker,
+            addresses,
+            http,
+            tasks,
+            stop_accepting,
+            stop_http,
+            router: router_tx,
+            draining,
+            threads,
+            drain: config.limits.drain,
+            books,
+        })
+    }
+
+    /// Where miners connect, in the order of the listeners' names.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where HTTP is served.
+    #[must_use]
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// The proxy at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.maker.snapshot().with_sums()
+    }
+
+    /// Stops: no new miners, queued shares are sent, answers to open shares are waited for while they still
+    /// come, miners are told and closed. Gives the books as they stand at the end.
+    pub async fn stop(self) -> Totals {
+        let _ = self.draining.send(true);
+        self.stop_accepting.cancel();
+        self.tasks.close();
+        // Miners first: what they sent so far is counted and queued.
+        let _ = self
+            .router
+            .send(RouterMessage::Drain("Adit is shutting down"))
+            .await;
+        let deadline = tokio::time::Instant::now() + self.drain;
+        let mut seen = (u64::MAX, tokio::time::Instant::now());
+        let miners = tokio::time::timeout_at(deadline, self.tasks.wait()).await;
+        if miners.is_err() {
+            info!(left = self.tasks.len(), "some miners did not leave in time");
+        }
+        // Then the answers of the sources, while they come.
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            let pending = self.books.totals().pending;
+            let now = tokio::time::Instant::now();
+            if pending != seen.0 {
+                seen = (pending, now);
+            }
+            if pending == 0 || now >= deadline || now - seen.1 >= DRAIN_WITHOUT_PROGRESS {
+                break;
+            }
+            tick.tick().await;
+        }
+        self.stop_http.cancel();
+        // The router's task ends with its last sender; connections that are left hold one each.
+        drop(self.router);
+        let threads = self.threads;
+        if miners.is_ok() {
+            let ended = tokio::task::spawn_blocking(move || {
+                threads.into_iter().for_each(|t| {
+                    let _ = t.join();
+                });
+            });
+            let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
+        }
+        self.books.totals()
+    }
+}
+
+async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Bind {
+            what: what.to_owned(),
+            address,
+            error,
+        })
+}
+
+fn thread(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Thread)?;
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || runtime.block_on(work))
+        .map_err(StartError::Thread)
+}
+
+/// Positions in the configuration; there are far fewer than 65,536 of anything.
+fn position(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
+}
+
+fn source_settings(id: SourceId, source: &config::Source) -> SourceSettings {
+    SourceSettings {
+        id,
+        host: source.url.host().to_owned(),
+        port: source.url.port(),
+        insecure: source.insecure,
+        worker_names: source.worker_names,
+        tlv_byte_order: sv2::TlvByteOrder::LittleEndian,
+        ntime_slack: u32::try_from(source.ntime_slack.as_secs()).unwrap_or(u32::MAX),
+        unsettled_max: source.shares_unsettled_max.map(|n| n as usize),
+    }
+}
+
+fn source_plan(at: usize, source: &config::Source) -> SourcePlan {
+    SourcePlan {
+        id: SourceId(position(at)),
+        user_identity: Arc::from(source.user_identity.as_str()),
+        nominal_hashrate: source.nominal_hashrate,
+        miners_per_channel: source.miners_per_channel.map(|n| match n {
+            config::MinersPerChannel::AtMost(1) => MinersPerChannel::One,
+            config::MinersPerChannel::AtMost(n) => MinersPerChannel::UpTo(n),
+            config::MinersPerChannel::All => MinersPerChannel::All,
+        }),
+    }
+}
+
+fn listener_policy(
+    at: usize,
+    route: usize,
+    listener: &config::Listener,
+    limits: &config::Limits,
+) -> ListenerPolicy {
+    ListenerPolicy {
+        id: ListenerId(position(at)),
+        route: RouteId(position(route)),
+        extranonce1_size: listener.extranonce1_size,
+        extranonce2_size: listener.extranonce2_size,
+        vardiff: work::vardiff::Settings {
+            shares_per_minute: listener.shares_per_minute,
+            min: listener.difficulty_min,
+            max: listener.difficulty_max.unwrap_or(sv1::MAX_DIFFICULTY),
+            ..work::vardiff::Settings::default()
+        },
+        vardiff_enabled: listener.vardiff,
+        difficulty_start: listener.difficulty_start,
+        version_mask: listener.version_mask,
+        reply: match listener.reply {
+            config::Reply::Local => ReplyMode::Local,
+            config::Reply::Source => ReplyMode::Source,
+        },
+        setup_deadline: limits.setup,
+        idle_deadline: limits.idle,
+        hash_seed: rand::random(),
+    }
+}
+
+fn no_status() -> SourceStatus {
+    SourceStatus {
+        state: SourceState::Off,
+        since: Duration::ZERO,
+        last_down: DownReason::NotStarted,
+        connections: 0,
+        channels: 0,
+        open_shares: 0,
+        open_shares_max: 0,
+        worker_names: false,
+        unknown_messages: 0,
+        stray_answers: 0,
+    }
+}

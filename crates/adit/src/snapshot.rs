@@ -1,0 +1,245 @@
+//! The one typed snapshot that metrics, probes and API are served from.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use engine::books::{Books, RefuseCode, RejectReason, Totals, UnsentReason};
+use engine::miner::CloseReason;
+use engine::source::{DownReason, SourceState as State};
+use telemetry::{
+    AccountSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, Readiness, Reasons,
+    RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot, SourceState, WorkSnapshot,
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::{self, Clock};
+use crate::downstream::ListenerFigures;
+use crate::upstream::{RouterStatus, SourceDoor, SourceFigures, SourceReport};
+
+/// A source, as far as a snapshot needs it.
+pub(crate) struct SourceView {
+    pub(crate) name: String,
+    pub(crate) address: String,
+    pub(crate) report: watch::Receiver<SourceReport>,
+    pub(crate) figures: Arc<SourceFigures>,
+    pub(crate) door: SourceDoor,
+}
+
+/// A listener, as far as a snapshot needs it.
+pub(crate) struct ListenerView {
+    pub(crate) name: String,
+    pub(crate) address: String,
+    pub(crate) figures: Arc<ListenerFigures>,
+}
+
+/// A route, as far as a snapshot needs it.
+pub(crate) struct RouteView {
+    pub(crate) name: String,
+    pub(crate) sources: Vec<usize>,
+    pub(crate) listeners: Vec<usize>,
+}
+
+/// Makes snapshots.
+pub(crate) struct SnapshotMaker {
+    pub(crate) clock: Clock,
+    pub(crate) dev_mode: bool,
+    pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) books: Arc<Books>,
+    pub(crate) listeners: Vec<ListenerView>,
+    pub(crate) sources: Vec<SourceView>,
+    pub(crate) routes: Vec<RouteView>,
+    pub(crate) router: watch::Receiver<RouterStatus>,
+    pub(crate) max_connections: u64,
+}
+
+impl SnapshotMaker {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let now = self.clock.now();
+        let sources: Vec<SourceSnapshot> = self.sources.iter().map(|s| self.source(s)).collect();
+        let routes = self.routes(&sources);
+        let reports = || self.sources.iter().map(|s| s.report.borrow().status.clone());
+        let sum = |of: fn(&ListenerFigures) -> u64| self.listeners.iter().map(|l| of(&l.figures)).sum();
+        let events_total = Reasons::from([
+            ("connection_panic".into(), sum(|f| f.panicked.load(Relaxed))),
+            ("connection_refused".into(), sum(|f| f.refused.load(Relaxed))),
+            ("worker_name_shortened".into(), sum(|f| f.names_cut.load(Relaxed))),
+            (
+                "source_handshake_failed".into(),
+                self.sources
+                    .iter()
+                    .map(|s| s.figures.handshake_failures.load(Relaxed))
+                    .sum(),
+            ),
+        ]);
+        let connections = sum(|f| f.connected.load(Relaxed));
+        Snapshot {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_seconds: now.mono.as_secs_f64(),
+            unix_time: u64::from(clock::unix_time()),
+            dev_mode: self.dev_mode,
+            readiness: Readiness::judge(&routes, *self.draining.borrow()),
+            listeners: self.listeners.iter().map(listener).collect(),
+            sources,
+            routes,
+            books: BooksSnapshot::default(),
+            accounts: self.accounts(),
+            unknown_messages_total: reports().map(|s| s.unknown_messages).sum(),
+            stray_answers_total: reports().map(|s| s.stray_answers).sum(),
+            events_total,
+            alarms: Vec::new(),
+            limits: vec![LimitSnapshot {
+                name: "connections".into(),
+                used: connections,
+                max: self.max_connections,
+            }],
+        }
+    }
+
+    fn source(&self, view: &SourceView) -> SourceSnapshot {
+        let SourceReport { status, .. } = view.report.borrow().clone();
+        let now = self.clock.now().mono;
+        let age = |total: u64, at_ms: u64| {
+            (total > 0)
+                .then(|| (now.as_secs_f64() - std::time::Duration::from_millis(at_ms).as_secs_f64()).max(0.0))
+        };
+        let jobs = view.figures.jobs.load(Relaxed);
+        let tips = view.figures.tips.load(Relaxed);
+        let until = view.figures.certificate_until.load(Relaxed);
+        SourceSnapshot {
+            name: view.name.clone(),
+            address: view.address.clone(),
+            state: match status.state {
+                State::Off => SourceState::Off,
+                State::Waiting { .. } => SourceState::Waiting,
+                State::Dialling => SourceState::Connecting,
+                State::SettingUp { .. } => SourceState::SettingUp,
+                State::Negotiating { .. } => SourceState::Negotiating,
+                State::Ready => SourceState::Ready,
+            },
+            state_since_seconds: now.saturating_sub(status.since).as_secs_f64(),
+            last_down: (status.last_down != DownReason::NotStarted).then(|| status.last_down.to_string()),
+            reconnects_total: u64::from(status.connections.saturating_sub(1)),
+            channels: status.channels as u64,
+            open_shares: status.open_shares as u64,
+            open_shares_max: status.open_shares_max as u64,
+            queue_depth: depth(&view.door.shares) + depth(&view.door.solutions),
+            worker_names: status.worker_names,
+            jobs_total: jobs,
+            tips_total: tips,
+            job_age_seconds: age(jobs, view.figures.last_job_ms.load(Relaxed)),
+            prev_hash_age_seconds: age(tips, view.figures.last_tip_ms.load(Relaxed)),
+            certificate_expires_unix: (until > 0).then_some(until),
+            books: BooksSnapshot::default(),
+        }
+    }
+
+    fn routes(&self, sources: &[SourceSnapshot]) -> Vec<RouteSnapshot> {
+        let status = self.router.borrow().clone();
+        let route = |(at, view): (usize, &RouteView)| {
+            let report = status.routes.get(at);
+            let active = report.and_then(|r| r.active).map(|s| usize::from(s.0));
+            let of = |source: &usize| {
+                let left_out = report
+                    .and_then(|r| r.unusable.iter().find(|(s, _)| usize::from(s.0) == *source))
+                    .map(|u| u.1.clone());
+                let snapshot = &sources[*source];
+                let ready = snapshot.state == SourceState::Ready;
+                let reason = left_out.or_else(|| {
+                    let state = snapshot.state.as_str();
+                    (!ready).then(|| snapshot.last_down.clone().unwrap_or_else(|| state.to_owned()))
+                });
+                RouteSourceSnapshot {
+                    name: snapshot.name.clone(),
+                    usable: reason.is_none(),
+                    reason,
+                }
+            };
+            RouteSnapshot {
+                name: view.name.clone(),
+                active: active.map(|s| sources[s].name.clone()),
+                has_work: active.is_some_and(|s| sources[s].jobs_total > 0 && sources[s].tips_total > 0),
+                switches_total: report.map_or(0, |r| r.switches),
+                hashrate_hs: report.map_or(0.0, |r| r.hashrate),
+                miners: view
+                    .listeners
+                    .iter()
+                    .map(|l| self.listeners[*l].figures.mining.load(Relaxed))
+                    .sum(),
+                sources: view.sources.iter().map(of).collect(),
+                books: BooksSnapshot::default(),
+            }
+        };
+        self.routes.iter().enumerate().map(route).collect()
+    }
+
+    fn accounts(&self) -> Vec<AccountSnapshot> {
+        let account = |(key, totals): (engine::books::AccountKey, Totals)| AccountSnapshot {
+            listener: self.listeners[usize::from(key.listener)].name.clone(),
+            route: self.routes[usize::from(key.route)].name.clone(),
+            source: key.source.map(|s| self.sources[usize::from(s)].name.clone()),
+            books: books(&totals),
+        };
+        self.books.all().into_iter().map(account).collect()
+    }
+}
+
+fn depth<T>(sender: &mpsc::Sender<T>) -> u64 {
+    (sender.max_capacity() - sender.capacity()) as u64
+}
+
+fn listener(view: &ListenerView) -> ListenerSnapshot {
+    let figures = &view.figures;
+    let mut closed: Reasons = CloseReason::ALL
+        .iter()
+        .zip(&figures.closed)
+        .map(|(why, count)| (why.as_str().into(), count.load(Relaxed)))
+        .collect();
+    closed.insert("left".into(), figures.left.load(Relaxed));
+    ListenerSnapshot {
+        name: view.name.clone(),
+        address: view.address.clone(),
+        miners: MinersSnapshot {
+            connected: figures.connected.load(Relaxed),
+            authorised: figures.mining.load(Relaxed),
+        },
+        connections_total: figures.accepted.load(Relaxed),
+        closed_total: closed,
+        books: BooksSnapshot::default(),
+    }
+}
+
+/// The engine's words for a share are telemetry's.
+pub(crate) fn books(totals: &Totals) -> BooksSnapshot {
+    fn by<R: Copy>(all: &[R], word: fn(R) -> &'static str, counts: &[u64]) -> Reasons {
+        all.iter()
+            .zip(counts)
+            .map(|(reason, count)| (word(*reason).into(), *count))
+            .collect()
+    }
+    BooksSnapshot {
+        submitted: totals.submitted(),
+        rejected: by(RejectReason::ALL, RejectReason::as_str, &totals.rejected),
+        rejected_total: totals.rejected_sum(),
+        local: totals.local,
+        held: totals.held,
+        unsent: by(UnsentReason::ALL, UnsentReason::as_str, &totals.unsent),
+        unsent_total: totals.unsent_sum(),
+        forwarded: totals.forwarded(),
+        acknowledged: totals.acknowledged,
+        refused: by(RefuseCode::ALL, RefuseCode::as_str, &totals.refused),
+        refused_total: totals.refused_sum(),
+        unknown: totals.unknown,
+        pending: totals.pending,
+        told_true_lost: totals.told_true_lost,
+        blocks_found: totals.blocks,
+        work: WorkSnapshot {
+            rejected: totals.work_rejected,
+            local: totals.work_local,
+            unsent: totals.work_unsent,
+            acknowledged: totals.work_acknowledged,
+            refused: totals.work_refused,
+            unknown: totals.work_unknown,
+            verified: totals.work_verified(),
+        },
+    }
+}
