@@ -14,12 +14,12 @@ fn serve(options: BareServerOptions) -> (SocketAddr, BareServerControl, tokio::r
         .worker_threads(1)
         .enable_all()
         .build()
-        .unwrap();
+        .expect("a runtime");
     let server = {
         let _inside = runtime.enter();
-        BareServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap()
+        BareServer::bind(([127, 0, 0, 1], 0).into(), options).expect("it binds")
     };
-    let (address, control) = (server.local_addr().unwrap(), server.control());
+    let (address, control) = (server.local_addr().expect("it is bound"), server.control());
     runtime.spawn(server.run(std::future::pending()));
     (address, control, runtime)
 }
@@ -34,7 +34,7 @@ fn two_thousand_miners_get_work_and_every_share_is_answered() {
     let mut options = Options::new(address.into(), 2_000, 4_000.0);
     options.duration = Duration::from_secs(2);
     options.threads = 2;
-    let jobs = control.clone();
+    let jobs = control;
     let tips = std::thread::spawn(move || {
         // Three jobs while shares flow; the first two may still meet the set-up.
         for _ in 0..8 {

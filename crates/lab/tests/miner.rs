@@ -22,12 +22,12 @@ async fn mine_until(config: MinerConfig, enough: impl Fn(&MinerSnapshot) -> bool
     tokio::time::timeout(Duration::from_secs(60), wait)
         .await
         .expect("the miner gets there");
-    end.send(()).unwrap();
-    run.await.unwrap()
+    end.send(()).expect("it still runs");
+    run.await.expect("it does not panic")
 }
 
 fn config(server: &BareServer) -> MinerConfig {
-    let mut config = MinerConfig::new(server.local_addr().unwrap().into(), "farm.one");
+    let mut config = MinerConfig::new(server.local_addr().expect("it is bound").into(), "farm.one");
     config.reconnect_min = Duration::from_millis(10);
     config
 }

@@ -36,7 +36,7 @@ const MAX_UNSENT: usize = 1 << 20;
 /// How a bare server is made.
 #[derive(Clone, Copy, Debug)]
 pub struct BareServerOptions {
-    /// Difficulty that shares must have. Default 1e-8: 43 hashes a share.
+    /// Difficulty that shares must have. Default 1e-9: four hashes a share.
     pub difficulty: f64,
     /// Size of the whole coinbase, bytes, at least 120. Default 250.
     pub coinbase_size: usize,
@@ -49,7 +49,7 @@ pub struct BareServerOptions {
 impl Default for BareServerOptions {
     fn default() -> Self {
         BareServerOptions {
-            difficulty: 1e-8,
+            difficulty: 1e-9,
             coinbase_size: 250,
             merkle_steps: 12,
             notify_size: 1_600,

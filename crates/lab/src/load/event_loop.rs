@@ -98,6 +98,8 @@ pub(super) struct EventLoop {
     /// Connection that sends the next share.
     next: usize,
     touched: Vec<usize>,
+    /// What the ticker is set to.
+    armed: Option<Instant>,
     phase: Phase,
     cpu_mark: Duration,
     run_start: Option<Instant>,
@@ -140,6 +142,7 @@ impl EventLoop {
             pace: None,
             next: 0,
             touched: Vec::new(),
+            armed: None,
             phase: Phase::Connecting,
             cpu_mark: Duration::ZERO,
             run_start: None,
@@ -428,7 +431,10 @@ impl EventLoop {
             .unwrap_or(end)
             .min(end);
         let after = due.saturating_duration_since(now);
-        self.ticker.wake_after(after)?;
+        if self.armed != Some(due) {
+            self.ticker.wake_after(after)?;
+            self.armed = Some(due);
+        }
         Ok(self.ticker.timeout(after))
     }
 

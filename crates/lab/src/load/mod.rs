@@ -50,7 +50,7 @@ pub const MAX_HASHES_PER_SHARE: f64 = 200_000.0;
 const SPARE_FILES: u64 = 64;
 
 /// How often the coordinating thread looks at its threads.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Why a run did not take place.
 #[derive(Debug, Error)]

@@ -1,0 +1,243 @@
+//! What a seed means: the farm, its pools, the settings, and what will go wrong.
+
+use std::time::Duration;
+
+use engine::miner::ReplyMode;
+use engine::router::MinersPerChannel;
+
+use super::faults::{self, Fault, FaultKind};
+use super::link::LinkManner;
+use super::rng::Rng;
+use super::time::{MILLI, MINUTE, Micros, SECOND};
+
+/// The lowest difficulty: nearly every hash is a share.
+pub(super) const EASIEST: f64 = 2.4e-10;
+/// Network difficulty: a farm of 30 H/s finds a block in some minutes.
+pub(super) const NETWORK_BITS: u32 = 0x1f04_0000;
+
+/// What a run is asked for.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Names the run.
+    pub seed: u64,
+    /// Virtual time until the farm is taken down.
+    pub duration: Micros,
+    /// Faults to draw.
+    pub faults: usize,
+    /// Only this kind of fault (and nothing else) is drawn, for looking at one.
+    pub only: Option<FaultKind>,
+    /// Miners, at least.
+    pub miners: usize,
+    /// A mistake that is made on purpose (see `planted`).
+    pub planted: Option<super::planted::PlantedBug>,
+    /// Events are told as lines.
+    pub trace: bool,
+}
+
+impl RunOptions {
+    /// One virtual hour with at least 20 miners, 2 pools and 14 faults.
+    #[must_use]
+    pub fn hour(seed: u64) -> Self {
+        Self { seed, duration: 60 * MINUTE, faults: 14, only: None, miners: 20, planted: None, trace: false }
+    }
+}
+
+/// How a pool answers RequestExtensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extensions {
+    WorkerNames,
+    Nothing,
+    Refuses,
+    Silent,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct PoolPlan {
+    /// Jobs go to the group channel.
+    pub(super) grouped: bool,
+    pub(super) extranonce_size: u16,
+    pub(super) prefix_len: usize,
+    /// Accepted shares that are answered with one message.
+    pub(super) batch: u32,
+    /// An incomplete batch is answered after this.
+    pub(super) ack_timer: Option<Micros>,
+    pub(super) ack_delay: Micros,
+    pub(super) shares_per_minute: f64,
+    pub(super) extensions: Extensions,
+    pub(super) template_every: Micros,
+    /// A future job is sent long before its tip.
+    pub(super) announces: bool,
+    /// SetTarget follows UpdateChannel after this.
+    pub(super) retarget_after: Micros,
+    /// The configuration takes the pool without a verified key, and it has none.
+    pub(super) insecure: bool,
+    pub(super) unsettled_max: Option<usize>,
+    pub(super) nominal_hashrate: Option<f64>,
+    pub(super) miners_per_channel: Option<MinersPerChannel>,
+    pub(super) link: LinkManner,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct MinerPlan {
+    pub(super) name: String,
+    /// Hashes per second.
+    pub(super) hashrate: f64,
+    /// Version bits that it can roll, if it asks.
+    pub(super) mask: Option<u32>,
+    pub(super) suggests: Option<f64>,
+    pub(super) suggests_target: bool,
+    pub(super) password: String,
+    /// Sends all of its set-up at once.
+    pub(super) pipelined: bool,
+    /// Authorises before it subscribes.
+    pub(super) authorizes_first: bool,
+    /// Asks for things that few miners ask for.
+    pub(super) chatty: bool,
+    /// Comes back after this.
+    pub(super) returns_after: Micros,
+    /// Rolls ntime along with the clock.
+    pub(super) rolls_time: bool,
+    pub(super) starts_at: Micros,
+    pub(super) link: LinkManner,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) duration: Micros,
+    pub(super) pools: Vec<PoolPlan>,
+    pub(super) miners: Vec<MinerPlan>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) extranonce1_size: u8,
+    pub(super) extranonce2_size: u8,
+    pub(super) reply: ReplyMode,
+    pub(super) shares_per_minute: f64,
+    pub(super) difficulty_start: f64,
+    pub(super) return_after: Duration,
+    pub(super) outage_grace: Duration,
+    pub(super) keepalive: Duration,
+    pub(super) idle: Duration,
+    pub(super) worker_names: bool,
+    pub(super) share_queue: usize,
+    pub(super) outbox: usize,
+    pub(super) block_every: f64,
+}
+
+impl Plan {
+    pub(super) fn draw(options: &RunOptions, rng: &mut Rng) -> Self {
+        let pools = if rng.chance(0.3) { 3 } else { 2 };
+        let miners = options.miners + rng.index(6);
+        let outage_grace = Duration::from_secs(rng.range(60, 300));
+        let grace = outage_grace.as_secs() * SECOND;
+        let mut faults =
+            faults::draw(options.seed, options.faults, options.duration, pools, miners, grace, &mut rng.fork());
+        if let Some(kind) = options.only {
+            faults.iter_mut().for_each(|fault| *fault = faults::of(kind, options.duration, pools, miners, grace, rng));
+            faults.sort_by_key(|fault| fault.at);
+        }
+        let has = |kind| faults.iter().any(|fault| fault.kind == kind);
+        let few_ids = has(FaultKind::IdExhaustion);
+        let small_queues = has(FaultKind::QueueFull) || rng.chance(0.1);
+        let extranonce1_size = if few_ids { 1 } else { *rng.pick(&[2, 3, 4, 4, 4]) };
+        let extranonce2_size = *rng.pick(&[2, 4, 4, 8]);
+        let need = u16::from(extranonce1_size) + u16::from(extranonce2_size);
+        let never_ack = has(FaultKind::NeverAck);
+        let pools = (0..pools).map(|_| PoolPlan::draw(need, never_ack, rng)).collect();
+        let slow_links = rng.chance(0.3);
+        let miners = (0..miners).map(|n| MinerPlan::draw(n, slow_links, rng)).collect();
+        Self {
+            duration: options.duration,
+            pools,
+            miners,
+            faults,
+            extranonce1_size,
+            extranonce2_size,
+            reply: if rng.chance(0.25) { ReplyMode::Source } else { ReplyMode::Local },
+            shares_per_minute: rng.log_range(3.0, 8.0),
+            difficulty_start: rng.log_range(5e-10, 5e-9),
+            return_after: Duration::from_secs(rng.range(10, 90)),
+            outage_grace,
+            keepalive: Duration::from_secs(rng.range(20, 60)),
+            idle: Duration::from_secs(rng.range(900, 7200)),
+            worker_names: rng.chance(0.6),
+            share_queue: if small_queues { usize::try_from(rng.range(1, 8)).unwrap_or(1) } else { 65_536 },
+            outbox: 64 * 1024,
+            block_every: rng.log_range(120.0, 900.0),
+        }
+    }
+}
+
+impl PoolPlan {
+    fn draw(need: u16, never_ack: bool, rng: &mut Rng) -> Self {
+        let batch = *rng.pick(&[1, 1, 3, 10, 10, 100, 1000]);
+        Self {
+            grouped: rng.chance(0.6),
+            extranonce_size: (need + *rng.pick(&[0, 0, 1, 2, 4, 8])).min(20),
+            prefix_len: 6 + rng.index(7),
+            batch,
+            ack_timer: rng.chance(0.5).then(|| rng.range(SECOND, 20 * SECOND)),
+            ack_delay: rng.range(0, 30 * MILLI),
+            shares_per_minute: rng.log_range(4.0, 40.0),
+            extensions: *rng.pick(&[
+                Extensions::WorkerNames,
+                Extensions::WorkerNames,
+                Extensions::Nothing,
+                Extensions::Refuses,
+                Extensions::Silent,
+            ]),
+            template_every: rng.range(20 * SECOND, 60 * SECOND),
+            announces: rng.chance(0.5),
+            retarget_after: rng.range(0, 3 * SECOND),
+            insecure: rng.chance(0.05),
+            unsettled_max: (batch <= 3 && (never_ack || rng.chance(0.1)))
+                .then(|| 16 + rng.index(48)),
+            nominal_hashrate: rng.chance(0.3).then(|| rng.log_range(1.0, 100.0)),
+            miners_per_channel: *rng.pick(&[
+                None,
+                None,
+                Some(MinersPerChannel::All),
+                Some(MinersPerChannel::One),
+                Some(MinersPerChannel::UpTo(5)),
+            ]),
+            link: LinkManner {
+                latency: rng.range(MILLI, 120 * MILLI),
+                jitter: rng.range(0, 50 * MILLI),
+                cut: *rng.pick(&[0.0, 0.02, 0.3]),
+                window: 256 * 1024,
+            },
+        }
+    }
+}
+
+impl MinerPlan {
+    fn draw(number: usize, slow_links: bool, rng: &mut Rng) -> Self {
+        let long = if rng.chance(0.1) { "with-a-very-long-name-that-does-not-fit" } else { "" };
+        let suggests = rng.chance(0.2).then(|| rng.log_range(3e-10, 2e-8));
+        let password = match rng.index(6) {
+            0 => format!("d={:.12}", rng.log_range(3e-10, 2e-8)),
+            1 => format!("md={:.12}", rng.log_range(3e-10, 1e-9)),
+            2 if rng.chance(0.3) => format!("fd={:.12}", rng.log_range(1e-9, 5e-9)),
+            _ => "x".to_owned(),
+        };
+        let slow = slow_links && rng.chance(0.3);
+        Self {
+            name: format!("farm.m{number}{long}"),
+            hashrate: rng.log_range(0.3, 3.0),
+            mask: rng.chance(0.7).then(|| *rng.pick(&[0x1fff_e000, 0x1fff_ffff, 0x00ff_e000])),
+            suggests,
+            suggests_target: rng.chance(0.5),
+            password,
+            pipelined: rng.chance(0.4),
+            authorizes_first: rng.chance(0.2),
+            chatty: rng.chance(0.3),
+            returns_after: rng.range(100 * MILLI, 10 * SECOND),
+            rolls_time: rng.chance(0.5),
+            starts_at: rng.range(0, 20 * SECOND),
+            link: LinkManner {
+                latency: if slow { rng.range(50 * MILLI, 300 * MILLI) } else { rng.range(100, 5 * MILLI) },
+                jitter: rng.range(0, 5 * MILLI),
+                cut: *rng.pick(&[0.0, 0.0, 0.02, 0.5]),
+                window: 16 * 1024,
+            },
+        }
+    }
+}
