@@ -14,6 +14,8 @@ pub mod histogram;
 pub mod line_buffer;
 pub mod load;
 pub mod pow;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod sv1_miner;
 pub mod sv1_wire;
 pub mod sv2_client;

@@ -538,8 +538,8 @@ async fn jobs_reach_channels_by_their_group_or_one_by_one() {
         .await;
         let mut client = Client::set_up(&pool, 0).await;
         let opened = [
-            client.open(1e6, EASIEST, 8).await,
-            client.open(1e6, EASIEST, 8).await,
+            client.open(1e3, EASIEST, 8).await,
+            client.open(1e3, EASIEST, 8).await,
         ];
         let ids = opened.each_ref().map(|opened| {
             let Heard::Opened {

@@ -9,19 +9,25 @@ mod source;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::books::Books;
 use engine::miner::{ListenerPolicy, MinerIdSource, Sv1Miner};
-use engine::router::{JoinRequest, Router};
-use engine::source::{Effects, SourceCommand, SourceEvent, Sv2Pool};
-use engine::{Answer, Feed, GroupId, GroupMeter, MinerRef, OutgoingShare, RouteId, SourceId};
+use engine::router::{JoinRequest, RouteSettings, Router, SourcePlan};
+use engine::source::{Effects, SourceCommand, SourceEvent, SourceSettings, Sv2Pool};
+use engine::{Answer, Feed, GroupId, GroupMeter, ListenerId, MinerRef, OutgoingShare, RouteId, SourceId};
 use work::{Epoch, MinerId, MinerIds, MinerIdsLimits};
 
 use super::link::LinkId;
+use super::plan::{EASIEST, Plan};
 use super::planted::PlantedBug;
-use super::time::Micros;
+use super::pool::job::VERSION_MASK;
+use super::rng::Rng;
+use super::time::{Micros, engine_now};
 use super::witness::{MinerLedger, SourceLedger};
+use super::world::Task;
 pub(super) use connection::Closing;
+pub(super) use source::host_of;
 
 /// Shares taken from the queue at once.
 const BATCH: usize = 256;
@@ -121,6 +127,9 @@ pub(super) struct SourceTask {
     generations: BTreeMap<u32, u32>,
     /// Blocks that the machine was given and that have not been seen to leave.
     leaving: Vec<u32>,
+    stands_still: bool,
+    /// What the ledger counted when the books were last held against it.
+    pub(super) checked: u64,
 }
 
 /// Miner ids of the process.
@@ -185,4 +194,169 @@ pub(super) struct Adit {
     /// When a source was last mined for.
     pub(super) active_at: Micros,
     pub(super) closed: BTreeMap<&'static str, u64>,
+}
+
+impl Adit {
+    /// A process that has just begun, with the seed's settings.
+    pub(super) fn new(plan: &Plan, planted: Option<PlantedBug>, rng: &mut Rng) -> Self {
+        let books = Arc::new(Books::default());
+        let policy = ListenerPolicy {
+            id: ListenerId(0),
+            route: RouteId(0),
+            extranonce1_size: plan.extranonce1_size,
+            extranonce2_size: plan.extranonce2_size,
+            vardiff: work::vardiff::Settings {
+                shares_per_minute: plan.shares_per_minute,
+                min: EASIEST,
+                max: 1e-3,
+            },
+            vardiff_enabled: true,
+            difficulty_start: plan.difficulty_start,
+            version_mask: VERSION_MASK,
+            reply: plan.reply,
+            setup_deadline: Duration::from_secs(10),
+            idle_deadline: plan.idle,
+            hash_seed: rng.next(),
+        };
+        let source_ids: Vec<SourceId> =
+            (0..plan.pools.len()).map(|n| SourceId(u16::try_from(n).unwrap_or(u16::MAX))).collect();
+        let plans = source_ids
+            .iter()
+            .zip(&plan.pools)
+            .map(|(id, pool)| SourcePlan {
+                id: *id,
+                user_identity: Arc::from("farm"),
+                nominal_hashrate: pool.nominal_hashrate,
+                miners_per_channel: pool.miners_per_channel,
+            })
+            .collect();
+        let route = RouteSettings {
+            id: RouteId(0),
+            sources: source_ids.clone(),
+            return_after: plan.return_after,
+            outage_grace: plan.outage_grace,
+            keepalive: plan.keepalive,
+        };
+        let start = engine_now(0, 0);
+        let sources = source_ids
+            .iter()
+            .zip(&plan.pools)
+            .enumerate()
+            .map(|(at, (id, pool))| {
+                let settings = SourceSettings {
+                    id: *id,
+                    host: source::host_of(at),
+                    port: 3333,
+                    insecure: pool.insecure,
+                    worker_names: plan.worker_names,
+                    tlv_byte_order: *rng.pick(&[sv2::TlvByteOrder::BigEndian, sv2::TlvByteOrder::LittleEndian]),
+                    ntime_slack: 600,
+                    unsettled_max: pool.unsettled_max,
+                };
+                SourceTask::new(Sv2Pool::new(settings, Arc::clone(&books), rng.next()))
+            })
+            .collect();
+        Self {
+            router: Router::new(plans, vec![route], rng.next(), start),
+            messages: VecDeque::new(),
+            router_queued: false,
+            router_armed: Micros::MAX,
+            cells: BTreeMap::new(),
+            sources,
+            connections: Vec::new(),
+            live: 0,
+            mailboxes: BTreeMap::new(),
+            books,
+            policy: Arc::new(policy),
+            ids: Ids::new(plan.extranonce1_size, rng.word(), rng.next(), planted),
+            memory: BTreeMap::new(),
+            next_miner: 0,
+            draining: false,
+            share_queue: plan.share_queue,
+            outbox: plan.outbox,
+            miners_ledger: MinerLedger::default(),
+            groups: 0,
+            clock_error: 0,
+            longest_fanout: 0,
+            outage_told: false,
+            active_at: 0,
+            closed: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn router_queued(&mut self) -> &mut bool {
+        &mut self.router_queued
+    }
+
+    pub(super) fn source_queued(&mut self, at: usize) -> &mut bool {
+        &mut self.sources[at].queued
+    }
+
+    /// `None`: the connection is gone.
+    pub(super) fn connection_queued(&mut self, at: usize) -> Option<&mut bool> {
+        self.connections.get_mut(at)?.as_mut().map(|c| &mut c.queued)
+    }
+
+    /// When a task's timer rings.
+    pub(super) fn armed(&mut self, task: Task) -> Option<&mut Micros> {
+        match task {
+            Task::Router => Some(&mut self.router_armed),
+            Task::Source(at) => Some(&mut self.sources[at].armed),
+            Task::Connection(at) => self.connections.get_mut(at)?.as_mut().map(|c| &mut c.armed),
+        }
+    }
+
+    /// The sources' tasks take no shares, as if their thread had too much to do.
+    pub(super) fn sources_stand_still(&mut self, still: bool) {
+        self.sources.iter_mut().for_each(|source| source.stands_still = still);
+    }
+
+    /// Whether the route is without a source since long enough to tell the miners so.
+    pub(super) fn grace(&self, plan: &Plan) -> Micros {
+        super::time::micros(plan.outage_grace)
+    }
+}
+
+impl SourceTask {
+    fn new(machine: Sv2Pool) -> Self {
+        Self {
+            machine,
+            fx: Effects::default(),
+            commands: VecDeque::new(),
+            shares: VecDeque::new(),
+            solutions: VecDeque::new(),
+            link: None,
+            input: Vec::new(),
+            outbox: Vec::new(),
+            stalled_since: None,
+            dialling: false,
+            dials: 0,
+            dialled: None,
+            redirect: None,
+            queued: false,
+            armed: Micros::MAX,
+            tips: 0,
+            last_tips: VecDeque::new(),
+            ledger: SourceLedger::default(),
+            ready: false,
+            generations: BTreeMap::new(),
+            leaving: Vec::new(),
+            stands_still: false,
+            checked: 0,
+        }
+    }
+
+    /// Shares that may be taken from the queue now.
+    fn room(&self) -> usize {
+        if self.stands_still || self.outbox.len() >= source::OUTBOX_FULL {
+            0
+        } else {
+            self.machine.room().min(BATCH)
+        }
+    }
+
+    /// Shares that wait.
+    pub(super) fn queue_len(&self) -> usize {
+        self.shares.len() + self.solutions.len()
+    }
 }

@@ -11,7 +11,7 @@ use crate::sim::time::{Micros, SECOND, micros};
 use crate::sim::world::{Event, Task, World};
 
 /// No more shares are taken from the queue while this much waits to be written.
-const OUTBOX_FULL: usize = 256 * 1024;
+pub(super) const OUTBOX_FULL: usize = 256 * 1024;
 /// A pool that takes nothing from a full outbox for this long is gone.
 const WRITE_STALL: Micros = 20 * SECOND;
 /// The largest frame that is taken, bytes.
@@ -95,7 +95,7 @@ impl World {
         let source = &mut self.adit.sources[at];
         let mut fx = std::mem::take(&mut source.fx);
         let full = source.outbox.len() >= OUTBOX_FULL;
-        let room = if full { 0 } else { source.machine.room().min(BATCH) };
+        let room = source.room();
         if !full {
             source.stalled_since = None;
         } else if self.now - *source.stalled_since.get_or_insert(self.now) > WRITE_STALL {
@@ -136,13 +136,13 @@ impl World {
         if hang_up || failed.is_some() {
             self.drop_link(at, link);
         }
-        let room = self.adit.sources[at].machine.room();
         let source = &self.adit.sources[at];
+        let room = source.room();
         let more = self.links.get(link).is_some_and(|l| l.readable(End::Adit) > 0 || l.is_over(End::Adit));
         if (source.link.is_some() && more)
             || !source.commands.is_empty()
             || !source.solutions.is_empty()
-            || (!source.shares.is_empty() && (source.link.is_none() || (room > 0 && source.outbox.len() < OUTBOX_FULL)))
+            || (!source.shares.is_empty() && (source.link.is_none() || room > 0))
             || source.machine.deadline().is_some_and(|t| now.reached(t)) && source.link.is_none()
         {
             self.wake(Task::Source(at));
@@ -310,6 +310,14 @@ impl World {
         let taken = self.write_link(link, End::Adit, &outbox);
         self.adit.sources[at].outbox = outbox[taken..].to_vec();
         true
+    }
+
+    /// There is room on the link again.
+    pub(in crate::sim) fn flush_waiting(&mut self, at: usize, link: LinkId) {
+        if self.adit.sources[at].link == Some(link) {
+            self.flush_source(at, link);
+            self.wake(Task::Source(at));
+        }
     }
 
     /// Connects if the machine wants that.

@@ -1,0 +1,352 @@
+//! The invariants, looked at while the run goes on and at its end.
+
+use engine::books::Totals;
+use engine::miner::{CloseReason, ReplyMode};
+
+use super::adit::{Closing, Connection};
+use super::faults::FaultKind;
+use super::pool::job::JobTag;
+use super::time::{Micros, SECOND, micros};
+use super::world::{Event, World};
+
+/// With a pool that is well for this long, every miner has work again.
+pub(super) const HEALED: Micros = 90 * SECOND;
+/// A tip is with every miner within this.
+const TIP_REACHES: Micros = 5 * SECOND;
+/// A miner has work within this of its connection, when all is well.
+const FIRST_WORK: Micros = 30 * SECOND;
+
+impl World {
+    // ---- I1, I2: the books ----
+
+    /// The books of a source against what was seen on its wire, if anything was.
+    pub(super) fn check_source(&mut self, at: usize) {
+        let source = &mut self.adit.sources[at];
+        let ledger = &source.ledger;
+        let counted = ledger.queued + ledger.sent + ledger.acknowledged + ledger.refused + ledger.unknown;
+        if std::mem::replace(&mut source.checked, counted) == counted {
+            return;
+        }
+        self.hold_source(at);
+    }
+
+    fn hold_source(&mut self, at: usize) {
+        let id = u16::try_from(at).ok();
+        let mut totals = Totals::default();
+        for (key, part) in self.adit.books.all() {
+            if key.source == id {
+                totals.add(&part);
+            }
+        }
+        let source = &self.adit.sources[at];
+        let (ledger, waiting) = (&source.ledger, source.queue_len() as u64);
+        let seen = [
+            ("acknowledged", totals.acknowledged, ledger.acknowledged),
+            ("refused", totals.refused_sum(), ledger.refused),
+            ("unknown", totals.unknown, ledger.unknown),
+            ("pending", totals.pending, ledger.open() + waiting),
+        ];
+        for (what, books, seen) in seen {
+            if books != seen {
+                self.broken("I1", format!("source {at}: the books have {books} {what}, {seen} were seen"));
+                return;
+            }
+        }
+    }
+
+    /// The books against what miners were answered.
+    pub(super) fn check_miners(&mut self) {
+        let totals = self.adit.books.totals();
+        let ledger = &self.adit.miners_ledger;
+        let mut unsent = ledger.unsent;
+        let mut lost = 0;
+        for source in &self.adit.sources {
+            let of = &source.ledger;
+            let dropped = of.queued.saturating_sub(of.sent + source.queue_len() as u64);
+            unsent += dropped;
+            lost += dropped + of.refused + of.unknown;
+        }
+        if self.adit.policy.reply == ReplyMode::Source {
+            lost = 0;
+        }
+        let seen = [
+            ("submitted", totals.submitted(), ledger.submitted),
+            ("rejected", totals.rejected_sum(), ledger.rejected),
+            ("local", totals.local, ledger.taken),
+            ("unsent", totals.unsent_sum(), unsent),
+            ("told true and lost", totals.told_true_lost, lost),
+        ];
+        for (what, books, seen) in seen {
+            if books != seen {
+                self.broken("I1", format!("the books have {books} {what}, {seen} were seen"));
+                return;
+            }
+        }
+    }
+
+    /// The books against what the pools know.
+    fn check_pools(&mut self) {
+        for at in 0..self.pools.len() {
+            let (truth, ledger) = (&self.pools[at].truth, &self.adit.sources[at].ledger);
+            let seen = truth.accepted + truth.refused_sum() + truth.orphans;
+            let wrong = if truth.received != seen {
+                Some("the pool's own count is wrong")
+            } else if ledger.acknowledged > truth.accepted {
+                Some("more acknowledged than the pool accepted")
+            } else if ledger.refused > truth.refused_sum() {
+                Some("more refused than the pool refused")
+            } else if truth.received > ledger.sent {
+                Some("the pool got more than was sent")
+            } else {
+                None
+            };
+            if let Some(what) = wrong {
+                let text = format!("pool {at}: {what}: {truth:?} {ledger:?}");
+                self.broken("I1", text);
+            }
+        }
+    }
+
+    // ---- I3, I7, I10 and the prefix: what a miner is given ----
+
+    pub(super) fn check_job(
+        &mut self,
+        miner: usize,
+        tag: Option<JobTag>,
+        prefix_at: &[u8],
+        prev_hash: [u8; 32],
+        difficulty: f64,
+    ) {
+        let Some((tag, pool)) = tag.and_then(|tag| Some((tag, self.pools.get(usize::from(tag.pool))?))) else {
+            return self.broken("job", format!("miner {miner} got a job of no pool"));
+        };
+        let prefix = prefix_at.get(..pool.plan.prefix_len).unwrap_or_default().to_vec();
+        let Some(given) = pool.given.get(&(tag.connection, tag.job_id, prefix)).copied() else {
+            return self.broken("prefix", format!("miner {miner} got {tag:?} with a prefix that it never had"));
+        };
+        if !given.authenticated && !pool.plan.insecure {
+            self.broken("I7", format!("miner {miner} got {tag:?} from a pool that nobody vouches for"));
+        }
+        if given.tip.hash != prev_hash {
+            self.broken("job", format!("miner {miner} got {tag:?} on another tip than the pool's"));
+        }
+        if difficulty > given.difficulty * (1.0 + 1e-9) {
+            let text = format!("miner {miner} has {difficulty:e} for {tag:?}, whose difficulty is {:e}", given.difficulty);
+            self.broken("I10", text);
+        }
+    }
+
+    // ---- I5 and the rest: now and then ----
+
+    pub(super) fn look(&mut self) {
+        self.check_work();
+        self.check_caps();
+        if self.now % (60 * SECOND) < SECOND {
+            for at in 0..self.adit.sources.len() {
+                self.hold_source(at);
+            }
+            self.check_miners();
+            self.check_pools();
+        }
+        if !self.winding_down {
+            self.events.at(self.now + SECOND, Event::Look);
+        }
+    }
+
+    fn check_work(&mut self) {
+        let now = self.now;
+        let well = |since: Option<Micros>| since.is_some_and(|t| now >= t + HEALED);
+        let any = self.pools.iter().any(|pool| well(pool.well_since));
+        let all = self.pools.iter().all(|pool| well(pool.well_since));
+        if !any || self.adit.draining {
+            return;
+        }
+        let mut wrong = None;
+        for miner in &self.miners {
+            let is_there = miner.link.is_some() && !miner.silent && !miner.was_slow && !miner.misbehaved;
+            if !is_there || now < miner.connected_at + FIRST_WORK {
+                continue;
+            }
+            let Some(job) = miner.jobs.back() else {
+                wrong = Some(format!("miner {} has no job", miner.index));
+                break;
+            };
+            let Some(tag) = job.tag else { continue };
+            let pool = &self.pools[usize::from(tag.pool)];
+            if !pool.connections.iter().any(|c| c.number == tag.connection) && now > pool.well_since.unwrap_or(now) {
+                let text = format!("miner {} still has {tag:?}, whose connection is gone", miner.index);
+                // It may have broken a moment ago.
+                if now > miner.notified_at + HEALED || all {
+                    wrong = Some(text);
+                    break;
+                }
+            }
+            if all && job.job.prev_hash != pool.tip.hash && now > pool.tip_since + TIP_REACHES {
+                wrong = Some(format!("miner {} has not heard of the tip of pool {}", miner.index, tag.pool));
+                break;
+            }
+        }
+        if let Some(text) = wrong {
+            self.broken("I5", text);
+        }
+    }
+
+    fn check_caps(&mut self) {
+        for at in 0..self.adit.sources.len() {
+            let source = &self.adit.sources[at];
+            let open = source.machine.status().open_shares;
+            if let Some(most) = self.plan.pools[at].unsettled_max
+                && open > most + 8
+            {
+                self.broken("I4", format!("source {at} has {open} open shares, at most {most} were allowed"));
+            }
+        }
+        if self.adit.groups > self.adit.live + 64 {
+            let text = format!("{} groups for {} connections", self.adit.groups, self.adit.live);
+            self.broken("I4", text);
+        }
+    }
+
+    /// I8: a block that a miner found has reached its pool, if that was possible.
+    pub(super) fn block_due(&mut self, number: usize) {
+        let block = self.blocks[number];
+        let pool = usize::from(block.tag.pool);
+        let well = self.pools[pool].well_since.is_some_and(|t| self.now > t + 10 * SECOND);
+        let there = self.pools[pool].connections.iter().any(|c| c.number == block.tag.connection);
+        if !block.seen && well && there && !self.winding_down && self.channel_lives(&block) {
+            let text = format!("a block of {:?} (nonce {:08x}) never reached its pool", block.tag, block.nonce);
+            self.broken("I8", text);
+        }
+    }
+
+    /// Whether the channel that a block was found on is still open.
+    fn channel_lives(&self, block: &super::world::FoundBlock) -> bool {
+        let pool = &self.pools[usize::from(block.tag.pool)];
+        pool.connections
+            .iter()
+            .filter(|c| c.number == block.tag.connection)
+            .flat_map(|c| c.channels.values())
+            .any(|c| pool.given.contains_key(&(block.tag.connection, block.tag.job_id, c.prefix.clone())))
+    }
+
+    /// Whether a connection ended for a reason that Adit may have.
+    pub(super) fn judge_end(&mut self, connection: &Connection, why: Closing) {
+        let Closing::By(reason) = why else { return };
+        let at = connection.miner;
+        let miner = &mut self.miners[at];
+        miner.turned_away_at = Some(self.now);
+        let grace = self.adit.grace(&self.plan);
+        let without = self.now.saturating_sub(self.adit.active_at);
+        let fine = match reason {
+            CloseReason::SetupDeadline => miner.silent || miner.was_slow || miner.link != Some(connection.link),
+            CloseReason::Idle => self.now >= connection.opened_at + micros(self.plan.idle),
+            CloseReason::Garbage | CloseReason::LineTooLong | CloseReason::BadShares => miner.misbehaved,
+            CloseReason::NoMinerId => self.plan.extranonce1_size == 1,
+            CloseReason::NoSource => without + 2 * SECOND >= grace || self.adit.draining,
+            CloseReason::SlowReader => miner.was_slow,
+            CloseReason::ShuttingDown => self.adit.draining,
+        };
+        if !fine {
+            let text = format!("miner {at} was closed: {reason} (no source since {:.1} s)", without as f64 / 1e6);
+            self.broken("closed", text);
+        }
+    }
+
+    // ---- the end ----
+
+    /// Takes the farm down and looks at what is left.
+    pub(super) fn wind_down(&mut self) {
+        self.check_channels();
+        self.winding_down = true;
+        for miner in &mut self.miners {
+            miner.mischief = None;
+        }
+        self.run_until(self.now + 60 * SECOND);
+        if !self.witness.violations.is_empty() {
+            return;
+        }
+        for at in 0..self.adit.sources.len() {
+            self.hold_source(at);
+        }
+        self.check_miners();
+        self.check_pools();
+        self.check_credit();
+        for at in 0..self.miners.len() {
+            self.miner_leaves(at);
+        }
+        self.run_until(self.now + 60 * SECOND);
+        self.check_leaks();
+        self.stop_sources();
+        self.run_until(self.now + 10 * SECOND);
+        for at in 0..self.adit.sources.len() {
+            self.hold_source(at);
+        }
+        self.check_miners();
+        let pending = self.adit.books.totals().pending;
+        if pending > 0 {
+            self.broken("I6", format!("{pending} shares are pending for ever"));
+        }
+    }
+
+    /// In the calm no pool has more channels than there are groups to mine on them.
+    fn check_channels(&mut self) {
+        for at in 0..self.pools.len() {
+            let most = 2 * self.adit.groups + 2;
+            let channels = self.pools[at].connections.last().map_or(0, |c| c.channels.len());
+            if channels > most {
+                let text = format!("pool {at} has {channels} channels for {} groups", self.adit.groups);
+                self.broken("I4", text);
+            }
+        }
+    }
+
+    /// With no link lost and no answer outstanding the work credited is the work booked.
+    fn check_credit(&mut self) {
+        for at in 0..self.pools.len() {
+            let id = u16::try_from(at).ok();
+            let mut totals = Totals::default();
+            for (key, part) in self.adit.books.all() {
+                if key.source == id {
+                    totals.add(&part);
+                }
+            }
+            let truth = &self.pools[at].truth;
+            if totals.acknowledged == truth.accepted && truth.refused_sum() == 0 && totals.acknowledged > 0 {
+                let ratio = totals.work_acknowledged / truth.accepted_work;
+                if !(0.999_999..1.000_001).contains(&ratio) {
+                    let text = format!("pool {at} credits {:e}, the books have {:e}", truth.accepted_work, totals.work_acknowledged);
+                    self.broken("I1", text);
+                }
+            }
+        }
+        let acknowledged = self.adit.books.totals().acknowledged;
+        let is_short = self.plan.duration < 600 * SECOND;
+        let excused = is_short || self.plan.pools.iter().all(|pool| pool.batch > 10 && pool.ack_timer.is_none());
+        if acknowledged == 0 && !excused {
+            self.broken("I5", "not one share was acknowledged in the whole run".into());
+        }
+    }
+
+    fn check_leaks(&mut self) {
+        let ids = self.adit.ids.live();
+        let hashrate = self.adit.router.hashrate(engine::RouteId(0));
+        let (groups, live) = (self.adit.groups, self.adit.live);
+        let cells = self.route_of_cells();
+        let found = [
+            (live > 0, format!("{live} connections are left")),
+            (groups > 0 || cells > 0, format!("{groups} groups are left")),
+            (ids > 0, format!("{ids} miner ids are taken")),
+            (hashrate != 0.0, format!("a hashrate of {hashrate:e} is left")),
+        ];
+        for (is_wrong, text) in found {
+            if is_wrong {
+                self.broken("I6", text);
+            }
+        }
+    }
+
+    /// Whether this run has such a fault.
+    pub(super) fn has_fault(&self, kind: FaultKind) -> bool {
+        self.plan.faults.iter().any(|fault| fault.kind == kind)
+    }
+}

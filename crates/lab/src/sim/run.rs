@@ -1,0 +1,118 @@
+//! One run: a seed from its beginning to its end.
+
+use std::panic::AssertUnwindSafe;
+
+use super::adit::Adit;
+use super::link::End;
+use super::miner::Miner;
+use super::plan::{Plan, RunOptions};
+use super::pool::job::NetTip;
+use super::pool::{Pool, PoolTimer};
+use super::rng::Rng;
+use super::tally::Tally;
+use super::time::{Micros, SECOND};
+use super::witness::Violation;
+use super::world::{Event, Teller, World};
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// Its seed.
+    pub seed: u64,
+    /// All that happened, in one number.
+    pub event_hash: u64,
+    /// Events handled.
+    pub events: u64,
+    /// What occurred.
+    pub tally: Tally,
+    /// What was wrong.
+    pub violations: Vec<Violation>,
+    /// Miners of the farm.
+    pub miners: usize,
+    /// Shares submitted, by the books.
+    pub submitted: u64,
+    /// Shares acknowledged by pools, by the books.
+    pub acknowledged: u64,
+    /// Blocks that the farm found.
+    pub blocks: u64,
+    /// The longest that a miner that reads waited for a published job, virtual microseconds.
+    pub longest_fanout: Micros,
+}
+
+/// Runs a seed to its end, or until an invariant breaks.
+#[must_use]
+pub fn run(options: &RunOptions, teller: Option<Teller>) -> RunReport {
+    let mut rng = Rng::new(options.seed);
+    let plan = Plan::draw(options, &mut rng);
+    let mut world = build(plan, options, &mut rng);
+    world.teller = teller;
+    let miners = world.miners.len();
+    // A panic of the engine is a finding like any other; what is left of the world is only read.
+    let panic = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        world.run_until(options.duration);
+        if world.witness.violations.is_empty() {
+            world.wind_down();
+        }
+    }));
+    if let Err(panic) = panic {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_default();
+        world.witness.broken("I6", world.now, format!("panic: {text}"));
+    }
+    let totals = world.adit.books.totals();
+    RunReport {
+        seed: options.seed,
+        event_hash: world.event_hash(),
+        events: world.handled,
+        tally: world.tally.clone(),
+        violations: std::mem::take(&mut world.witness.violations),
+        miners,
+        submitted: totals.submitted(),
+        acknowledged: totals.acknowledged,
+        blocks: totals.blocks,
+        longest_fanout: world.adit.longest_fanout,
+    }
+}
+
+fn build(plan: Plan, options: &RunOptions, rng: &mut Rng) -> World {
+    let tip = NetTip { hash: rng.hash(), height: 800_000 };
+    let adit = Adit::new(&plan, options.planted, rng);
+    let pools: Vec<Pool> =
+        plan.pools.iter().enumerate().map(|(n, pool)| Pool::new(n, pool.clone(), tip)).collect();
+    let miners: Vec<Miner> =
+        plan.miners.iter().enumerate().map(|(n, miner)| Miner::new(n, miner.clone())).collect();
+    let mut world = World::assemble(rng.fork(), plan, adit, pools, miners, tip, options.planted);
+    for at in 0..world.pools.len() {
+        let first = rng.range(SECOND, world.pools[at].plan.template_every);
+        world.events.at(first, Event::Pool(at, PoolTimer::Template));
+    }
+    for at in 0..world.miners.len() {
+        let after = world.miners[at].plan.starts_at;
+        world.schedule_connect(at, after);
+    }
+    for (number, fault) in world.plan.faults.clone().iter().enumerate() {
+        world.events.at(fault.at, Event::Begin(number));
+    }
+    world.schedule_block();
+    world.events.at(SECOND, Event::Look);
+    world.carry_out_router();
+    world.wake(super::world::Task::Router);
+    world
+}
+
+impl World {
+    /// Tells every source to stop: the process ends.
+    pub(super) fn stop_sources(&mut self) {
+        for at in 0..self.adit.sources.len() {
+            self.command(at, engine::source::SourceCommand::Stop);
+        }
+    }
+
+    /// Gives every link back that nobody uses.
+    pub(super) fn forget_link(&mut self, link: super::link::LinkId) {
+        self.close_link(link, End::Peer);
+    }
+}
