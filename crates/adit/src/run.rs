@@ -62,6 +62,7 @@ fn start_logging(config: &Config) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(std::io::stderr);
     // A second call in one process (tests) keeps the first one's choice.
     let _ = match config.log.format {

@@ -65,6 +65,8 @@ struct Source {
     worker_names: bool,
     standby: Option<Arc<ChannelState>>,
     standby_request: Option<u64>,
+    /// No standby channel is asked for before this: the last wish failed.
+    standby_retry_at: Duration,
     /// Groups by channel of the present connection.
     channels: HashMap<u32, GroupId, foldhash::fast::FixedState>,
 }
@@ -111,6 +113,7 @@ impl Router {
                     worker_names: false,
                     standby: None,
                     standby_request: None,
+                    standby_retry_at: Duration::ZERO,
                     channels: HashMap::with_hasher(hasher.clone()),
                 })
                 .collect(),
@@ -173,7 +176,7 @@ impl Router {
             .values()
             .filter(|g| g.route == route)
             .map(|g| g.meter.hashrate())
-            .sum()
+            .fold(0.0, |a, b| a + b)
     }
 
     /// Whether miners of the route are to be turned away: no source for longer than the grace.
@@ -247,7 +250,7 @@ impl Router {
     }
 
     /// A miner has gone.
-    pub fn leave(&mut self, group: GroupId, _now: Now) {
+    pub fn leave(&mut self, group: GroupId, now: Now) {
         let Some(g) = self.groups.get_mut(&group) else {
             return;
         };
@@ -269,7 +272,7 @@ impl Router {
             debug_assert!(self.requests.contains_key(&opening.request));
         }
         self.out.push_back(Output::Ended(group));
-        self.keep_standby();
+        self.keep_standby(now);
     }
 
     fn limit(&self, route: RouteId) -> u32 {
@@ -316,12 +319,12 @@ impl Router {
                     }
                 }
                 self.choose(now);
-                self.keep_standby();
+                self.keep_standby(now);
             }
             SourceEvent::Down(_) => {
                 self.down(source, now);
             }
-            SourceEvent::Opened { request, channel, .. } => self.opened(source, request, channel),
+            SourceEvent::Opened { request, channel, .. } => self.opened(source, request, channel, now),
             SourceEvent::NotOpened { request, why } => self.not_opened(source, request, &why, now),
             SourceEvent::Work(feed) => self.work(source, feed, now),
             SourceEvent::TargetChanged { .. } => {
@@ -358,7 +361,7 @@ impl Router {
         self.start_sources();
     }
 
-    fn opened(&mut self, source: SourceId, request: u64, channel: Arc<ChannelState>) {
+    fn opened(&mut self, source: SourceId, request: u64, channel: Arc<ChannelState>, now: Now) {
         let channel_id = channel.key.channel_id;
         let purpose = self.requests.remove(&request).map(|(_, p)| p);
         let close = Output::Command(source, SourceCommand::Close { channel_id });
@@ -388,7 +391,7 @@ impl Router {
                 let s = &mut self.sources[usize::from(source.0)];
                 s.standby_request = None;
                 s.standby = Some(channel);
-                self.keep_standby();
+                self.keep_standby(now);
             }
             None => self.out.push_back(close),
         }
@@ -417,7 +420,9 @@ impl Router {
                 self.choose(now);
             }
             Some(Purpose::Standby) => {
-                self.sources[usize::from(source.0)].standby_request = None;
+                let source = &mut self.sources[usize::from(source.0)];
+                source.standby_request = None;
+                source.standby_retry_at = now.mono + UNUSABLE_FOR;
             }
             None => {}
         }
@@ -460,7 +465,7 @@ impl Router {
         if let Some(old) = old {
             self.close(&old);
         }
-        self.keep_standby();
+        self.keep_standby(now);
     }
 
     fn publish(group: &mut Group, mut feed: Feed, now: Now, out: &mut VecDeque<Output>) {
@@ -615,7 +620,7 @@ impl Router {
 
     /// A ready source without miners keeps one channel of 0.0 H/s: pools close connections without channels,
     /// and its jobs show that it works.
-    fn keep_standby(&mut self) {
+    fn keep_standby(&mut self, now: Now) {
         for at in 0..self.sources.len() {
             let id = self.sources[at].plan.id;
             let source = &mut self.sources[at];
@@ -630,7 +635,10 @@ impl Router {
                     };
                     self.out.push_back(Output::Command(id, command));
                 }
-            } else if source.standby.is_none() && source.standby_request.is_none() {
+            } else if source.standby.is_none()
+                && source.standby_request.is_none()
+                && now.reached(source.standby_retry_at)
+            {
                 let request = self.next_request;
                 self.next_request += 1;
                 source.standby_request = Some(request);
@@ -641,8 +649,8 @@ impl Router {
                     nominal_hashrate: 0.0,
                     max_target: Target::MAX,
                     // Nobody mines on it: whatever the pool leaves will do.
-                    miner_id_size: 0,
-                    extranonce2_size: 2,
+                    miner_id_size: 1,
+                    extranonce2_size: 1,
                 };
                 self.out.push_back(Output::Command(id, SourceCommand::Open(wish)));
             }
@@ -710,6 +718,6 @@ impl Router {
         for id in unbound {
             self.bind(id, now);
         }
-        self.keep_standby();
+        self.keep_standby(now);
     }
 }

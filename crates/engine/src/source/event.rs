@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use work::Target;
+use work::{SplitError, Target};
 
 use crate::feed::{ChannelState, Feed};
 use crate::ids::MinerRef;
@@ -56,17 +56,9 @@ pub enum ChannelRefusal {
     /// The pool said no.
     #[error("the pool refused the channel: {0}")]
     ByPool(String),
-    /// The pool leaves too little extranonce for the listener's split.
-    #[error(
-        "the pool leaves {got} bytes of extranonce, the listener needs {need} \
-         (extranonce1_size + extranonce2_size): use a smaller split or another pool"
-    )]
-    ExtranonceTooSmall {
-        /// What the listener needs, bytes.
-        need: u16,
-        /// What the pool leaves, bytes.
-        got: u16,
-    },
+    /// The pool's extranonce cannot be split as the listener needs it.
+    #[error("{0}")]
+    Extranonce(#[from] SplitError),
     /// The pool did not answer in time.
     #[error("the pool did not answer OpenExtendedMiningChannel in time")]
     Silent,

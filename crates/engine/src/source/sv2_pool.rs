@@ -777,21 +777,13 @@ impl Sv2Pool {
             wish.extranonce2_size,
         ) {
             Ok(split) => split,
-            Err(_) => {
+            Err(error) => {
                 let close = sv2::mining::CloseChannel {
                     channel_id,
                     reason_code: sv2::Str0255::truncated("extranonce-too-small"),
                 };
                 sv2::write_frame(&close, &mut fx.frames);
-                let need = u16::from(wish.miner_id_size) + u16::from(wish.extranonce2_size);
-                let why = ChannelRefusal::ExtranonceTooSmall {
-                    need,
-                    got: message.extranonce_size,
-                };
-                fx.events.push(SourceEvent::NotOpened {
-                    request: wish.request,
-                    why,
-                });
+                fx.events.push(SourceEvent::NotOpened { request: wish.request, why: error.into() });
                 return Ok(());
             }
         };
