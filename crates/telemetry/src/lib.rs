@@ -13,6 +13,25 @@
 //! | `/healthz` | 200 while the process serves |
 //! | `/readyz` | 200 when every route has a source with work, else 503 with the reasons |
 //! | `/api/v1/status` | the snapshot as JSON |
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use telemetry::{Latencies, Limits, Readiness, Server, Snapshot};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let latencies = Latencies::default(); // clones of it go to the hot paths
+//! let provider = Arc::new(|| Snapshot {
+//!     version: env!("CARGO_PKG_VERSION").into(),
+//!     readiness: Readiness::judge(&[], false),
+//!     ..Snapshot::default()
+//! });
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let server = Server::new(provider, latencies, Limits::default())?;
+//! server.serve(listener, async { /* ends when Adit has drained */ }).await;
+//! # Ok::<_, Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 
 mod http;
 mod latency;

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 use super::counters::Counters;
@@ -21,6 +22,7 @@ pub(super) struct Patient<Io> {
     deadline: Duration,
     sleep: Pin<Box<Sleep>>,
     counters: Arc<Counters>,
+    answered: Arc<Notify>,
     /// Bytes of an answer were given to the socket since the last reset.
     wrote: bool,
     /// Bytes went either way since the last reset, or none ever: ending now is not just an idle connection
@@ -32,15 +34,22 @@ pub(super) struct Patient<Io> {
 impl<Io> Patient<Io> {
     pub(super) fn new(io: Io, deadline: Duration, counters: Arc<Counters>) -> Self {
         let sleep = Box::pin(tokio::time::sleep(deadline));
+        let answered = Arc::new(Notify::new());
         Self {
             io,
             deadline,
             sleep,
             counters,
+            answered,
             wrote: false,
             owes: true,
             ended: false,
         }
+    }
+
+    /// Is told whenever an answer has wholly left.
+    pub(super) fn answered(&self) -> Arc<Notify> {
+        self.answered.clone()
     }
 
     /// An error once the patience has ended; else makes sure that the task wakes when it does.
@@ -103,6 +112,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Patient<Io> {
         if this.wrote {
             (this.wrote, this.owes) = (false, false);
             this.sleep.as_mut().reset(Instant::now() + this.deadline);
+            this.answered.notify_one();
         }
         Poll::Ready(Ok(()))
     }

@@ -1,5 +1,6 @@
 //! Accepts connections and serves the pages, within limits.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -8,14 +9,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderValue, Request, header};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tower_service::Service as _;
 
 use super::Provider;
 use super::cache::Cache;
@@ -142,19 +146,40 @@ impl Server {
     }
 }
 
-/// One connection, until it ends, or until its next answer once it is told to finish.
+/// One connection, until it ends; once it is told to finish, until its next answer, or until now if it is
+/// between two requests.
 async fn converse<Io>(io: Patient<Io>, router: Router, mut finish: watch::Receiver<()>)
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let answered = io.answered();
+    let told = finish.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = router.clone().call(request);
+        let told = told.clone();
+        async move {
+            let mut answer = answer.await?;
+            if told.has_changed().unwrap_or(true) {
+                answer
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
+    });
     let mut http = http1::Builder::new();
     http.max_buf_size(MAX_REQUEST_HEAD);
-    let connection = http.serve_connection(TokioIo::new(io), TowerToHyperService::new(router));
-    let mut connection = pin!(connection);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
     tokio::select! {
         // A client's faults are counted where they are found; there is nobody to tell.
         _ = connection.as_mut() => return,
-        _ = finish.changed() => connection.as_mut().graceful_shutdown(),
+        _ = finish.changed() => {}
+    }
+    // hyper's graceful shutdown drops a connection whose first request it has not read yet. That one may be
+    // on its way: it is waited for, and its answer says that the connection ends.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = answered.notified() => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -426,4 +427,37 @@ async fn shutdown_stops_accepting_ends_idle_connections_and_waits_no_longer_than
     let started = Instant::now();
     lab.server.await.unwrap();
     assert_eq!(started.elapsed(), SHUTDOWN_GRACE);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn whatever_is_sent_ends_by_the_deadline_and_harms_nobody(
+        start in prop::sample::select(&["", "GET ", "GET /metrics HTTP/1.1\r\n", "POST /readyz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"][..]),
+        chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..8),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let lab = Lab::start();
+            let pipe = lab.connect(1 << 20).await;
+            let (mut reading, mut writing) = tokio::io::split(pipe);
+            let started = Instant::now();
+            let sender = tokio::spawn(async move {
+                let _ = writing.write_all(start.as_bytes()).await;
+                for chunk in chunks {
+                    let _ = writing.write_all(&chunk).await;
+                    tokio::time::sleep(Duration::from_millis(700)).await;
+                }
+                // Kept open: the server has to end it.
+                writing
+            });
+            let mut said = Vec::new();
+            let _ = reading.read_to_end(&mut said).await;
+            // Every whole answer begins a new deadline; there is room for one per chunk.
+            assert!(started.elapsed() <= EXCHANGE_DEADLINE * 9);
+            assert_eq!(lab.get("/healthz").await.status, 200);
+            drop(sender);
+        });
+    }
 }

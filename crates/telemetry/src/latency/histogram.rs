@@ -2,7 +2,7 @@
 //!
 //! The one of crate `prometheus` moves three words that all threads share and compares its way through the
 //! bounds; while it is scraped it waits for the threads that are inside it. This one finds its bucket with
-//! one table look-up and moves two words in a stripe of the calling thread. `benches/observe.rs` has both.
+//! one table look-up and moves two words in a stripe of the calling thread. `benches/costs.rs` has both.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;

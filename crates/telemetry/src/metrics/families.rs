@@ -77,9 +77,12 @@ impl Families {
             .push(sample);
     }
 
-    /// What the encoder takes.
+    /// What the encoder takes. Of samples with the same labels only the first is kept.
     pub(crate) fn finish(self) -> Vec<proto::MetricFamily> {
-        let family = |(metric, samples): (Metric, Vec<proto::Metric>)| {
+        let family = |(metric, mut samples): (Metric, Vec<proto::Metric>)| {
+            // Prometheus would refuse the whole scrape for one series that is there twice.
+            samples.sort_by(|a, b| values(a).cmp(values(b)));
+            samples.dedup_by(|later, first| later.get_label() == first.get_label());
             let mut family = proto::MetricFamily::default();
             family.set_name(metric.name.to_owned());
             family.set_help(metric.help.to_owned());
@@ -93,6 +96,10 @@ impl Families {
         };
         self.0.into_values().map(family).collect()
     }
+}
+
+fn values(sample: &proto::Metric) -> impl Iterator<Item = &str> {
+    sample.get_label().iter().map(proto::LabelPair::value)
 }
 
 fn pairs(metric: Metric, labels: &[&str]) -> Vec<proto::LabelPair> {

@@ -215,8 +215,8 @@ mod tests {
             |b| b.local += 1,
             |b| b.acknowledged -= 1,
             |b| b.forwarded += 1,
-            |b| drop(b.rejected.insert("duplicate".into(), 1)),
-            |b| drop(b.unsent.insert("queue_full".into(), 1)),
+            |b| *b.rejected.entry("duplicate".into()).or_default() += 1,
+            |b| *b.unsent.entry("queue_full".into()).or_default() += 1,
             |b| b.work.local = 8.0,
         ];
         for (n, breakage) in breakages.into_iter().enumerate() {

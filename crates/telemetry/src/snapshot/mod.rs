@@ -6,6 +6,8 @@ mod route;
 mod source;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::Serialize;
 
@@ -90,12 +92,14 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Makes all sums from the accounts: `books` and those of every listener, source and route. What stood
-    /// there is replaced. The server calls it on every snapshot; calling it twice changes nothing.
+    /// there is replaced. Accounts of the same listener, route and source become one. The server calls it on
+    /// every snapshot; calling it twice changes nothing.
     ///
     /// An account of a listener, route or source that is not listed (any more) counts in `books` all the
     /// same.
     #[must_use]
     pub fn with_sums(mut self) -> Self {
+        self.accounts = merged(self.accounts);
         let sum = |belongs: &dyn Fn(&AccountSnapshot) -> bool| {
             let mut books = BooksSnapshot::default();
             self.accounts
@@ -122,6 +126,31 @@ impl Snapshot {
     pub fn is_balanced(&self) -> bool {
         self.accounts.iter().all(|a| a.books.is_balanced())
     }
+}
+
+fn merged(accounts: Vec<AccountSnapshot>) -> Vec<AccountSnapshot> {
+    let mut by_key = BTreeMap::<_, BooksSnapshot>::new();
+    for AccountSnapshot {
+        listener,
+        route,
+        source,
+        books,
+    } in accounts
+    {
+        match by_key.entry((listener, route, source)) {
+            Entry::Vacant(entry) => {
+                entry.insert(books);
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().add(&books),
+        }
+    }
+    let account = |((listener, route, source), books)| AccountSnapshot {
+        listener,
+        route,
+        source,
+        books,
+    };
+    by_key.into_iter().map(account).collect()
 }
 
 #[cfg(test)]
@@ -179,5 +208,21 @@ mod tests {
         assert_eq!(snapshot.sources[0].books.acknowledged, 5);
         assert!(snapshot.is_balanced() && snapshot.books.is_balanced());
         assert_eq!(snapshot.clone().with_sums(), snapshot);
+    }
+    #[test]
+    fn an_account_that_is_there_twice_becomes_one() {
+        let accounts = vec![
+            account("l", "r", Some("s"), 1),
+            account("l", "r", None, 2),
+            account("l", "r", None, 4),
+        ];
+        let snapshot = Snapshot {
+            accounts,
+            ..Default::default()
+        }
+        .with_sums();
+        let acknowledged: Vec<_> = snapshot.accounts.iter().map(|a| a.books.acknowledged).collect();
+        assert_eq!(acknowledged, [6, 1]);
+        assert!(snapshot.is_balanced());
     }
 }

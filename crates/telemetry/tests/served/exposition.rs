@@ -4,23 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A metric family.
 #[derive(Debug)]
-pub struct Family {
-    pub name: String,
-    pub kind: String,
-    pub help: String,
-    pub samples: Vec<Sample>,
+pub(crate) struct Family {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) help: String,
+    pub(crate) samples: Vec<Sample>,
 }
 
 /// One line with a value.
 #[derive(Debug)]
-pub struct Sample {
-    pub name: String,
-    pub labels: Vec<(String, String)>,
-    pub value: f64,
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) value: f64,
 }
 
 impl Sample {
-    pub fn label(&self, name: &str) -> Option<&str> {
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
         self.labels
             .iter()
             .find(|(n, _)| n == name)
@@ -32,7 +32,7 @@ impl Sample {
 ///
 /// # Errors
 /// Says what is wrong, and in which line.
-pub fn parse(text: &str) -> Result<BTreeMap<String, Family>, String> {
+pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Family>, String> {
     let body = text.strip_suffix('\n').ok_or("the last line has no end")?;
     let mut families = BTreeMap::new();
     let mut current: Option<Family> = None;
@@ -94,8 +94,8 @@ fn read_line(
         if !series.insert(format!("{} {labels:?}", sample.name)) {
             return Err("the same series twice".into());
         }
-        if family.kind == "counter" && !(sample.value >= 0.0) {
-            return Err("a counter below zero".into());
+        if family.kind == "counter" && (sample.value.is_nan() || sample.value < 0.0) {
+            return Err("a counter that cannot have counted".into());
         }
         family.samples.push(sample);
     }

@@ -1,13 +1,15 @@
 //! What a scrape reads.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::exposition::{Family, parse};
 use telemetry::{Exporter, Kind, Latencies, METRICS, Snapshot};
+
+use crate::example;
+use crate::exposition::{Family, Sample, parse};
 
 fn scrape(snapshot: Snapshot) -> BTreeMap<String, Family> {
     let mut exporter = Exporter::new(Latencies::default()).expect("names are unique");
@@ -19,13 +21,13 @@ fn scrape(snapshot: Snapshot) -> BTreeMap<String, Family> {
 
 /// The sum of the samples whose labels hold all of `with`.
 fn sum(scrape: &BTreeMap<String, Family>, name: &str, with: &[(&str, &str)]) -> f64 {
-    let fits = |s: &&common::exposition::Sample| with.iter().all(|(l, v)| s.label(l) == Some(v));
+    let fits = |s: &&Sample| with.iter().all(|(l, v)| s.label(l) == Some(v));
     scrape[name].samples.iter().filter(fits).map(|s| s.value).sum()
 }
 
 #[test]
 fn a_scrape_holds_every_metric_of_the_table_as_the_table_says_and_no_other() {
-    let scrape = scrape(common::snapshot());
+    let scrape = scrape(example::snapshot());
     let own = |name: &str| name.starts_with("adit_") && !name.starts_with("adit_http_");
     let on_this_system =
         |name: &str| own(name) || (cfg!(target_os = "linux") && name.starts_with("process_"));
@@ -56,7 +58,7 @@ fn a_scrape_holds_every_metric_of_the_table_as_the_table_says_and_no_other() {
 
 #[test]
 fn the_shares_of_a_scrape_add_up_to_the_books() {
-    let snapshot = common::snapshot().with_sums();
+    let snapshot = example::snapshot().with_sums();
     assert!(snapshot.is_balanced() && snapshot.books.is_balanced());
     let scrape = scrape(snapshot.clone());
     let shares = |state: &str| sum(&scrape, "adit_shares_total", &[("state", state)]);
@@ -96,14 +98,14 @@ fn the_shares_of_a_scrape_add_up_to_the_books() {
 
 #[test]
 fn books_out_of_balance_show() {
-    let mut snapshot = common::snapshot();
+    let mut snapshot = example::snapshot();
     snapshot.accounts[0].books.submitted += 1;
     assert_eq!(sum(&scrape(snapshot), "adit_books_balanced", &[]), 0.0);
 }
 
 #[test]
 fn states_are_exclusive() {
-    let scrape = scrape(common::snapshot());
+    let scrape = scrape(example::snapshot());
     for (source, state) in [("pool", "ready"), ("spare", "waiting")] {
         assert_eq!(sum(&scrape, "adit_source_state", &[("source", source)]), 1.0);
         assert_eq!(
@@ -127,7 +129,7 @@ fn states_are_exclusive() {
 #[test]
 fn no_name_can_break_out_of_its_label() {
     let hostile = "a\"} 1\nadit_up 1\n# HELP x \\ \\n {},=\r\0\u{7f}\u{202e}é𝄞";
-    let mut snapshot = common::snapshot();
+    let mut snapshot = example::snapshot();
     snapshot.version = hostile.into();
     snapshot.listeners[0].name = hostile.into();
     snapshot.sources[0].name = hostile.into();
@@ -157,8 +159,23 @@ fn no_name_can_break_out_of_its_label() {
 }
 
 #[test]
+fn a_series_that_is_handed_in_twice_is_served_once() {
+    let mut snapshot = example::snapshot();
+    snapshot.listeners.push(snapshot.listeners[0].clone());
+    snapshot.sources.push(snapshot.sources[0].clone());
+    snapshot.routes.push(snapshot.routes[0].clone());
+    snapshot.alarms.push(snapshot.alarms[0].clone());
+    snapshot.limits.push(snapshot.limits[0].clone());
+    let once = scrape(example::snapshot());
+    // The reader refuses a series that is there twice.
+    for (name, family) in scrape(snapshot) {
+        assert_eq!(family.samples.len(), once[&name].samples.len(), "{name}");
+    }
+}
+
+#[test]
 fn figures_that_are_no_numbers_are_left_out() {
-    let mut snapshot = common::snapshot();
+    let mut snapshot = example::snapshot();
     snapshot.routes[0].hashrate_hs = f64::NAN;
     snapshot.sources[0].job_age_seconds = Some(f64::INFINITY);
     let scrape = scrape(snapshot);
@@ -218,4 +235,32 @@ fn observations_arrive_in_their_histograms() {
     assert_eq!(sample(reply, Some("2.5"), "_bucket"), 2.0);
     assert_eq!(sample(reply, Some("+Inf"), "_bucket"), 3.0);
     assert!((sample(reply, None, "_sum") - 100.050_000_001).abs() < 1e-9);
+}
+
+/// Prometheus' own reader, where it is installed: `cargo test -p adit-telemetry -- --ignored`.
+#[test]
+#[ignore = "needs Prometheus' promtool on the PATH, or its path in PROMTOOL"]
+fn promtool_has_nothing_to_say() {
+    let mut exporter = Exporter::new(Latencies::default()).expect("names are unique");
+    let text = exporter
+        .render(Arc::new(example::snapshot().with_sums()))
+        .expect("it can be written");
+    let promtool = std::env::var_os("PROMTOOL").unwrap_or_else(|| "promtool".into());
+    let mut child = std::process::Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool starts");
+    child
+        .stdin
+        .take()
+        .expect("it is piped")
+        .write_all(text.as_bytes())
+        .expect("promtool reads");
+    let output = child.wait_with_output().expect("promtool ends");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
 }

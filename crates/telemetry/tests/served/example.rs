@@ -1,33 +1,10 @@
-//! What the integration tests share.
-
-pub mod exposition;
-
-use std::path::{Path, PathBuf};
+//! A snapshot with a value in every field.
 
 use telemetry::{
     AccountSnapshot, AlarmSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot,
     Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot, SourceState,
     WorkSnapshot,
 };
-
-/// A file of this repository.
-pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
-}
-
-/// Compares a committed file with what it should hold; with `UPDATE_DOCS=1` writes it instead.
-pub fn check_file(path: &str, wanted: &str) {
-    let path = repository(path);
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, wanted).expect("the file can be written");
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == wanted,
-        "{} is not what the code says: run the tests with UPDATE_DOCS=1",
-        path.display()
-    );
-}
 
 fn reasons<const N: usize>(pairs: [(&'static str, u64); N]) -> Reasons {
     pairs
@@ -68,8 +45,8 @@ fn account(source: Option<&str>, factor: u64) -> AccountSnapshot {
     }
 }
 
-/// A snapshot with a value in every field.
-pub fn snapshot() -> Snapshot {
+/// The snapshot. Its sums are not made yet.
+pub(crate) fn snapshot() -> Snapshot {
     let routes = vec![RouteSnapshot {
         name: "main".into(),
         active: Some("pool".into()),

@@ -5,8 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use telemetry::{Latencies, Limits, Server, Snapshot};
+use telemetry::{Latencies, Limits, METRICS, Server, Snapshot};
 use tokio::sync::oneshot;
+
+use crate::exposition::parse;
 
 /// Runs `test` beside a server on a runtime thread of its own, as the product does; gives what the test gave
 /// and how many snapshots were taken.
@@ -86,4 +88,35 @@ fn a_dropped_listener_frees_its_port() {
         address
     });
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn the_server_adds_its_own_metrics_as_the_table_says() {
+    let ((), _) = beside_a_server(|address| {
+        get(address, "/healthz");
+        get(address, "/nothing");
+        let text = get(address, "/metrics");
+        let (_, body) = text.split_once("\r\n\r\n").expect("head and body");
+        let scrape = parse(body).expect("it can be read");
+        for metric in METRICS.iter().filter(|m| m.name.starts_with("adit_http_")) {
+            let family = &scrape[metric.name];
+            assert_eq!(
+                (family.kind.as_str(), family.help.as_str()),
+                (metric.kind.as_str(), metric.help)
+            );
+            for sample in &family.samples {
+                let labels: Vec<_> = sample.labels.iter().map(|(name, _)| name.as_str()).collect();
+                assert_eq!(labels, metric.labels, "{}", metric.name);
+            }
+        }
+        let requests = |path: &str, code: &str| {
+            let mut samples = scrape["adit_http_requests_total"].samples.iter();
+            samples
+                .find(|s| s.label("path") == Some(path) && s.label("code") == Some(code))
+                .map(|s| s.value)
+        };
+        assert_eq!(requests("/healthz", "200"), Some(1.0));
+        assert_eq!(requests("other", "404"), Some(1.0));
+        assert_eq!(requests("/readyz", "200"), Some(0.0));
+    });
 }
