@@ -3,6 +3,8 @@
 //! The share is that of the figures in `docs/performance.md`: a coinbase of 250 bytes, a merkle path of 12, a header.
 //! Beside the parts stands the same work through other implementations of SHA-256.
 
+#![expect(clippy::unwrap_used, reason = "constants of the benchmark")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 

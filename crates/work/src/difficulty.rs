@@ -212,14 +212,16 @@ pub struct DifficultyError {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use uint::construct_uint;
-
     use super::*;
+    use proptest::prelude::*;
+    use wide::U1024;
 
-    construct_uint! {
-        /// Wide enough for every product below.
-        struct U1024(16);
+    mod wide {
+        #![expect(clippy::manual_div_ceil, reason = "in the macro of crate uint")]
+        uint::construct_uint! {
+            /// Wide enough for every product below.
+            pub(super) struct U1024(16);
+        }
     }
 
     fn number(target: Target) -> U1024 {

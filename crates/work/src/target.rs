@@ -331,8 +331,21 @@ mod tests {
             Target::from_compact(0xff12_3456),
             Err(CompactError::Overflow { nbits: 0xff12_3456 })
         );
-        assert!(Target::from_compact(0x2100_ffff).is_ok());
-        assert!(Target::from_compact(0x2200_00ff).is_ok());
+        for (fits, over) in [
+            (0x207f_ffff, 0x2100_0000 + 0x7f_ffff),
+            (0x2100_ffff, 0x2200_ffff),
+            (0x2200_00ff, 0x2300_00ff),
+        ] {
+            assert!(Target::from_compact(fits).is_ok());
+            assert_eq!(
+                Target::from_compact(over),
+                Err(CompactError::Overflow { nbits: over })
+            );
+        }
+        assert_eq!(
+            Target::from_compact(0x2300_0001),
+            Err(CompactError::Overflow { nbits: 0x2300_0001 })
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The validator against a slow judge that keeps everything, hashes whole headers with the `bitcoin` crate and knows
 //! no midstate, ring or window: whatever is advertised and submitted in whatever order, both say the same.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

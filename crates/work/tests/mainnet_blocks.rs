@@ -1,5 +1,7 @@
 //! Blocks of Bitcoin's main chain, mined again: what the network took, this crate takes.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use std::sync::Arc;
 
 use bitcoin::hashes::Hash as _;
