@@ -46,7 +46,7 @@ const STRIPES: usize = 8;
 /// lies among its values, if any.
 const BY_BIT_LENGTH: [(u8, u64); 65] = by_bit_length();
 
-#[allow(clippy::cast_possible_truncation, reason = "there are 24 bounds")]
+#[expect(clippy::cast_possible_truncation, reason = "there are 24 bounds")]
 const fn by_bit_length() -> [(u8, u64); 65] {
     let mut table = [(0, u64::MAX); 65];
     let mut bits = 0;

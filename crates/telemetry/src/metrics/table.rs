@@ -154,7 +154,7 @@ metrics! {
 
     // This HTTP server
     HTTP_REQUESTS = Counter "adit_http_requests_total" ["path" "code"] "requests"
-        "Requests answered by this server, by path (other: none of its own) and status."
+        "Requests answered by this server, by path (other: none of its own) and status; what was no HTTP is not counted."
     HTTP_CONNECTIONS = Gauge "adit_http_connections" [] "connections"
         "Open connections to this server."
     HTTP_SLOW = Counter "adit_http_slow_clients_total" [] "connections"
