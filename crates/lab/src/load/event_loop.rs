@@ -126,7 +126,7 @@ impl EventLoop {
             scratch: vec![0; SCRATCH].into(),
         };
         Ok(EventLoop {
-            dialler: Dialler::new(shared.server),
+            dialler: Dialler::new(shared.server, threads),
             shared,
             first: index,
             count,
