@@ -44,7 +44,14 @@ impl World {
     /// Begins a fault. What does not find its victim does not count.
     pub(super) fn begin(&mut self, number: usize) {
         let fault = self.fault(number);
-        self.trace(|| format!("FAULT {} {:?} until {:.1}", fault.kind.name(), fault.victim, fault.until as f64 / 1e6));
+        self.trace(|| {
+            format!(
+                "FAULT {} {:?} until {:.1}",
+                fault.kind.name(),
+                fault.victim,
+                fault.until as f64 / 1e6
+            )
+        });
         let done = match fault.victim {
             Victim::Pool(at) => {
                 self.fall_ill(at);
@@ -93,7 +100,12 @@ impl World {
             FaultKind::LateErrors => mood.late_errors = true,
             FaultKind::NeverAck => mood.never_ack = true,
             FaultKind::RefuseAll => {
-                let codes = ["invalid-share", "difficulty-too-low", "duplicate-share", "out-of-coffee"];
+                let codes = [
+                    "invalid-share",
+                    "difficulty-too-low",
+                    "duplicate-share",
+                    "out-of-coffee",
+                ];
                 mood.refuse_all = Some(codes[usize::try_from(until % 4).unwrap_or(0)]);
             }
             FaultKind::PoolDoesNotRead => mood.does_not_read = true,
@@ -122,17 +134,27 @@ impl World {
                 return true;
             }
             FaultKind::TipFlap => {
-                let Some(last) = self.tips.last().copied() else { return false };
-                let other = NetTip { hash: self.rng.hash(), height: last.height };
+                let Some(last) = self.tips.last().copied() else {
+                    return false;
+                };
+                let other = NetTip {
+                    hash: self.rng.hash(),
+                    height: last.height,
+                };
                 self.publish_tip(other);
                 self.publish_tip_later(last, 2 * SECOND);
                 return true;
             }
             FaultKind::Reorg => {
                 let depth = usize::try_from(self.rng.range(1, 3)).unwrap_or(1);
-                let Some(old) = self.tips.iter().rev().nth(depth).copied() else { return false };
+                let Some(old) = self.tips.iter().rev().nth(depth).copied() else {
+                    return false;
+                };
                 for n in 1..=u32::try_from(depth).unwrap_or(1) + 1 {
-                    let tip = NetTip { hash: self.rng.hash(), height: old.height + n };
+                    let tip = NetTip {
+                        hash: self.rng.hash(),
+                        height: old.height + n,
+                    };
                     self.publish_tip_later(tip, u64::from(n) * 400 * MILLI);
                 }
                 return true;
@@ -156,7 +178,8 @@ impl World {
                 }
                 let dead = self.rng.range(20 * SECOND, DEAD_PEER);
                 self.events.at(self.now + dead, Event::Broken(link, End::Adit));
-                self.events.at(self.now + dead + 10 * SECOND, Event::Broken(link, End::Peer));
+                self.events
+                    .at(self.now + dead + 10 * SECOND, Event::Broken(link, End::Peer));
                 true
             }
             FaultKind::LinkPause => {
@@ -184,12 +207,22 @@ impl World {
             }),
             FaultKind::WrongChannel => self.inject(at, |pool, bytes, io| wrong_channel(pool, bytes, io)),
             FaultKind::WrongOrder => self.inject(at, |_, bytes, _| {
-                let again = common::SetupConnectionSuccess { used_version: 2, flags: 0 };
+                let again = common::SetupConnectionSuccess {
+                    used_version: 2,
+                    flags: 0,
+                };
                 sv2::write_frame(&again, bytes);
             }),
             FaultKind::ZeroTarget => self.inject(at, |pool, bytes, _| {
-                let id = pool.connections.last().and_then(|c| c.channels.keys().next().copied()).unwrap_or(1);
-                let message = mining::SetTarget { channel_id: id, maximum_target: [0; 32] };
+                let id = pool
+                    .connections
+                    .last()
+                    .and_then(|c| c.channels.keys().next().copied())
+                    .unwrap_or(1);
+                let message = mining::SetTarget {
+                    channel_id: id,
+                    maximum_target: [0; 32],
+                };
                 sv2::write_frame(&message, bytes);
             }),
             FaultKind::BadJob => self.inject(at, bad_job),
@@ -223,12 +256,22 @@ impl World {
                 self.inject(at, |_, bytes, io| {
                     io.tally.message(Message::Reconnect);
                     let new_host = sv2::Str0255::truncated(&host);
-                    sv2::write_frame(&common::Reconnect { new_host, new_port: 0 }, bytes);
+                    sv2::write_frame(
+                        &common::Reconnect {
+                            new_host,
+                            new_port: 0,
+                        },
+                        bytes,
+                    );
                 })
             }
             FaultKind::EndpointChanged => self.inject(at, |pool, bytes, io| {
                 io.tally.message(Message::EndpointChanged);
-                let id = pool.connections.last().and_then(|c| c.channels.keys().next().copied()).unwrap_or(1);
+                let id = pool
+                    .connections
+                    .last()
+                    .and_then(|c| c.channels.keys().next().copied())
+                    .unwrap_or(1);
                 sv2::write_frame(&common::ChannelEndpointChanged { channel_id: id }, bytes);
             }),
             FaultKind::StrayAcks => {
@@ -244,7 +287,8 @@ impl World {
         self.tips.push(tip);
         for pool in 0..self.pools.len() {
             let more = self.rng.range(0, 300 * MILLI);
-            self.events.at(self.now + after + more, Event::Tip { pool, height: place });
+            self.events
+                .at(self.now + after + more, Event::Tip { pool, height: place });
         }
     }
 
@@ -266,7 +310,9 @@ impl World {
     fn begin_miner(&mut self, number: usize, kind: FaultKind, at: usize) -> bool {
         match kind {
             FaultKind::MinerReset => {
-                let Some(link) = self.miners[at].link else { return false };
+                let Some(link) = self.miners[at].link else {
+                    return false;
+                };
                 self.reset_link(link);
                 true
             }
@@ -314,7 +360,9 @@ impl World {
                     }
                 }
             }
-            FaultKind::ReconnectStorm | FaultKind::IdExhaustion => self.events.at(self.now, Event::Again(number)),
+            FaultKind::ReconnectStorm | FaultKind::IdExhaustion => {
+                self.events.at(self.now, Event::Again(number))
+            }
             FaultKind::ClockJump => {
                 let jumps = [-3_600, -60, 60, 86_400, -1_000_000_000];
                 self.adit.clock_error = *self.rng.pick(&jumps);
@@ -344,7 +392,8 @@ impl World {
                 // It asks and does not listen.
                 self.with_miner(at, |_, io| {
                     for _ in 0..200 {
-                        io.out.extend_from_slice(b"{\"id\":999,\"method\":\"mining.ping\",\"params\":[]}\n");
+                        io.out
+                            .extend_from_slice(b"{\"id\":999,\"method\":\"mining.ping\",\"params\":[]}\n");
                     }
                 });
                 self.miners[at].misbehaved = true;
@@ -440,7 +489,9 @@ impl World {
         for id in links {
             let mut arrivals: [Arrivals; 2] = Default::default();
             let now = self.now;
-            let Some(link) = self.links.get_mut(id).filter(|l| l.is_silent()) else { continue };
+            let Some(link) = self.links.get_mut(id).filter(|l| l.is_silent()) else {
+                continue;
+            };
             link.speak_again(now, &mut arrivals);
             for (end, arrivals) in [End::Adit, End::Peer].into_iter().zip(arrivals) {
                 for at in arrivals {
@@ -482,12 +533,30 @@ impl World {
 /// Messages for channels that are not there.
 fn wrong_channel(_: &mut Pool, bytes: &mut BytesMut, io: &mut PoolIo<'_>) {
     let id = 1_000_000 + io.rng.word() / 2;
-    sv2::write_frame(&mining::SetTarget { channel_id: id, maximum_target: [0xff; 32] }, bytes);
+    sv2::write_frame(
+        &mining::SetTarget {
+            channel_id: id,
+            maximum_target: [0xff; 32],
+        },
+        bytes,
+    );
     let prefix = [1, 2, 3];
     let extranonce_prefix = sv2::B032::new(&prefix).expect("three bytes");
-    sv2::write_frame(&mining::SetExtranoncePrefix { channel_id: id, extranonce_prefix }, bytes);
+    sv2::write_frame(
+        &mining::SetExtranoncePrefix {
+            channel_id: id,
+            extranonce_prefix,
+        },
+        bytes,
+    );
     let reason_code = sv2::Str0255::truncated("gone");
-    sv2::write_frame(&mining::CloseChannel { channel_id: id, reason_code }, bytes);
+    sv2::write_frame(
+        &mining::CloseChannel {
+            channel_id: id,
+            reason_code,
+        },
+        bytes,
+    );
     let tip = mining::SetNewPrevHash {
         channel_id: id,
         job_id: 1,
@@ -507,7 +576,11 @@ fn wrong_channel(_: &mut Pool, bytes: &mut BytesMut, io: &mut PoolIo<'_>) {
 
 /// A job that cannot be mined, on a channel that is there.
 fn bad_job(pool: &mut Pool, bytes: &mut BytesMut, io: &mut PoolIo<'_>) {
-    let id = pool.connections.last().and_then(|c| c.channels.keys().next().copied()).unwrap_or(2);
+    let id = pool
+        .connections
+        .last()
+        .and_then(|c| c.channels.keys().next().copied())
+        .unwrap_or(2);
     let job = mining::NewExtendedMiningJob {
         channel_id: id,
         job_id: 4_000_000,

@@ -48,7 +48,10 @@ impl World {
         ];
         for (what, books, seen) in seen {
             if books != seen {
-                self.broken("I1", format!("source {at}: the books have {books} {what}, {seen} were seen"));
+                self.broken(
+                    "I1",
+                    format!("source {at}: the books have {books} {what}, {seen} were seen"),
+                );
                 return;
             }
         }
@@ -117,21 +120,34 @@ impl World {
         prev_hash: [u8; 32],
         difficulty: f64,
     ) {
-        let Some((tag, pool)) = tag.and_then(|tag| Some((tag, self.pools.get(usize::from(tag.pool))?))) else {
+        let Some((tag, pool)) = tag.and_then(|tag| Some((tag, self.pools.get(usize::from(tag.pool))?)))
+        else {
             return self.broken("job", format!("miner {miner} got a job of no pool"));
         };
         let prefix = prefix_at.get(..pool.plan.prefix_len).unwrap_or_default().to_vec();
         let Some(given) = pool.given.get(&(tag.connection, tag.job_id, prefix)).copied() else {
-            return self.broken("prefix", format!("miner {miner} got {tag:?} with a prefix that it never had"));
+            return self.broken(
+                "prefix",
+                format!("miner {miner} got {tag:?} with a prefix that it never had"),
+            );
         };
         if !given.authenticated && !pool.plan.insecure {
-            self.broken("I7", format!("miner {miner} got {tag:?} from a pool that nobody vouches for"));
+            self.broken(
+                "I7",
+                format!("miner {miner} got {tag:?} from a pool that nobody vouches for"),
+            );
         }
         if given.tip.hash != prev_hash {
-            self.broken("job", format!("miner {miner} got {tag:?} on another tip than the pool's"));
+            self.broken(
+                "job",
+                format!("miner {miner} got {tag:?} on another tip than the pool's"),
+            );
         }
         if difficulty > given.difficulty * (1.0 + 1e-9) {
-            let text = format!("miner {miner} has {difficulty:e} for {tag:?}, whose difficulty is {:e}", given.difficulty);
+            let text = format!(
+                "miner {miner} has {difficulty:e} for {tag:?}, whose difficulty is {:e}",
+                given.difficulty
+            );
             self.broken("I10", text);
         }
     }
@@ -173,8 +189,13 @@ impl World {
             };
             let Some(tag) = job.tag else { continue };
             let pool = &self.pools[usize::from(tag.pool)];
-            if !pool.connections.iter().any(|c| c.number == tag.connection) && now > pool.well_since.unwrap_or(now) {
-                let text = format!("miner {} still has {tag:?}, whose connection is gone", miner.index);
+            if !pool.connections.iter().any(|c| c.number == tag.connection)
+                && now > pool.well_since.unwrap_or(now)
+            {
+                let text = format!(
+                    "miner {} still has {tag:?}, whose connection is gone",
+                    miner.index
+                );
                 // It may have broken a moment ago.
                 if now > miner.notified_at + HEALED || all {
                     wrong = Some(text);
@@ -182,7 +203,10 @@ impl World {
                 }
             }
             if all && job.job.prev_hash != pool.tip.hash && now > pool.tip_since + TIP_REACHES {
-                wrong = Some(format!("miner {} has not heard of the tip of pool {}", miner.index, tag.pool));
+                wrong = Some(format!(
+                    "miner {} has not heard of the tip of pool {}",
+                    miner.index, tag.pool
+                ));
                 break;
             }
         }
@@ -198,7 +222,10 @@ impl World {
             if let Some(most) = self.plan.pools[at].unsettled_max
                 && open > most + 8
             {
-                self.broken("I4", format!("source {at} has {open} open shares, at most {most} were allowed"));
+                self.broken(
+                    "I4",
+                    format!("source {at} has {open} open shares, at most {most} were allowed"),
+                );
             }
         }
         if self.adit.groups > self.adit.live + 64 {
@@ -211,10 +238,18 @@ impl World {
     pub(super) fn block_due(&mut self, number: usize) {
         let block = self.blocks[number];
         let pool = usize::from(block.tag.pool);
-        let well = self.pools[pool].well_since.is_some_and(|t| self.now > t + 10 * SECOND);
-        let there = self.pools[pool].connections.iter().any(|c| c.number == block.tag.connection);
+        let well = self.pools[pool]
+            .well_since
+            .is_some_and(|t| self.now > t + 10 * SECOND);
+        let there = self.pools[pool]
+            .connections
+            .iter()
+            .any(|c| c.number == block.tag.connection);
         if !block.seen && well && there && !self.winding_down && self.channel_lives(&block) {
-            let text = format!("a block of {:?} (nonce {:08x}) never reached its pool", block.tag, block.nonce);
+            let text = format!(
+                "a block of {:?} (nonce {:08x}) never reached its pool",
+                block.tag, block.nonce
+            );
             self.broken("I8", text);
         }
     }
@@ -226,7 +261,10 @@ impl World {
             .iter()
             .filter(|c| c.number == block.tag.connection)
             .flat_map(|c| c.channels.values())
-            .any(|c| pool.given.contains_key(&(block.tag.connection, block.tag.job_id, c.prefix.clone())))
+            .any(|c| {
+                pool.given
+                    .contains_key(&(block.tag.connection, block.tag.job_id, c.prefix.clone()))
+            })
     }
 
     /// Whether a connection ended for a reason that Adit may have.
@@ -238,7 +276,9 @@ impl World {
         let grace = self.adit.grace(&self.plan);
         let without = self.now.saturating_sub(self.adit.active_at);
         let fine = match reason {
-            CloseReason::SetupDeadline => miner.silent || miner.was_slow || miner.link != Some(connection.link),
+            CloseReason::SetupDeadline => {
+                miner.silent || miner.was_slow || miner.link != Some(connection.link)
+            }
             CloseReason::Idle => self.now >= connection.opened_at + micros(self.plan.idle),
             CloseReason::Garbage | CloseReason::LineTooLong | CloseReason::BadShares => miner.misbehaved,
             CloseReason::NoMinerId => self.plan.extranonce1_size == 1,
@@ -247,7 +287,10 @@ impl World {
             CloseReason::ShuttingDown => self.adit.draining,
         };
         if !fine {
-            let text = format!("miner {at} was closed: {reason} (no source since {:.1} s)", without as f64 / 1e6);
+            let text = format!(
+                "miner {at} was closed: {reason} (no source since {:.1} s)",
+                without as f64 / 1e6
+            );
             self.broken("closed", text);
         }
     }
@@ -294,7 +337,10 @@ impl World {
             let most = 2 * self.adit.groups + 2;
             let channels = self.pools[at].connections.last().map_or(0, |c| c.channels.len());
             if channels > most {
-                let text = format!("pool {at} has {channels} channels for {} groups", self.adit.groups);
+                let text = format!(
+                    "pool {at} has {channels} channels for {} groups",
+                    self.adit.groups
+                );
                 self.broken("I4", text);
             }
         }
@@ -314,14 +360,22 @@ impl World {
             if totals.acknowledged == truth.accepted && truth.refused_sum() == 0 && totals.acknowledged > 0 {
                 let ratio = totals.work_acknowledged / truth.accepted_work;
                 if !(0.999_999..1.000_001).contains(&ratio) {
-                    let text = format!("pool {at} credits {:e}, the books have {:e}", truth.accepted_work, totals.work_acknowledged);
+                    let text = format!(
+                        "pool {at} credits {:e}, the books have {:e}",
+                        truth.accepted_work, totals.work_acknowledged
+                    );
                     self.broken("I1", text);
                 }
             }
         }
         let acknowledged = self.adit.books.totals().acknowledged;
         let is_short = self.plan.duration < 600 * SECOND;
-        let excused = is_short || self.plan.pools.iter().all(|pool| pool.batch > 10 && pool.ack_timer.is_none());
+        let excused = is_short
+            || self
+                .plan
+                .pools
+                .iter()
+                .all(|pool| pool.batch > 10 && pool.ack_timer.is_none());
         if acknowledged == 0 && !excused {
             self.broken("I5", "not one share was acknowledged in the whole run".into());
         }

@@ -252,7 +252,11 @@ pub fn draw(
     let first = usize::try_from(seed.wrapping_mul(walked as u64) % kinds.len() as u64).unwrap_or(0);
     let mut faults: Vec<Fault> = (0..count)
         .map(|n| {
-            let kind = if n < walked { kinds[(first + n) % kinds.len()] } else { *rng.pick(kinds) };
+            let kind = if n < walked {
+                kinds[(first + n) % kinds.len()]
+            } else {
+                *rng.pick(kinds)
+            };
             of(kind, duration, pools, miners, grace, rng)
         })
         .collect();
@@ -292,7 +296,12 @@ pub fn of(
         rng.range(from * SECOND, to * SECOND)
     };
     let at = rng.within(FROM, last.saturating_sub(lasts).max(FROM));
-    Fault { kind, victim, at, until: at + lasts }
+    Fault {
+        kind,
+        victim,
+        at,
+        until: at + lasts,
+    }
 }
 
 #[cfg(test)]

@@ -20,5 +20,7 @@ pub const KNOWN: &[Known] = &[];
 /// The known mistake behind a violation, if there is one.
 #[must_use]
 pub fn explain(violation: &Violation) -> Option<&'static Known> {
-    KNOWN.iter().find(|known| known.code == violation.code && violation.text.contains(known.text))
+    KNOWN
+        .iter()
+        .find(|known| known.code == violation.code && violation.text.contains(known.text))
 }

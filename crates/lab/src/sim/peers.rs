@@ -4,7 +4,7 @@ use super::link::{End, LinkId};
 use super::miner::{MinerAct, MinerIo};
 use super::pool::job::NetTip;
 use super::pool::{PoolAct, PoolIo, PoolTimer};
-use super::time::{Micros, MILLI, SECOND, from_seconds};
+use super::time::{MILLI, Micros, SECOND, from_seconds};
 use super::world::{Event, FoundBlock, Owner, World};
 
 /// A block that a miner found has reached its pool after this, or will not.
@@ -24,8 +24,12 @@ impl World {
     /// Lets a pool do something, and does what it wants done.
     pub(super) fn with_pool(&mut self, at: usize, act: impl FnOnce(&mut super::pool::Pool, &mut PoolIo<'_>)) {
         let mut acts = Vec::new();
-        let mut io =
-            PoolIo { now: self.now, rng: &mut self.rng, tally: &mut self.tally, acts: &mut acts };
+        let mut io = PoolIo {
+            now: self.now,
+            rng: &mut self.rng,
+            tally: &mut self.tally,
+            acts: &mut acts,
+        };
         act(&mut self.pools[at], &mut io);
         self.flush_pool(at);
         for act in acts {
@@ -41,7 +45,12 @@ impl World {
                 }
                 PoolAct::Complain(text) => self.broken("pool", format!("pool {at}: {text}")),
                 PoolAct::BlockSeen { tag, nonce } => {
-                    if let Some(block) = self.blocks.iter_mut().rev().find(|b| b.tag == tag && b.nonce == nonce) {
+                    if let Some(block) = self
+                        .blocks
+                        .iter_mut()
+                        .rev()
+                        .find(|b| b.tag == tag && b.nonce == nonce)
+                    {
                         block.seen = true;
                     }
                 }
@@ -60,7 +69,9 @@ impl World {
         if self.pools[at].mood.does_not_read {
             return;
         }
-        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
         let mut bytes = Vec::new();
         let waited = link.read(End::Peer, usize::MAX, &mut bytes);
         let over = link.is_over(End::Peer);
@@ -96,8 +107,13 @@ impl World {
 
     /// A block is found, here or elsewhere: pools hear of it one after the other.
     pub(super) fn network_block(&mut self) {
-        let Some(last) = self.tips.last().copied() else { return };
-        let tip = NetTip { hash: self.rng.hash(), height: last.height + 1 };
+        let Some(last) = self.tips.last().copied() else {
+            return;
+        };
+        let tip = NetTip {
+            hash: self.rng.hash(),
+            height: last.height + 1,
+        };
         self.publish_tip(tip);
     }
 
@@ -106,7 +122,8 @@ impl World {
         self.tips.push(tip);
         for pool in 0..self.pools.len() {
             let after = self.rng.range(0, 300 * MILLI);
-            self.events.at(self.now + after, Event::Tip { pool, height: place });
+            self.events
+                .at(self.now + after, Event::Tip { pool, height: place });
         }
     }
 
@@ -120,7 +137,9 @@ impl World {
         if self.winding_down {
             return;
         }
-        let Some(tip) = self.tips.get(place as usize).copied() else { return };
+        let Some(tip) = self.tips.get(place as usize).copied() else {
+            return;
+        };
         self.trace(|| format!("pool {at} has tip {:02x?} at {}", &tip.hash[..4], tip.height));
         self.with_pool(at, |pool, io| pool.new_tip(tip, io));
         // One block of others follows the other; the first pool's news keep the chain going.
@@ -138,7 +157,13 @@ impl World {
             return;
         }
         let manner = m.plan.link;
-        let link = self.new_link(manner, Owner::Miner { miner, connection: usize::MAX });
+        let link = self.new_link(
+            manner,
+            Owner::Miner {
+                miner,
+                connection: usize::MAX,
+            },
+        );
         let connection = self.accept(link, miner);
         self.links.set_owner(link, Owner::Miner { miner, connection });
         self.with_miner(miner, |miner, io| miner.connected(link, io));
@@ -149,7 +174,8 @@ impl World {
         let m = &mut self.miners[miner];
         m.attempt += 1;
         let attempt = m.attempt;
-        self.events.at(self.now + after, Event::Connect { miner, attempt });
+        self.events
+            .at(self.now + after, Event::Connect { miner, attempt });
     }
 
     /// Lets a miner do something, and does what it wants done.
@@ -175,11 +201,20 @@ impl World {
             match act {
                 MinerAct::Leave => self.miner_leaves(at),
                 MinerAct::Broken(code, text) => self.broken(code, format!("miner {at}: {text}")),
-                MinerAct::Job { tag, prefix_at, prev_hash, difficulty } => {
+                MinerAct::Job {
+                    tag,
+                    prefix_at,
+                    prev_hash,
+                    difficulty,
+                } => {
                     self.check_job(at, tag, &prefix_at, prev_hash, difficulty);
                 }
                 MinerAct::Block { tag, nonce } => {
-                    self.blocks.push(FoundBlock { tag, nonce, seen: false });
+                    self.blocks.push(FoundBlock {
+                        tag,
+                        nonce,
+                        seen: false,
+                    });
                     let block = self.blocks.len() - 1;
                     self.events.at(self.now + BLOCK_DUE, Event::BlockDue(block));
                 }
@@ -205,7 +240,9 @@ impl World {
         if !self.miners[at].reads {
             return;
         }
-        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
         let mut bytes = Vec::new();
         let waited = link.read(End::Peer, usize::MAX, &mut bytes);
         let over = link.is_over(End::Peer);
@@ -222,7 +259,9 @@ impl World {
 
     /// A miner closes its connection, and will come back.
     pub(super) fn miner_leaves(&mut self, at: usize) {
-        let Some(link) = self.miners[at].link.take() else { return };
+        let Some(link) = self.miners[at].link.take() else {
+            return;
+        };
         self.miners[at].disconnected();
         self.close_link(link, End::Peer);
         let after = self.miners[at].plan.returns_after;
@@ -233,9 +272,12 @@ impl World {
     fn aim(&mut self, at: usize) {
         self.miners[at].aim += 1;
         let aim = self.miners[at].aim;
-        let Some(mean) = self.miners[at].seconds_per_share() else { return };
+        let Some(mean) = self.miners[at].seconds_per_share() else {
+            return;
+        };
         let after = from_seconds(self.rng.exponential(mean));
-        self.events.at(self.now + after.max(1), Event::Find { miner: at, aim });
+        self.events
+            .at(self.now + after.max(1), Event::Find { miner: at, aim });
     }
 
     /// A miner's hashrate changed.

@@ -38,7 +38,15 @@ impl RunOptions {
     /// One virtual hour with at least 20 miners, 2 pools and 14 faults.
     #[must_use]
     pub fn hour(seed: u64) -> Self {
-        Self { seed, duration: 60 * MINUTE, faults: 14, only: None, miners: 20, planted: None, trace: false }
+        Self {
+            seed,
+            duration: 60 * MINUTE,
+            faults: 14,
+            only: None,
+            miners: 20,
+            planted: None,
+            trace: false,
+        }
     }
 }
 
@@ -128,10 +136,19 @@ impl Plan {
         let miners = options.miners + rng.index(6);
         let outage_grace = Duration::from_secs(rng.range(60, 300));
         let grace = outage_grace.as_secs() * SECOND;
-        let mut faults =
-            faults::draw(options.seed, options.faults, options.duration, pools, miners, grace, &mut rng.fork());
+        let mut faults = faults::draw(
+            options.seed,
+            options.faults,
+            options.duration,
+            pools,
+            miners,
+            grace,
+            &mut rng.fork(),
+        );
         if let Some(kind) = options.only {
-            faults.iter_mut().for_each(|fault| *fault = faults::of(kind, options.duration, pools, miners, grace, rng));
+            faults
+                .iter_mut()
+                .for_each(|fault| *fault = faults::of(kind, options.duration, pools, miners, grace, rng));
             faults.sort_by_key(|fault| fault.at);
         }
         let has = |kind| faults.iter().any(|fault| fault.kind == kind);
@@ -151,7 +168,11 @@ impl Plan {
             faults,
             extranonce1_size,
             extranonce2_size,
-            reply: if rng.chance(0.25) { ReplyMode::Source } else { ReplyMode::Local },
+            reply: if rng.chance(0.25) {
+                ReplyMode::Source
+            } else {
+                ReplyMode::Local
+            },
             shares_per_minute: rng.log_range(3.0, 8.0),
             difficulty_start: rng.log_range(5e-10, 5e-9),
             return_after: Duration::from_secs(rng.range(10, 90)),
@@ -159,7 +180,11 @@ impl Plan {
             keepalive: Duration::from_secs(rng.range(20, 60)),
             idle: Duration::from_secs(rng.range(900, 7200)),
             worker_names: rng.chance(0.6),
-            share_queue: if small_queues { usize::try_from(rng.range(1, 8)).unwrap_or(1) } else { 65_536 },
+            share_queue: if small_queues {
+                usize::try_from(rng.range(1, 8)).unwrap_or(1)
+            } else {
+                65_536
+            },
             outbox: 64 * 1024,
             block_every: rng.log_range(120.0, 900.0),
         }
@@ -188,8 +213,7 @@ impl PoolPlan {
             announces: rng.chance(0.5),
             retarget_after: rng.range(0, 3 * SECOND),
             insecure: rng.chance(0.05),
-            unsettled_max: (batch <= 3 && (never_ack || rng.chance(0.1)))
-                .then(|| 16 + rng.index(48)),
+            unsettled_max: (batch <= 3 && (never_ack || rng.chance(0.1))).then(|| 16 + rng.index(48)),
             nominal_hashrate: rng.chance(0.3).then(|| rng.log_range(1.0, 100.0)),
             miners_per_channel: *rng.pick(&[
                 None,
@@ -210,7 +234,11 @@ impl PoolPlan {
 
 impl MinerPlan {
     fn draw(number: usize, slow_links: bool, rng: &mut Rng) -> Self {
-        let long = if rng.chance(0.1) { "with-a-very-long-name-that-does-not-fit" } else { "" };
+        let long = if rng.chance(0.1) {
+            "with-a-very-long-name-that-does-not-fit"
+        } else {
+            ""
+        };
         let suggests = rng.chance(0.2).then(|| rng.log_range(3e-10, 2e-8));
         let password = match rng.index(6) {
             0 => format!("d={:.12}", rng.log_range(3e-10, 2e-8)),
@@ -222,7 +250,9 @@ impl MinerPlan {
         Self {
             name: format!("farm.m{number}{long}"),
             hashrate: rng.log_range(0.3, 3.0),
-            mask: rng.chance(0.7).then(|| *rng.pick(&[0x1fff_e000, 0x1fff_ffff, 0x00ff_e000])),
+            mask: rng
+                .chance(0.7)
+                .then(|| *rng.pick(&[0x1fff_e000, 0x1fff_ffff, 0x00ff_e000])),
             suggests,
             suggests_target: rng.chance(0.5),
             password,
@@ -233,7 +263,11 @@ impl MinerPlan {
             rolls_time: rng.chance(0.5),
             starts_at: rng.range(0, 20 * SECOND),
             link: LinkManner {
-                latency: if slow { rng.range(50 * MILLI, 300 * MILLI) } else { rng.range(100, 5 * MILLI) },
+                latency: if slow {
+                    rng.range(50 * MILLI, 300 * MILLI)
+                } else {
+                    rng.range(100, 5 * MILLI)
+                },
                 jitter: rng.range(0, 5 * MILLI),
                 cut: *rng.pick(&[0.0, 0.0, 0.02, 0.5]),
                 window: 16 * 1024,

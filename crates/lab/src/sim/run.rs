@@ -3,7 +3,6 @@
 use std::panic::AssertUnwindSafe;
 
 use super::adit::Adit;
-use super::link::End;
 use super::miner::Miner;
 use super::plan::{Plan, RunOptions};
 use super::pool::job::NetTip;
@@ -78,12 +77,23 @@ pub fn run(options: &RunOptions, teller: Option<Teller>) -> RunReport {
 }
 
 fn build(plan: Plan, options: &RunOptions, rng: &mut Rng) -> World {
-    let tip = NetTip { hash: rng.hash(), height: 800_000 };
+    let tip = NetTip {
+        hash: rng.hash(),
+        height: 800_000,
+    };
     let adit = Adit::new(&plan, options.planted, rng);
-    let pools: Vec<Pool> =
-        plan.pools.iter().enumerate().map(|(n, pool)| Pool::new(n, pool.clone(), tip)).collect();
-    let miners: Vec<Miner> =
-        plan.miners.iter().enumerate().map(|(n, miner)| Miner::new(n, miner.clone())).collect();
+    let pools: Vec<Pool> = plan
+        .pools
+        .iter()
+        .enumerate()
+        .map(|(n, pool)| Pool::new(n, pool.clone(), tip))
+        .collect();
+    let miners: Vec<Miner> = plan
+        .miners
+        .iter()
+        .enumerate()
+        .map(|(n, miner)| Miner::new(n, miner.clone()))
+        .collect();
     let mut world = World::assemble(rng.fork(), plan, adit, pools, miners, tip, options.planted);
     for at in 0..world.pools.len() {
         let first = rng.range(SECOND, world.pools[at].plan.template_every);
@@ -107,12 +117,8 @@ impl World {
     /// Tells every source to stop: the process ends.
     pub(super) fn stop_sources(&mut self) {
         for at in 0..self.adit.sources.len() {
-            self.command(at, engine::source::SourceCommand::Stop);
+            self.adit.sources[at].tell(engine::source::SourceCommand::Stop);
+            self.wake(super::world::Task::Source(at));
         }
-    }
-
-    /// Gives every link back that nobody uses.
-    pub(super) fn forget_link(&mut self, link: super::link::LinkId) {
-        self.close_link(link, End::Peer);
     }
 }

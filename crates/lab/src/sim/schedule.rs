@@ -41,7 +41,10 @@ impl<E> Ord for Entry<E> {
 
 impl<E> Default for Schedule<E> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), made: 0 }
+        Self {
+            heap: BinaryHeap::new(),
+            made: 0,
+        }
     }
 }
 

@@ -21,7 +21,10 @@ pub const EPOCH: u32 = 1_795_000_000;
 #[must_use]
 pub fn engine_now(now: Micros, clock_error: i64) -> Now {
     let unix = i64::from(unix(now)) + clock_error;
-    Now { mono: Duration::from_micros(now), unix: u32::try_from(unix).unwrap_or(0) }
+    Now {
+        mono: Duration::from_micros(now),
+        unix: u32::try_from(unix).unwrap_or(0),
+    }
 }
 
 /// True Unix seconds: what pools go by.
@@ -39,7 +42,11 @@ pub fn micros(duration: Duration) -> Micros {
 
 /// Seconds as a float, rounded down to microseconds.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before; the cast saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped before; the cast saturates"
+)]
 pub fn from_seconds(seconds: f64) -> Micros {
     (seconds.clamp(0.0, 1e9) * 1e6) as u64
 }

@@ -91,7 +91,11 @@ impl SourceLedger {
                 let channel = self.channels.entry(share.channel_id).or_default();
                 channel.open.push_back(share.sequence_number);
                 let is_stale = channel.jobs.get(&share.job_id) != Some(&channel.tip);
-                Some(Left { nonce: share.nonce, job_id: share.job_id, is_stale })
+                Some(Left {
+                    nonce: share.nonce,
+                    job_id: share.job_id,
+                    is_stale,
+                })
             }
             AnyMessage::Mining(MiningMessage::CloseChannel(close)) => {
                 self.end(|id, _| id == close.channel_id);
@@ -103,10 +107,15 @@ impl SourceLedger {
 
     /// A frame comes in and is about to be given to the source.
     pub(super) fn frame_in(&mut self, header: &FrameHeader, payload: &[u8]) {
-        let Ok((AnyMessage::Mining(message), _)) = AnyMessage::decode_lenient(header, payload, &[]) else { return };
+        let Ok((AnyMessage::Mining(message), _)) = AnyMessage::decode_lenient(header, payload, &[]) else {
+            return;
+        };
         match message {
             MiningMessage::OpenExtendedMiningChannelSuccess(opened) => {
-                let channel = ChannelLedger { group: opened.group_channel_id, ..ChannelLedger::default() };
+                let channel = ChannelLedger {
+                    group: opened.group_channel_id,
+                    ..ChannelLedger::default()
+                };
                 self.channels.entry(opened.channel_id).or_insert(channel);
             }
             MiningMessage::SetGroupChannel(group) => {
@@ -135,8 +144,7 @@ impl SourceLedger {
             MiningMessage::SubmitSharesSuccess(success) => {
                 if let Some(channel) = self.channels.get_mut(&success.channel_id) {
                     for _ in 0..success.new_submits_accepted_count {
-                        let is_due =
-                            |seq: &u32| success.last_sequence_number.wrapping_sub(*seq) < 1 << 31;
+                        let is_due = |seq: &u32| success.last_sequence_number.wrapping_sub(*seq) < 1 << 31;
                         if !channel.open.front().is_some_and(is_due) {
                             break;
                         }
@@ -155,7 +163,13 @@ impl SourceLedger {
             }
             MiningMessage::CloseChannel(close) => {
                 let is_channel = self.channels.contains_key(&close.channel_id);
-                self.end(|id, group| if is_channel { id == close.channel_id } else { group == close.channel_id });
+                self.end(|id, group| {
+                    if is_channel {
+                        id == close.channel_id
+                    } else {
+                        group == close.channel_id
+                    }
+                });
             }
             _ => {}
         }

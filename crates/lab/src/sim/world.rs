@@ -247,7 +247,9 @@ impl World {
     }
 
     fn mix(&mut self, number: u64) {
-        self.hash = (self.hash ^ number).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+        self.hash = (self.hash ^ number)
+            .wrapping_mul(0x0000_0100_0000_01b3)
+            .rotate_left(23);
     }
 
     fn mix_bytes(&mut self, bytes: &[u8]) {
@@ -263,7 +265,9 @@ impl World {
     /// Lets time pass until `end`, or until too much is wrong.
     pub(super) fn run_until(&mut self, end: Micros) {
         while let Some(at) = self.events.next_at().filter(|at| *at <= end) {
-            let Some((_, event)) = self.events.pop() else { break };
+            let Some((_, event)) = self.events.pop() else {
+                break;
+            };
             self.now = self.now.max(at);
             self.handled += 1;
             self.mix(at);
@@ -394,7 +398,9 @@ impl World {
     /// A task wants to be woken at a moment. Moved when it comes nearer, not when it goes away.
     pub(super) fn arm(&mut self, task: Task, at: Micros) {
         let at = at.max(self.now);
-        let Some(armed) = self.adit.armed(task) else { return };
+        let Some(armed) = self.adit.armed(task) else {
+            return;
+        };
         if at < *armed && at < Micros::MAX / 2 {
             *armed = at;
             self.events.at(at, Event::Timer(task));
@@ -427,7 +433,9 @@ impl World {
         self.mix_bytes(bytes);
         let mut arrivals = Arrivals::new();
         let (now, rng) = (self.now, &mut self.rng);
-        let Some(link) = self.links.get_mut(id) else { return bytes.len() };
+        let Some(link) = self.links.get_mut(id) else {
+            return bytes.len();
+        };
         let taken = link.write(from, bytes, now, rng, &mut arrivals);
         for at in arrivals {
             self.events.at(at, Event::Arrive(id, from.other()));
@@ -439,7 +447,9 @@ impl World {
     pub(super) fn close_link(&mut self, id: LinkId, from: End) {
         let mut arrivals = Arrivals::new();
         let (now, rng) = (self.now, &mut self.rng);
-        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
         link.close(from, now, rng, &mut arrivals);
         for at in arrivals {
             self.events.at(at, Event::Arrive(id, from.other()));

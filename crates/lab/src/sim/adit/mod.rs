@@ -40,8 +40,15 @@ const SOLUTIONS: usize = 1_024;
 
 /// A message for the router's task.
 pub(super) enum RouterMessage {
-    Join { connection: usize, request: JoinRequest, hashrate: f64 },
-    Leave { connection: usize, group: GroupId },
+    Join {
+        connection: usize,
+        request: JoinRequest,
+        hashrate: f64,
+    },
+    Leave {
+        connection: usize,
+        group: GroupId,
+    },
     Source(SourceId, SourceEvent),
     Drain(&'static str),
 }
@@ -152,7 +159,12 @@ impl MinerIdSource for Ids {
 
 impl Ids {
     fn new(size: u8, start: u32, seed: u64, planted: Option<PlantedBug>) -> Self {
-        Self { ids: MinerIds::new(size, start, seed, MinerIdsLimits::default()), size, planted, given: 0 }
+        Self {
+            ids: MinerIds::new(size, start, seed, MinerIdsLimits::default()),
+            size,
+            planted,
+            given: 0,
+        }
     }
 
     /// A miner has gone: its id rests until no job of its time is alive.
@@ -218,8 +230,9 @@ impl Adit {
             idle_deadline: plan.idle,
             hash_seed: rng.next(),
         };
-        let source_ids: Vec<SourceId> =
-            (0..plan.pools.len()).map(|n| SourceId(u16::try_from(n).unwrap_or(u16::MAX))).collect();
+        let source_ids: Vec<SourceId> = (0..plan.pools.len())
+            .map(|n| SourceId(u16::try_from(n).unwrap_or(u16::MAX)))
+            .collect();
         let plans = source_ids
             .iter()
             .zip(&plan.pools)
@@ -249,7 +262,8 @@ impl Adit {
                     port: 3333,
                     insecure: pool.insecure,
                     worker_names: plan.worker_names,
-                    tlv_byte_order: *rng.pick(&[sv2::TlvByteOrder::BigEndian, sv2::TlvByteOrder::LittleEndian]),
+                    tlv_byte_order: *rng
+                        .pick(&[sv2::TlvByteOrder::BigEndian, sv2::TlvByteOrder::LittleEndian]),
                     ntime_slack: 600,
                     unsettled_max: pool.unsettled_max,
                 };
@@ -308,7 +322,9 @@ impl Adit {
 
     /// The sources' tasks take no shares, as if their thread had too much to do.
     pub(super) fn sources_stand_still(&mut self, still: bool) {
-        self.sources.iter_mut().for_each(|source| source.stands_still = still);
+        self.sources
+            .iter_mut()
+            .for_each(|source| source.stands_still = still);
     }
 
     /// Whether the route is without a source since long enough to tell the miners so.
@@ -353,6 +369,11 @@ impl SourceTask {
         } else {
             self.machine.room().min(BATCH)
         }
+    }
+
+    /// A command for the machine.
+    pub(super) fn tell(&mut self, command: SourceCommand) {
+        self.commands.push_back(command);
     }
 
     /// Shares that wait.

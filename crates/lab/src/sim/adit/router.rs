@@ -26,10 +26,16 @@ impl World {
         }
         let mut took = 5;
         for _ in 0..ROUTER_BATCH {
-            let Some(message) = self.adit.messages.pop_front() else { break };
+            let Some(message) = self.adit.messages.pop_front() else {
+                break;
+            };
             took += 2;
             match message {
-                RouterMessage::Join { connection, request, hashrate } => {
+                RouterMessage::Join {
+                    connection,
+                    request,
+                    hashrate,
+                } => {
                     if self.adit.draining || self.adit.router.is_told(request.route) {
                         self.give_place(connection, None);
                         continue;
@@ -49,7 +55,11 @@ impl World {
                     let alive = self.adit.connections[connection].is_some();
                     if alive {
                         cell.members.push(connection);
-                        let place = Joined { group, meter, feed: cell.feed.clone() };
+                        let place = Joined {
+                            group,
+                            meter,
+                            feed: cell.feed.clone(),
+                        };
                         self.give_place(connection, Some(place));
                         self.adit.router.joined(group, now);
                     } else {
@@ -118,7 +128,9 @@ impl World {
             match output {
                 Output::Publish(group, feed) => {
                     let feed = self.corrupt_feed(feed);
-                    let Some(cell) = self.adit.cells.get_mut(&group) else { continue };
+                    let Some(cell) = self.adit.cells.get_mut(&group) else {
+                        continue;
+                    };
                     let old = cell.feed.replace(feed.clone());
                     let members = cell.members.clone();
                     for connection in members {
@@ -170,6 +182,10 @@ impl World {
     }
 
     pub(in crate::sim) fn route_of_cells(&self) -> usize {
-        self.adit.cells.values().filter(|cell| cell.route == engine::RouteId(0)).count()
+        self.adit
+            .cells
+            .values()
+            .filter(|cell| cell.route == engine::RouteId(0))
+            .count()
     }
 }

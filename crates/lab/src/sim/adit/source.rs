@@ -1,7 +1,7 @@
 //! A source's task: its state machine, its link and its queues.
 
-use engine::source::{DownReason, Effects, LinkSecurity, SourceEvent};
 use engine::OutgoingShare;
+use engine::source::{DownReason, Effects, LinkSecurity, SourceEvent};
 use sv2::{FrameHeader, Message};
 
 use super::{BATCH, Dialled, RouterMessage};
@@ -52,15 +52,21 @@ impl World {
                     return 20;
                 }
                 Dialled::NoConnection(why) => {
-                    source.machine.disconnected(DownReason::Connect(why.into()), now, &mut fx);
+                    source
+                        .machine
+                        .disconnected(DownReason::Connect(why.into()), now, &mut fx);
                 }
                 Dialled::NoHandshake(why) => {
-                    source.machine.disconnected(DownReason::Handshake(why.into()), now, &mut fx);
+                    source
+                        .machine
+                        .disconnected(DownReason::Handshake(why.into()), now, &mut fx);
                 }
             }
         } else if let Some(command) = source.commands.pop_front() {
             source.machine.command(command, now, &mut fx);
-        } else if source.machine.deadline().is_some_and(|t| now.reached(t)) && !source.machine.wants_connection() {
+        } else if source.machine.deadline().is_some_and(|t| now.reached(t))
+            && !source.machine.wants_connection()
+        {
             source.machine.timer(now, &mut fx);
         } else {
             let mut shares: Vec<OutgoingShare> = Vec::new();
@@ -75,7 +81,8 @@ impl World {
         self.carry_out_source(at, fx);
         self.adit.sources[at].fx.hang_up = false;
         let source = &self.adit.sources[at];
-        let due = source.machine.deadline().is_some_and(|t| now.reached(t)) && !source.machine.wants_connection();
+        let due =
+            source.machine.deadline().is_some_and(|t| now.reached(t)) && !source.machine.wants_connection();
         if !source.commands.is_empty() || !source.shares.is_empty() || !source.solutions.is_empty() || due {
             self.wake(Task::Source(at));
         }
@@ -84,7 +91,11 @@ impl World {
 
     fn security(&self, at: usize) -> LinkSecurity {
         let authenticated = self.pools[at].is_authenticated() || self.is_planted(PlantedBug::TrustsAnyone);
-        if authenticated { LinkSecurity::Authenticated } else { LinkSecurity::Unauthenticated }
+        if authenticated {
+            LinkSecurity::Authenticated
+        } else {
+            LinkSecurity::Unauthenticated
+        }
     }
 
     /// One thing, in the order of their weight: blocks, what the pool sent, commands, shares, time.
@@ -101,7 +112,10 @@ impl World {
         } else if self.now - *source.stalled_since.get_or_insert(self.now) > WRITE_STALL {
             failed = Some("the pool takes nothing");
         }
-        let ready = self.links.get(link).is_some_and(|l| l.readable(End::Adit) > 0 || l.is_over(End::Adit));
+        let ready = self
+            .links
+            .get(link)
+            .is_some_and(|l| l.readable(End::Adit) > 0 || l.is_over(End::Adit));
         let source = &mut self.adit.sources[at];
         if failed.is_some() {
         } else if let Some(share) = source.solutions.pop_front() {
@@ -130,7 +144,9 @@ impl World {
         }
         if let Some(why) = failed.filter(|_| !hang_up) {
             let mut fx = std::mem::take(&mut self.adit.sources[at].fx);
-            self.adit.sources[at].machine.disconnected(DownReason::Lost(why.into()), now, &mut fx);
+            self.adit.sources[at]
+                .machine
+                .disconnected(DownReason::Lost(why.into()), now, &mut fx);
             self.carry_out_source(at, fx);
         }
         if hang_up || failed.is_some() {
@@ -138,7 +154,10 @@ impl World {
         }
         let source = &self.adit.sources[at];
         let room = source.room();
-        let more = self.links.get(link).is_some_and(|l| l.readable(End::Adit) > 0 || l.is_over(End::Adit));
+        let more = self
+            .links
+            .get(link)
+            .is_some_and(|l| l.readable(End::Adit) > 0 || l.is_over(End::Adit));
         if (source.link.is_some() && more)
             || !source.commands.is_empty()
             || !source.solutions.is_empty()
@@ -169,7 +188,9 @@ impl World {
         let now = self.engine_now();
         let mut bytes = Vec::new();
         let over = {
-            let Some(l) = self.links.get_mut(link) else { return Some("the connection broke") };
+            let Some(l) = self.links.get_mut(link) else {
+                return Some("the connection broke");
+            };
             let over = l.is_over(End::Adit);
             if l.read(End::Adit, 64 * 1024, &mut bytes) {
                 self.room_again(link, End::Peer);
@@ -188,7 +209,9 @@ impl World {
                 failed = Some("a frame that is too long");
                 break;
             }
-            let Some((header, payload, after)) = FrameHeader::split(rest) else { break };
+            let Some((header, payload, after)) = FrameHeader::split(rest) else {
+                break;
+            };
             rest = after;
             self.take_frame(at, &header, payload, now, fx);
             if fx.hang_up {
@@ -207,7 +230,8 @@ impl World {
         now: engine::Now,
         fx: &mut Effects,
     ) {
-        let is_success = header.extension_type == 0 && header.msg_type == sv2::mining::SubmitSharesSuccess::MSG_TYPE;
+        let is_success =
+            header.extension_type == 0 && header.msg_type == sv2::mining::SubmitSharesSuccess::MSG_TYPE;
         self.trace(|| format!("source {at} <- {}", describe(header, payload)));
         let source = &mut self.adit.sources[at];
         source.ledger.frame_in(header, payload);
@@ -255,7 +279,9 @@ impl World {
                 }
                 SourceEvent::Work(feed) => {
                     let source = &mut self.adit.sources[at];
-                    source.generations.insert(feed.channel.key.channel_id, feed.generation);
+                    source
+                        .generations
+                        .insert(feed.channel.key.channel_id, feed.generation);
                 }
                 _ => {}
             }
@@ -270,7 +296,9 @@ impl World {
         while let Some((header, payload, after)) = FrameHeader::split(rest) {
             rest = after;
             self.trace(|| format!("source {at} -> {}", describe(&header, payload)));
-            let Some(left) = self.adit.sources[at].ledger.frame_out(&header, payload) else { continue };
+            let Some(left) = self.adit.sources[at].ledger.frame_out(&header, payload) else {
+                continue;
+            };
             let waiting = &mut self.adit.sources[at].ledger.blocks_waiting;
             let block = waiting.iter().position(|nonce| *nonce == left.nonce);
             match block {
@@ -278,10 +306,19 @@ impl World {
                     waiting.remove(block);
                 }
                 None if !waiting.is_empty() => {
-                    self.broken("I8", format!("source {at}: a share of job {} left before a block", left.job_id));
+                    self.broken(
+                        "I8",
+                        format!("source {at}: a share of job {} left before a block", left.job_id),
+                    );
                 }
                 None if left.is_stale => {
-                    self.broken("stale", format!("source {at}: a share of job {}, which is stale, left", left.job_id));
+                    self.broken(
+                        "stale",
+                        format!(
+                            "source {at}: a share of job {}, which is stale, left",
+                            left.job_id
+                        ),
+                    );
                 }
                 None => {}
             }
@@ -295,7 +332,12 @@ impl World {
 
     /// A share is about to be given to the machine.
     fn note_leaving(&mut self, at: usize, share: &OutgoingShare) {
-        self.trace(|| format!("source {at}: share of job {} nonce {:08x}", share.job_id, share.nonce));
+        self.trace(|| {
+            format!(
+                "source {at}: share of job {} nonce {:08x}",
+                share.job_id, share.nonce
+            )
+        });
         if share.is_block {
             self.adit.sources[at].leaving.push(share.nonce);
         }
@@ -331,7 +373,11 @@ impl World {
         let pool = &self.pools[at];
         let latency = pool.plan.link.latency;
         // TCP's round trip, then Noise's.
-        let after = if pool.mood.silent_handshake { HANDSHAKE } else { 4 * latency + self.rng.range(0, 2_000) };
+        let after = if pool.mood.silent_handshake {
+            HANDSHAKE
+        } else {
+            4 * latency + self.rng.range(0, 2_000)
+        };
         self.events.at(self.now + after, Event::Dialled { source: at });
     }
 
@@ -370,7 +416,9 @@ impl World {
 impl super::SourceTask {
     /// Counts the tips, not the messages: with a channel per miner each tip is told many times.
     fn note_tip(&mut self, payload: &[u8]) {
-        let Ok(tip) = sv2::mining::SetNewPrevHash::decode(payload) else { return };
+        let Ok(tip) = sv2::mining::SetNewPrevHash::decode(payload) else {
+            return;
+        };
         if self.last_tips.back() != Some(&tip.prev_hash) {
             self.tips += 1;
             if self.last_tips.len() == 4 {

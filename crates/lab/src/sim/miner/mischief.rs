@@ -19,7 +19,8 @@ impl Miner {
                 bytes.retain(|byte| *byte != b'\n');
                 bytes.push(b'\n');
                 io.out.extend_from_slice(&bytes);
-                io.out.extend_from_slice(b"[1,2,3]\n{\"id\":1}\n{{{{{{{{\n\x00\x00\n");
+                io.out
+                    .extend_from_slice(b"[1,2,3]\n{\"id\":1}\n{{{{{{{{\n\x00\x00\n");
                 true
             }
             FaultKind::LongLine => {
@@ -32,7 +33,9 @@ impl Miner {
                 self.next_id += 1;
                 self.asked.insert(id, super::Asked::Other);
                 io.tally.message(Message::SuggestDifficulty);
-                let line = format!("{{\"id\":{id},\"method\":\"mining.suggest_difficulty\",\"params\":[{difficulty:.14}]}}\n");
+                let line = format!(
+                    "{{\"id\":{id},\"method\":\"mining.suggest_difficulty\",\"params\":[{difficulty:.14}]}}\n"
+                );
                 io.out.extend_from_slice(line.as_bytes());
                 true
             }
@@ -40,12 +43,17 @@ impl Miner {
             FaultKind::Flood => {
                 for _ in 0..FLOOD {
                     let nonce = io.rng.word();
-                    let params = format!("[\"{}\",\"fffffff\",\"00\",\"{nonce:08x}\",\"{nonce:08x}\"]", self.plan.name);
+                    let params = format!(
+                        "[\"{}\",\"fffffff\",\"00\",\"{nonce:08x}\",\"{nonce:08x}\"]",
+                        self.plan.name
+                    );
                     self.send_submit(&params, Expect::NotTrue, io);
                 }
                 true
             }
-            FaultKind::Duplicate | FaultKind::DuplicateCase | FaultKind::DuplicatePadded => self.repeat(kind, io),
+            FaultKind::Duplicate | FaultKind::DuplicateCase | FaultKind::DuplicatePadded => {
+                self.repeat(kind, io)
+            }
             FaultKind::Stale | FaultKind::LateBlock => self.send_late(kind, io),
             FaultKind::OtherExtranonce => self.send_foreign(io),
             _ => self.send_bad(kind, io),
@@ -53,11 +61,23 @@ impl Miner {
     }
 
     fn repeat(&mut self, kind: FaultKind, io: &mut MinerIo<'_>) -> bool {
-        let Some(line) = self.last_line.clone().and_then(|line| String::from_utf8(line).ok()) else { return false };
-        let mut fields: Vec<String> = line.trim_matches(['[', ']']).split(',').map(str::to_owned).collect();
+        let Some(line) = self
+            .last_line
+            .clone()
+            .and_then(|line| String::from_utf8(line).ok())
+        else {
+            return false;
+        };
+        let mut fields: Vec<String> = line
+            .trim_matches(['[', ']'])
+            .split(',')
+            .map(str::to_owned)
+            .collect();
         let expect = match kind {
             FaultKind::DuplicateCase => {
-                fields[2..].iter_mut().for_each(|field| field.make_ascii_uppercase());
+                fields[2..]
+                    .iter_mut()
+                    .for_each(|field| field.make_ascii_uppercase());
                 Expect::Code(22)
             }
             FaultKind::DuplicatePadded => {
@@ -69,7 +89,11 @@ impl Miner {
         };
         let params = format!("[{}]", fields.join(","));
         // The line that is repeated may be of a dead job by now, whose shares are stale before they are repeated.
-        let expect = if self.jobs.back().is_some_and(|job| line.contains(&format!("\"{}\"", job.job.job_id))) {
+        let expect = if self
+            .jobs
+            .back()
+            .is_some_and(|job| line.contains(&format!("\"{}\"", job.job.job_id)))
+        {
             expect
         } else {
             Expect::NotTrue
@@ -80,15 +104,34 @@ impl Miner {
 
     /// A share, or a block, of the last job of the last tip.
     fn send_late(&mut self, kind: FaultKind, io: &mut MinerIo<'_>) -> bool {
-        let Some(at) = self.jobs.iter().rposition(|job| job.epoch + 1 == self.epoch) else { return false };
-        let Some(job) = self.jobs.remove(at) else { return false };
+        let Some(at) = self.jobs.iter().rposition(|job| job.epoch + 1 == self.epoch) else {
+            return false;
+        };
+        let Some(job) = self.jobs.remove(at) else {
+            return false;
+        };
         let number = self.next_extranonce2;
         self.next_extranonce2 += 1;
-        let target = if kind == FaultKind::LateBlock { network_target() } else { job.target };
+        let target = if kind == FaultKind::LateBlock {
+            network_target()
+        } else {
+            job.target
+        };
         let ntime = job.job.ntime;
-        let found = self.search(&job, &self.extranonce1, number, ntime, Wish::Meets(target), io.rng);
+        let found = self.search(
+            &job,
+            &self.extranonce1,
+            number,
+            ntime,
+            Wish::Meets(target),
+            io.rng,
+        );
         if let Some(found) = &found {
-            let expect = if found.is_block { Expect::LateBlock } else { Expect::Stale };
+            let expect = if found.is_block {
+                Expect::LateBlock
+            } else {
+                Expect::Stale
+            };
             self.send_found(&job, found, expect, io);
         }
         self.jobs.insert(at, job);
@@ -97,7 +140,9 @@ impl Miner {
 
     /// A share that another miner found: good for its extranonce1, not for ours.
     fn send_foreign(&mut self, io: &mut MinerIo<'_>) -> bool {
-        let Some(job) = self.jobs.pop_back() else { return false };
+        let Some(job) = self.jobs.pop_back() else {
+            return false;
+        };
         let mut other = self.extranonce1.clone();
         if let Some(last) = other.last_mut() {
             *last ^= 1;
@@ -105,10 +150,15 @@ impl Miner {
         let (ntime, number) = (job.job.ntime, io.rng.next());
         let mut sent = false;
         for _ in 0..4 {
-            let Some(found) = self.search(&job, &other, number, ntime, Wish::Meets(job.target), io.rng) else { break };
+            let Some(found) = self.search(&job, &other, number, ntime, Wish::Meets(job.target), io.rng)
+            else {
+                break;
+            };
             let mut header = job.job.header(&self.extranonce1, &found.extranonce2);
             let mask = self.mask.unwrap_or(crate::sim::pool::job::VERSION_MASK);
-            header.version = found.version_bits.map_or(header.version, |bits| (header.version & !mask) | bits);
+            header.version = found
+                .version_bits
+                .map_or(header.version, |bits| (header.version & !mask) | bits);
             if HeaderHasher::new(&header).hash(found.nonce).meets(&job.target) {
                 continue; // by chance it is good for us as well
             }
@@ -122,7 +172,9 @@ impl Miner {
     }
 
     fn send_bad(&mut self, kind: FaultKind, io: &mut MinerIo<'_>) -> bool {
-        let Some(job) = self.jobs.pop_back() else { return false };
+        let Some(job) = self.jobs.pop_back() else {
+            return false;
+        };
         let number = self.next_extranonce2;
         self.next_extranonce2 += 1;
         let ntime = match kind {
@@ -157,13 +209,18 @@ impl Miner {
             }
             FaultKind::VersionBits => {
                 let allowed = self.mask.unwrap_or(crate::sim::pool::job::VERSION_MASK);
-                found.version_bits = Some(found.version_bits.unwrap_or(0) | (1 << (!allowed).trailing_zeros()));
+                found.version_bits =
+                    Some(found.version_bits.unwrap_or(0) | (1 << (!allowed).trailing_zeros()));
                 (self.submit_params(&job_id, &found), Expect::Code(20))
             }
-            FaultKind::NtimeEarly | FaultKind::NtimeLate => (self.submit_params(&job_id, &found), Expect::Code(20)),
+            FaultKind::NtimeEarly | FaultKind::NtimeLate => {
+                (self.submit_params(&job_id, &found), Expect::Code(20))
+            }
             FaultKind::LowDifficulty => (self.submit_params(&job_id, &found), Expect::Code(23)),
             FaultKind::OtherWorker => {
-                let params = self.submit_params(&job_id, &found).replacen(&self.plan.name, "somebody.else", 1);
+                let params =
+                    self.submit_params(&job_id, &found)
+                        .replacen(&self.plan.name, "somebody.else", 1);
                 (params, Expect::Code(24))
             }
             _ => {

@@ -67,7 +67,12 @@ pub(super) enum MinerAct {
     /// Something is wrong.
     Broken(&'static str, String),
     /// It got a job: to be checked with the pool's record.
-    Job { tag: Option<JobTag>, prefix_at: Vec<u8>, prev_hash: [u8; 32], difficulty: f64 },
+    Job {
+        tag: Option<JobTag>,
+        prefix_at: Vec<u8>,
+        prev_hash: [u8; 32],
+        difficulty: f64,
+    },
     /// A share that is a block was sent.
     Block { tag: JobTag, nonce: u32 },
     /// Draw the time of the next share.
@@ -191,7 +196,11 @@ impl Miner {
 
     /// Hashes per second now.
     pub(super) fn hashrate(&self) -> f64 {
-        if self.stands_still { 0.0 } else { self.plan.hashrate * self.factor }
+        if self.stands_still {
+            0.0
+        } else {
+            self.plan.hashrate * self.factor
+        }
     }
 
     /// Whether it has work.

@@ -122,7 +122,11 @@ impl PoolChannel {
         let wish = pow::Target::from_difficulty(difficulty.max(EASIEST)).to_le_bytes();
         // No easier than the client can work with.
         let is_harder = |a: &[u8; 32], b: &[u8; 32]| a.iter().rev().lt(b.iter().rev());
-        self.target = if is_harder(&self.max_target, &wish) { self.max_target } else { wish };
+        self.target = if is_harder(&self.max_target, &wish) {
+            self.max_target
+        } else {
+            wish
+        };
         let one = bitcoin::Target::from_le_bytes(self.target);
         self.difficulty = one.difficulty_float();
     }
@@ -140,7 +144,10 @@ impl Pool {
         match message {
             AnyMessage::Common(CommonMessage::SetupConnection(setup)) => self.on_setup(at, setup, io),
             _ if !is_set_up => {
-                io.acts.push(PoolAct::Complain(format!("{} before the set-up was done", message.name())));
+                io.acts.push(PoolAct::Complain(format!(
+                    "{} before the set-up was done",
+                    message.name()
+                )));
             }
             AnyMessage::Extensions(ExtensionsMessage::RequestExtensions(request)) => {
                 self.on_extensions(at, request, io);
@@ -154,8 +161,12 @@ impl Pool {
                     connection.left.insert(close.channel_id);
                 }
             }
-            AnyMessage::Mining(MiningMessage::SubmitSharesExtended(share)) => self.on_share(at, share, tlvs, io),
-            other => io.acts.push(PoolAct::Complain(format!("Adit sent {}", other.name()))),
+            AnyMessage::Mining(MiningMessage::SubmitSharesExtended(share)) => {
+                self.on_share(at, share, tlvs, io)
+            }
+            other => io
+                .acts
+                .push(PoolAct::Complain(format!("Adit sent {}", other.name()))),
         }
     }
 
@@ -167,17 +178,26 @@ impl Pool {
         }
         let flags = mining::REQUIRES_VERSION_ROLLING;
         if connection.is_set_up || setup.protocol != common::PROTOCOL_MINING || setup.flags & flags == 0 {
-            io.acts.push(PoolAct::Complain(format!("an unexpected SetupConnection: {setup:?}")));
+            io.acts.push(PoolAct::Complain(format!(
+                "an unexpected SetupConnection: {setup:?}"
+            )));
         }
         if self.mood.setup_refused {
-            let error_code = text(*io.rng.pick(&["unsupported-feature-flags", "unsupported-protocol", "\u{1}bad\n"]));
+            let error_code =
+                text(
+                    *io.rng
+                        .pick(&["unsupported-feature-flags", "unsupported-protocol", "\u{1}bad\n"]),
+                );
             let error = common::SetupConnectionError { flags: 0, error_code };
             say(&mut connection.out, &error, Message::SetupError, io.tally);
             io.acts.push(PoolAct::Close(connection.link));
             return;
         }
         connection.is_set_up = true;
-        let success = common::SetupConnectionSuccess { used_version: 2, flags: 0 };
+        let success = common::SetupConnectionSuccess {
+            used_version: 2,
+            flags: 0,
+        };
         say(&mut connection.out, &success, Message::SetupSuccess, io.tally);
     }
 
@@ -193,8 +213,16 @@ impl Pool {
             Extensions::WorkerNames | Extensions::Nothing => {
                 connection.names = self.plan.extensions == Extensions::WorkerNames;
                 let supported_extensions = seq(if connection.names { &names } else { &names[..0] });
-                let success = extensions::RequestExtensionsSuccess { request_id, supported_extensions };
-                say(&mut connection.out, &success, Message::ExtensionsSuccess, io.tally);
+                let success = extensions::RequestExtensionsSuccess {
+                    request_id,
+                    supported_extensions,
+                };
+                say(
+                    &mut connection.out,
+                    &success,
+                    Message::ExtensionsSuccess,
+                    io.tally,
+                );
             }
             Extensions::Refuses => {
                 let error = extensions::RequestExtensionsError {
@@ -215,12 +243,16 @@ impl Pool {
         let request_id = open.request_id;
         let nominal = f64::from(open.nominal_hash_rate);
         if !nominal.is_finite() || nominal < 0.0 {
-            io.acts.push(PoolAct::Complain(format!("a nominal hashrate of {nominal}")));
+            io.acts
+                .push(PoolAct::Complain(format!("a nominal hashrate of {nominal}")));
         }
         let connection = &mut self.connections[at];
         if self.mood.open_refused || open.min_extranonce_size > self.plan.extranonce_size {
             let error_code = text("unknown-user");
-            let error = mining::OpenMiningChannelError { request_id, error_code };
+            let error = mining::OpenMiningChannelError {
+                request_id,
+                error_code,
+            };
             say(&mut connection.out, &error, Message::OpenError, io.tally);
             return;
         }
@@ -231,7 +263,11 @@ impl Pool {
         prefix.extend_from_slice(&connection.number.to_be_bytes()[2..]);
         prefix.extend_from_slice(&id.to_be_bytes()[2..]);
         prefix.resize(self.plan.prefix_len, 0);
-        let extranonce_size = if self.mood.small_extranonce { 2 } else { self.plan.extranonce_size };
+        let extranonce_size = if self.mood.small_extranonce {
+            2
+        } else {
+            self.plan.extranonce_size
+        };
         let mut channel = PoolChannel {
             group: connection.group,
             prefix,
@@ -284,29 +320,43 @@ impl Pool {
         };
         if self.mood.update_refused {
             let error_code = text("invalid-channel-id");
-            let error = mining::UpdateChannelError { channel_id: update.channel_id, error_code };
+            let error = mining::UpdateChannelError {
+                channel_id: update.channel_id,
+                error_code,
+            };
             say(&mut connection.out, &error, Message::UpdateError, io.tally);
             return;
         }
         let nominal = f64::from(update.nominal_hash_rate);
         if !nominal.is_finite() || nominal < 0.0 {
-            io.acts.push(PoolAct::Complain(format!("a nominal hashrate of {nominal}")));
+            io.acts
+                .push(PoolAct::Complain(format!("a nominal hashrate of {nominal}")));
         }
         channel.nominal = nominal;
         channel.max_target = update.maximum_target;
-        let timer = PoolTimer::Retarget { connection: connection.number, channel: update.channel_id };
-        io.acts.push(PoolAct::Later(io.now + self.plan.retarget_after, timer));
+        let timer = PoolTimer::Retarget {
+            connection: connection.number,
+            channel: update.channel_id,
+        };
+        io.acts
+            .push(PoolAct::Later(io.now + self.plan.retarget_after, timer));
     }
 
     /// SetTarget for a channel: the hashrate's difficulty times `factor`.
     pub(in crate::sim) fn set_target(&mut self, at: usize, id: u32, factor: f64, io: &mut PoolIo<'_>) {
-        let pool_difficulty = |nominal: f64| self.difficulty_for(nominal) * factor;
+        let Some(channel) = self.connections[at].channels.get(&id) else {
+            return;
+        };
+        let difficulty = self.difficulty_for(channel.nominal) * factor;
         let connection = &mut self.connections[at];
-        let Some(channel) = connection.channels.get(&id) else { return };
-        let difficulty = pool_difficulty(channel.nominal);
-        let Some(channel) = connection.channels.get_mut(&id) else { return };
+        let Some(channel) = connection.channels.get_mut(&id) else {
+            return;
+        };
         channel.set_difficulty(difficulty);
-        let message = mining::SetTarget { channel_id: id, maximum_target: channel.target };
+        let message = mining::SetTarget {
+            channel_id: id,
+            maximum_target: channel.target,
+        };
         say(&mut connection.out, &message, Message::SetTarget, io.tally);
     }
 
@@ -320,7 +370,11 @@ impl Pool {
             job_id,
         };
         let extranonce = self.plan.prefix_len
-            + usize::from(if self.mood.small_extranonce { 2 } else { self.plan.extranonce_size });
+            + usize::from(if self.mood.small_extranonce {
+                2
+            } else {
+                self.plan.extranonce_size
+            });
         (job_id, Rc::new(Body::new(tag, height, extranonce, io.rng)))
     }
 
@@ -337,7 +391,9 @@ impl Pool {
         let connection = &mut self.connections[at];
         for id in members {
             if let Some(channel) = connection.channels.get_mut(id) {
-                channel.future.insert(job_id, (Rc::clone(body), channel.prefix.clone()));
+                channel
+                    .future
+                    .insert(job_id, (Rc::clone(body), channel.prefix.clone()));
             }
         }
     }
@@ -362,7 +418,11 @@ impl Pool {
             coinbase_tx_prefix: sv2::B064K::new(&body.prefix).expect("a short coinbase"),
             coinbase_tx_suffix: sv2::B064K::new(&body.suffix).expect("a short coinbase"),
         };
-        let kind = if min_ntime.is_none() { Message::FutureJob } else { Message::ActiveJob };
+        let kind = if min_ntime.is_none() {
+            Message::FutureJob
+        } else {
+            Message::ActiveJob
+        };
         say(&mut connection.out, &message, kind, io.tally);
         if !connection.channels.contains_key(&address) {
             io.tally.message(Message::GroupJob);
@@ -382,7 +442,9 @@ impl Pool {
         };
         say(&mut connection.out, &message, Message::SetNewPrevHash, io.tally);
         for id in members {
-            let Some(channel) = connection.channels.get_mut(id) else { continue };
+            let Some(channel) = connection.channels.get_mut(id) else {
+                continue;
+            };
             for (job, record) in &mut channel.jobs {
                 if record.tip != tip {
                     record.stale = true;
@@ -394,8 +456,12 @@ impl Pool {
                 }
             }
             let ages = &channel.ages;
-            channel.jobs.retain(|job, _| ages.get(job).is_none_or(|age| *age <= STALE_TIPS));
-            let Some((body, prefix)) = channel.future.remove(&job_id) else { continue };
+            channel
+                .jobs
+                .retain(|job, _| ages.get(job).is_none_or(|age| *age <= STALE_TIPS));
+            let Some((body, prefix)) = channel.future.remove(&job_id) else {
+                continue;
+            };
             channel.future.clear();
             channel.seen.clear();
             channel.activate(job_id, body, prefix, (tip, min_ntime));
@@ -406,14 +472,17 @@ impl Pool {
     fn note_given(&mut self, at: usize, members: &[u32], job_id: u32, now: Micros) {
         let connection = &self.connections[at];
         for id in members {
-            let Some(record) = connection.channels.get(id).and_then(|c| c.jobs.get(&job_id)) else { continue };
+            let Some(record) = connection.channels.get(id).and_then(|c| c.jobs.get(&job_id)) else {
+                continue;
+            };
             let given = Given {
                 difficulty: record.difficulty,
                 authenticated: connection.authenticated,
                 tip: record.tip,
                 at: now,
             };
-            self.given.insert((connection.number, job_id, record.prefix.clone()), given);
+            self.given
+                .insert((connection.number, job_id, record.prefix.clone()), given);
         }
     }
 
@@ -429,7 +498,10 @@ impl Pool {
         // Channels that were opened while the pool was silent have no tip, and get no active job.
         for (address, members) in &mut addresses {
             let channels = &self.connections[at].channels;
-            if members.iter().any(|id| channels.get(id).is_none_or(|c| c.jobs.is_empty())) {
+            if members
+                .iter()
+                .any(|id| channels.get(id).is_none_or(|c| c.jobs.is_empty()))
+            {
                 members.clear();
                 *address = 0;
             }
@@ -449,7 +521,7 @@ impl Pool {
     }
 
     /// A future job for everybody, long before its tip.
-    pub(super) fn announce(&mut self, at: usize, io: &mut PoolIo<'_>) {
+    pub(in crate::sim) fn announce(&mut self, at: usize, io: &mut PoolIo<'_>) {
         if self.mood.silent_job || self.connections[at].channels.is_empty() {
             return;
         }
@@ -467,7 +539,10 @@ impl Pool {
         }
         let addresses = self.connections[at].addresses(self.plan.grouped);
         let announced = self.connections[at].announced.take().filter(|job| {
-            self.connections[at].channels.values().all(|channel| channel.future.contains_key(job))
+            self.connections[at]
+                .channels
+                .values()
+                .all(|channel| channel.future.contains_key(job))
         });
         let fresh = match announced {
             Some(_) => None,
@@ -497,7 +572,12 @@ impl Pool {
                     channel_id: *id,
                     extranonce_prefix: sv2::B032::new(&channel.prefix).expect("at most 32 bytes"),
                 };
-                say(&mut connection.out, &message, Message::SetExtranoncePrefix, io.tally);
+                say(
+                    &mut connection.out,
+                    &message,
+                    Message::SetExtranoncePrefix,
+                    io.tally,
+                );
             }
         }
     }
@@ -506,8 +586,14 @@ impl Pool {
     pub(in crate::sim) fn regroup(&mut self, io: &mut PoolIo<'_>) {
         let all = io.rng.chance(0.5);
         for connection in &mut self.connections {
-            let ids: Vec<u32> =
-                connection.channels.keys().copied().enumerate().filter(|(n, _)| all || n % 2 == 0).map(|(_, id)| id).collect();
+            let ids: Vec<u32> = connection
+                .channels
+                .keys()
+                .copied()
+                .enumerate()
+                .filter(|(n, _)| all || n % 2 == 0)
+                .map(|(_, id)| id)
+                .collect();
             if ids.is_empty() {
                 continue;
             }
@@ -520,7 +606,10 @@ impl Pool {
                 }
             }
             let channel_ids = sv2::Seq064K::from_slice(&ids).expect("a few channels");
-            let message = mining::SetGroupChannel { group_channel_id: group, channel_ids };
+            let message = mining::SetGroupChannel {
+                group_channel_id: group,
+                channel_ids,
+            };
             say(&mut connection.out, &message, Message::SetGroupChannel, io.tally);
         }
     }
@@ -529,11 +618,18 @@ impl Pool {
     pub(in crate::sim) fn close_channel(&mut self, io: &mut PoolIo<'_>) {
         let grouped = self.plan.grouped && io.rng.chance(0.5);
         for connection in &mut self.connections {
-            let Some(first) = connection.channels.keys().next().copied() else { continue };
+            let Some(first) = connection.channels.keys().next().copied() else {
+                continue;
+            };
             let group = connection.channels[&first].group;
             let channel_id = if grouped { group } else { first };
-            connection.channels.retain(|id, c| if grouped { c.group != group } else { *id != first });
-            let message = mining::CloseChannel { channel_id, reason_code: text("maintenance") };
+            connection
+                .channels
+                .retain(|id, c| if grouped { c.group != group } else { *id != first });
+            let message = mining::CloseChannel {
+                channel_id,
+                reason_code: text("maintenance"),
+            };
             say(&mut connection.out, &message, Message::CloseChannelDown, io.tally);
         }
     }

@@ -88,7 +88,10 @@ pub(super) enum PoolAct {
     /// A share that no honest proxy forwards.
     Complain(String),
     /// A block-level share came, whatever became of it.
-    BlockSeen { tag: JobTag, nonce: u32 },
+    BlockSeen {
+        tag: JobTag,
+        nonce: u32,
+    },
 }
 
 /// What a pool works with during one call.
@@ -154,7 +157,8 @@ impl Pool {
         self.next_connection += 1;
         let number = self.next_connection;
         let authenticated = self.is_authenticated();
-        self.connections.push(PoolConnection::new(number, link, authenticated));
+        self.connections
+            .push(PoolConnection::new(number, link, authenticated));
         number
     }
 
@@ -169,7 +173,9 @@ impl Pool {
 
     /// Bytes came.
     pub(super) fn input(&mut self, link: LinkId, bytes: &[u8], io: &mut PoolIo<'_>) {
-        let Some(at) = self.connections.iter().position(|c| c.link == link) else { return };
+        let Some(at) = self.connections.iter().position(|c| c.link == link) else {
+            return;
+        };
         self.connections[at].input.extend_from_slice(bytes);
         let input = std::mem::take(&mut self.connections[at].input);
         let mut rest = input.as_slice();
@@ -184,11 +190,16 @@ impl Pool {
         match sv2::AnyMessage::decode_lenient(header, payload, &[sv2::extensions::WORKER_HASHRATE_TRACKING]) {
             Ok((message, tlvs)) => {
                 if header.channel_msg != message.channel_msg() {
-                    io.acts.push(PoolAct::Complain(format!("{}: wrong channel_msg bit", message.name())));
+                    io.acts.push(PoolAct::Complain(format!(
+                        "{}: wrong channel_msg bit",
+                        message.name()
+                    )));
                 }
                 self.message(at, &message, &tlvs, io);
             }
-            Err(error) => io.acts.push(PoolAct::Complain(format!("Adit sent what is no SV2: {error}"))),
+            Err(error) => io
+                .acts
+                .push(PoolAct::Complain(format!("Adit sent what is no SV2: {error}"))),
         }
     }
 

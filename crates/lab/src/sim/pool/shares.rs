@@ -25,18 +25,24 @@ impl Pool {
             Some(name) => {
                 io.tally.message(Message::SubmitWithWorker);
                 if !connection.names || !name.as_bytes().starts_with(b"farm.") {
-                    io.acts.push(PoolAct::Complain("a worker's name that was not agreed on or is none".into()));
+                    io.acts.push(PoolAct::Complain(
+                        "a worker's name that was not agreed on or is none".into(),
+                    ));
                 }
             }
             None if connection.names => {
-                io.acts.push(PoolAct::Complain("a share without its worker's name".into()));
+                io.acts
+                    .push(PoolAct::Complain("a share without its worker's name".into()));
             }
             None => {}
         }
         self.truth.received += 1;
         if !connection.channels.contains_key(&share.channel_id) {
             if connection.left.contains(&share.channel_id) || !connection.was_opened(share.channel_id) {
-                io.acts.push(PoolAct::Complain(format!("a share for channel {}", share.channel_id)));
+                io.acts.push(PoolAct::Complain(format!(
+                    "a share for channel {}",
+                    share.channel_id
+                )));
             }
             // It crossed our CloseChannel, after which nothing is said about the channel.
             self.truth.orphans += 1;
@@ -61,7 +67,9 @@ impl Pool {
         let Some(channel) = connection.channels.get_mut(&share.channel_id) else {
             return Some("invalid-channel-id");
         };
-        let Some(job) = channel.jobs.get(&share.job_id) else { return Some("invalid-job-id") };
+        let Some(job) = channel.jobs.get(&share.job_id) else {
+            return Some("invalid-job-id");
+        };
         let came = Share {
             nonce: share.nonce,
             ntime: share.ntime,
@@ -72,8 +80,15 @@ impl Pool {
         let is_new = channel.seen.insert(judgement.hash);
         if judgement.is_block {
             let pool = u8::try_from(index).unwrap_or(u8::MAX);
-            let tag = JobTag { pool, connection: number, job_id: share.job_id };
-            io.acts.push(PoolAct::BlockSeen { tag, nonce: share.nonce });
+            let tag = JobTag {
+                pool,
+                connection: number,
+                job_id: share.job_id,
+            };
+            io.acts.push(PoolAct::BlockSeen {
+                tag,
+                nonce: share.nonce,
+            });
             match judgement.fault {
                 None if is_new => {
                     self.truth.blocks += 1;
@@ -103,10 +118,16 @@ impl Pool {
     }
 
     fn take(&mut self, at: usize, share: &mining::SubmitSharesExtended<'_>, io: &mut PoolIo<'_>) {
-        let batch = if self.mood.large_batches { LARGE_BATCH } else { self.plan.batch };
+        let batch = if self.mood.large_batches {
+            LARGE_BATCH
+        } else {
+            self.plan.batch
+        };
         let connection = &mut self.connections[at];
         let number = connection.number;
-        let Some(channel) = connection.channels.get_mut(&share.channel_id) else { return };
+        let Some(channel) = connection.channels.get_mut(&share.channel_id) else {
+            return;
+        };
         let difficulty = channel.jobs.get(&share.job_id).map_or(0.0, |job| job.difficulty);
         self.truth.accepted += 1;
         self.truth.accepted_work += difficulty;
@@ -122,7 +143,10 @@ impl Pool {
             && !channel.flush_is_due
         {
             channel.flush_is_due = true;
-            let timer = PoolTimer::Flush { connection: number, channel: share.channel_id };
+            let timer = PoolTimer::Flush {
+                connection: number,
+                channel: share.channel_id,
+            };
             io.acts.push(PoolAct::Later(io.now + after, timer));
         }
     }
@@ -132,13 +156,21 @@ impl Pool {
         if self.mood.never_ack {
             return;
         }
-        let Some(connection) = self.connections.iter_mut().find(|c| c.number == number) else { return };
-        let Some(channel) = connection.channels.get_mut(&channel_id) else { return };
+        let Some(connection) = self.connections.iter_mut().find(|c| c.number == number) else {
+            return;
+        };
+        let Some(channel) = connection.channels.get_mut(&channel_id) else {
+            return;
+        };
         channel.flush_is_due = false;
         if channel.unanswered == 0 {
             return;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far below 2^64, never negative")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "far below 2^64, never negative"
+        )]
         let message = mining::SubmitSharesSuccess {
             channel_id,
             last_sequence_number: channel.last_accepted,
@@ -182,7 +214,9 @@ impl Pool {
         if self.mood.late_acks {
             at += io.rng.range(0, LATE);
         }
-        let Some(connection) = self.connections.iter_mut().find(|c| c.number == number) else { return };
+        let Some(connection) = self.connections.iter_mut().find(|c| c.number == number) else {
+            return;
+        };
         if late {
             at += LATE;
         } else {
@@ -192,7 +226,10 @@ impl Pool {
         if at <= io.now {
             connection.out.extend_from_slice(bytes);
         } else {
-            let timer = PoolTimer::Say { connection: number, bytes: bytes.to_vec() };
+            let timer = PoolTimer::Say {
+                connection: number,
+                bytes: bytes.to_vec(),
+            };
             io.acts.push(PoolAct::Later(at, timer));
         }
     }
@@ -200,7 +237,9 @@ impl Pool {
     /// Answers for shares that nobody sent.
     pub(in crate::sim) fn stray_answers(&mut self, io: &mut PoolIo<'_>) {
         for connection in &mut self.connections {
-            let Some(id) = connection.channels.keys().next().copied() else { continue };
+            let Some(id) = connection.channels.keys().next().copied() else {
+                continue;
+            };
             let error = mining::SubmitSharesError {
                 channel_id: id,
                 sequence_number: 3_000_000_000,
