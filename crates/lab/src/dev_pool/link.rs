@@ -10,10 +10,11 @@ use sv2::FrameHeader;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::client::{Client, Hangup};
-use super::{Shared, unix_now};
+use super::{Orders, Shared, unix_now};
 
 /// Time for the Noise handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,23 +64,39 @@ pub(super) enum End {
 
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: TcpStream, shared: &Arc<Shared>) -> End {
-    match talk(stream, shared).await {
-        Ok(never) => match never {},
-        Err(end) => end,
+    // Taken first: what is ordered during the handshake holds for this connection too.
+    let orders = shared.orders.subscribe();
+    tokio::select! {
+        biased;
+        () = ordered_to_end(orders.clone()) => End::Ordered,
+        end = talk(stream, shared, orders) => match end {
+            Ok(never) => match never {},
+            Err(end) => end,
+        },
     }
 }
 
-async fn talk(mut stream: TcpStream, shared: &Arc<Shared>) -> Result<std::convert::Infallible, End> {
+/// Completes when this connection is to end, at once and in the middle of whatever it does.
+async fn ordered_to_end(mut orders: watch::Receiver<Orders>) {
+    let disconnects = orders.borrow_and_update().disconnects;
+    let over = |now: &Orders| now.shutdown || now.disconnects != disconnects;
+    // An error means that the pool is gone.
+    let _ = orders.wait_for(over).await;
+}
+
+async fn talk(
+    mut stream: TcpStream,
+    shared: &Arc<Shared>,
+    mut orders: watch::Receiver<Orders>,
+) -> Result<std::convert::Infallible, End> {
     stream.set_nodelay(true)?;
-    // Taken first: what is ordered during the handshake holds for this connection too.
-    let mut orders = shared.orders.subscribe();
-    let first_orders = *orders.borrow_and_update();
+    let rotations = orders.borrow_and_update().rotations;
     let handshake = timeout(HANDSHAKE_TIMEOUT, handshake(&mut stream, shared));
     let (sealer, mut opener) = handshake.await.map_err(|_| End::HandshakeTimeout)??;
 
     let mut works = shared.work.subscribe();
     let work = Arc::clone(&works.borrow_and_update());
-    let mut client = Client::new(Arc::clone(shared), work, first_orders.rotations);
+    let mut client = Client::new(Arc::clone(shared), work, rotations);
     let mut output = Output {
         sealer,
         plain: BytesMut::new(),
@@ -93,12 +110,8 @@ async fn talk(mut stream: TcpStream, shared: &Arc<Shared>) -> Result<std::conver
     loop {
         tokio::select! {
             biased;
-            changed = orders.changed() => {
-                let now = *orders.borrow_and_update();
-                if changed.is_err() || now.shutdown || now.disconnects != first_orders.disconnects {
-                    return Err(End::Ordered);
-                }
-                client.on_rotations(now.rotations, &mut output.plain);
+            Ok(()) = orders.changed() => {
+                client.on_rotations(orders.borrow_and_update().rotations, &mut output.plain);
             }
             // Jobs come before shares.
             Ok(()) = works.changed() => {

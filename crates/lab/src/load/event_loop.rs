@@ -204,6 +204,10 @@ impl EventLoop {
                 if stop || now >= start + self.shared.options.duration {
                     self.outcome.cpu_running = process::thread_cpu().saturating_sub(self.cpu_mark);
                     self.outcome.run_time = now - start;
+                    // What was due by now and never had its turn was not sent either.
+                    while self.pace.as_mut().is_some_and(|pace| pace.take(now).is_some()) {
+                        self.outcome.not_sent += 1;
+                    }
                     self.phase = Phase::Draining {
                         until: now + self.shared.options.drain,
                     };
