@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lab::sv1_miner::ServerAddress;
 
 /// A Stratum V2 proxy: verifies every share, aggregates miners into encrypted channels, never drops a miner.
 #[derive(Debug, Parser)]
@@ -18,10 +20,18 @@ pub struct Cli {
 pub enum Command {
     /// Run the proxy.
     Run(RunArgs),
+    /// See it work: an embedded pool, the proxy and CPU miners, for half a minute.
+    Demo(DemoArgs),
     /// Check a configuration and show what it comes to.
     Check(ConfigArgs),
     /// Make an authority key pair, or show the public key of a secret one.
     Keys(KeysArgs),
+    /// Run the embedded development pool by itself.
+    Pool(PoolArgs),
+    /// Mine on a Stratum V1 server with this machine's CPU.
+    Miner(MinerArgs),
+    /// Measure a Stratum V1 server with many miners.
+    Load(LoadArgs),
 }
 
 /// Where the configuration is.
@@ -38,6 +48,23 @@ pub struct RunArgs {
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Mine for an embedded pool on this machine instead of a real one: for trying things out.
+    #[arg(long, conflicts_with = "config")]
+    pub dev: bool,
+}
+
+/// For `adit demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// How long, in seconds.
+    #[arg(long, default_value_t = 30.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// CPU miners.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub miners: u16,
+    /// One JSON line at the end instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// For `adit keys`.
@@ -46,4 +73,119 @@ pub struct KeysArgs {
     /// Read a secret key from this file and show its public key, instead of making a new pair.
     #[arg(long, value_name = "FILE")]
     pub public_of: Option<PathBuf>,
+}
+
+/// For `adit pool`.
+#[derive(Debug, Args)]
+pub struct PoolArgs {
+    /// Where it listens.
+    #[arg(long, default_value = "127.0.0.1:34254")]
+    pub listen: SocketAddr,
+    /// The authority's secret key, as `adit keys` writes it; without it a new one each time.
+    #[arg(long, value_name = "FILE")]
+    pub secret_key_file: Option<PathBuf>,
+    /// Shares a minute that a channel's target aims at.
+    #[arg(long, default_value_t = 20.0)]
+    pub shares_per_minute: f64,
+    /// Shares that one answer acknowledges.
+    #[arg(long, default_value_t = 10)]
+    pub share_batch_size: u32,
+    /// Mean seconds between blocks that others find; without it there are none.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub block_interval: Option<f64>,
+}
+
+/// For `adit miner`.
+#[derive(Debug, Args)]
+pub struct MinerArgs {
+    /// `stratum+tcp://host:port`
+    pub url: ServerAddress,
+    /// The worker's name.
+    #[arg(long, default_value = "adit.miner")]
+    pub user: String,
+    /// The password; `d=0.001` asks for a difficulty.
+    #[arg(long, default_value = "x")]
+    pub password: String,
+    /// Hashing threads.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Hashes per second at most.
+    #[arg(long)]
+    pub hashes_per_second: Option<f64>,
+    /// Ends after so many seconds.
+    #[arg(long, value_parser = seconds)]
+    pub seconds: Option<f64>,
+    /// One JSON line at the end instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What the connections of a load run do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LoadMode {
+    /// All send shares at the given rate together.
+    Rate,
+    /// The first floods; the others send at the given rate.
+    Flood,
+    /// Nobody sends anything.
+    Idle,
+}
+
+/// For `adit load`.
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// `stratum+tcp://host:port` of the server, on this machine.
+    pub url: ServerAddress,
+    /// Connections.
+    #[arg(long, default_value_t = 100)]
+    pub miners: usize,
+    /// Shares per second of all connections together.
+    #[arg(long, default_value_t = 1000.0)]
+    pub shares_per_second: f64,
+    /// How long shares are sent, in seconds.
+    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Connect evenly over so many seconds instead of at once.
+    #[arg(long, default_value_t = 0.0, value_parser = seconds)]
+    pub connect_seconds: f64,
+    /// What the connections do.
+    #[arg(long, value_enum, default_value_t = LoadMode::Rate)]
+    pub mode: LoadMode,
+    /// User names are this, a dot and a number.
+    #[arg(long, default_value = "load")]
+    pub user: String,
+    /// Every connection's password; the server should give an easy difficulty for it.
+    #[arg(long, default_value = "d=1e-7")]
+    pub password: String,
+    /// Event loops, each in a thread.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// A process whose CPU time and memory are reported along: the server.
+    #[arg(long, value_name = "PID")]
+    pub observe_pid: Option<u32>,
+    /// One JSON line at the end instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A time in seconds that is worth waiting for: not negative, at most a year.
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: f64 = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a number of seconds"))?;
+    if (0.0..=31_536_000.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err("expected 0 to 31536000 seconds".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
 }

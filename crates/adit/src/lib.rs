@@ -3,12 +3,12 @@
 
 pub mod cli;
 pub mod clock;
+mod commands;
 pub mod config;
 pub mod downstream;
 pub mod proxy;
-mod run;
 mod snapshot;
 mod sockets;
 pub mod upstream;
 
-pub use run::main;
+pub use commands::main;

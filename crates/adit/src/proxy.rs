@@ -369,17 +369,14 @@ impl Proxy {
             tick.tick().await;
         }
         self.stop_http.cancel();
-        // The router's task ends with its last sender; connections that are left hold one each.
-        drop(self.router);
+        let _ = self.router.send(RouterMessage::End).await;
         let threads = self.threads;
-        if miners.is_ok() {
-            let ended = tokio::task::spawn_blocking(move || {
-                threads.into_iter().for_each(|t| {
-                    let _ = t.join();
-                });
+        let ended = tokio::task::spawn_blocking(move || {
+            threads.into_iter().for_each(|t| {
+                let _ = t.join();
             });
-            let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
-        }
+        });
+        let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
         self.books.totals()
     }
 }

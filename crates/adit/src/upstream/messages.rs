@@ -55,6 +55,8 @@ pub enum RouterMessage {
     Source(SourceId, SourceEvent),
     /// The process ends: every miner is told so.
     Drain(&'static str),
+    /// The router's task ends, and with it every source's.
+    End,
 }
 
 /// What the router's task shows of itself, renewed about once a second.

@@ -33,7 +33,7 @@ impl Cells {
     }
 }
 
-/// Runs until every sender of its messages is gone.
+/// Runs until [`RouterMessage::End`].
 pub async fn run_router(
     mut router: Router,
     route_names: Vec<String>,
@@ -97,6 +97,7 @@ pub async fn run_router(
                         router.joined(group, now);
                     }
                 }
+                RouterMessage::End => return,
                 RouterMessage::Leave(group) => router.leave(group, now),
                 RouterMessage::Source(source, event) => router.event(source, event, now),
                 RouterMessage::Drain(text) => {

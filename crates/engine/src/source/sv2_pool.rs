@@ -783,7 +783,10 @@ impl Sv2Pool {
                     reason_code: sv2::Str0255::truncated("extranonce-too-small"),
                 };
                 sv2::write_frame(&close, &mut fx.frames);
-                fx.events.push(SourceEvent::NotOpened { request: wish.request, why: error.into() });
+                fx.events.push(SourceEvent::NotOpened {
+                    request: wish.request,
+                    why: error.into(),
+                });
                 return Ok(());
             }
         };
@@ -1132,8 +1135,11 @@ fn end_open_shares(books: &Books, open: &mut OpenShares, fx: &mut Effects) {
     }
 }
 
+/// Reads a message. TLV fields of extensions that were not negotiated are passed over.
 fn parse<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, DownReason> {
-    M::decode(payload).map_err(|e| protocol(e.to_string()))
+    M::decode_with_tlvs(payload, &[])
+        .map(|(message, _)| message)
+        .map_err(|e| protocol(e.to_string()))
 }
 
 fn protocol(what: impl Into<String>) -> DownReason {

@@ -1,0 +1,239 @@
+//! `adit demo`: embedded pool, proxy and CPU miners in one process, to see the whole way of a share.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use lab::sv1_miner::{Miner, MinerConfig, ServerAddress};
+use serde::Serialize;
+use telemetry::{BooksSnapshot, Snapshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{EX_UNAVAILABLE, complain, dev, ended, runtime, say, start_logging};
+use crate::cli::DemoArgs;
+use crate::proxy::Proxy;
+
+/// The last line of `adit demo --json`.
+#[derive(Serialize)]
+struct Summary {
+    miners: u16,
+    shares: Shares,
+    blocks_found: u64,
+    hashrate_hs: f64,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Shares {
+    submitted: u64,
+    rejected: u64,
+    local: u64,
+    held: u64,
+    unsent: u64,
+    forwarded: u64,
+    acknowledged: u64,
+    refused: u64,
+    unknown: u64,
+    pending: u64,
+}
+
+impl From<&BooksSnapshot> for Shares {
+    fn from(books: &BooksSnapshot) -> Self {
+        Self {
+            submitted: books.submitted,
+            rejected: books.rejected_total,
+            local: books.local,
+            held: books.held,
+            unsent: books.unsent_total,
+            forwarded: books.forwarded,
+            acknowledged: books.acknowledged,
+            refused: books.refused_total,
+            unknown: books.unknown,
+            pending: books.pending,
+        }
+    }
+}
+
+pub(super) fn demo(args: &DemoArgs) -> ExitCode {
+    start_logging("warn", crate::config::LogFormat::Text);
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(code) => return code,
+    };
+    let code = runtime.block_on(show(args));
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    code
+}
+
+async fn show(args: &DemoArgs) -> ExitCode {
+    let (pool, config) = match dev::start(dev::Ports::Any).await {
+        Ok(started) => started,
+        Err(error) => {
+            complain(error);
+            return ExitCode::from(EX_UNAVAILABLE);
+        }
+    };
+    let proxy = match Proxy::start(&config, true).await {
+        Ok(proxy) => proxy,
+        Err(error) => {
+            complain(error);
+            return ExitCode::from(EX_UNAVAILABLE);
+        }
+    };
+    let address = proxy.addresses()[0];
+    if !args.json {
+        say(format_args!(
+            "pool   {}  (embedded: nothing here earns anything)",
+            pool.url()
+        ));
+        say(format_args!("adit   stratum+tcp://{address}"));
+        if let Some(http) = proxy.http() {
+            say(format_args!("       http://{http}/metrics and /api/v1/status"));
+        }
+        say(format_args!(
+            "miners {} on this machine's CPU, for {} s\n",
+            args.miners, args.seconds
+        ));
+    }
+
+    let stop = CancellationToken::new();
+    let miners = TaskTracker::new();
+    let server = ServerAddress {
+        host: address.ip().to_string(),
+        port: address.port(),
+    };
+    // Each miner has a thread of its own; together they leave the machine some air.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let throttle = (usize::from(args.miners) > cores).then_some(2e6 * cores as f64 / f64::from(args.miners));
+    for n in 1..=args.miners {
+        let mut config = MinerConfig::new(server.clone(), format!("demo.worker{n}"));
+        config.hashes_per_second = throttle;
+        let stop = stop.clone();
+        miners.spawn(async move { Miner::new(config).run(stop.cancelled_owned()).await });
+    }
+    miners.close();
+
+    let began = Instant::now();
+    let end = tokio::time::sleep(Duration::from_secs_f64(args.seconds));
+    tokio::pin!(end);
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let live = !args.json && std::io::stdout().is_terminal();
+    let mut last = proxy.snapshot();
+    loop {
+        tokio::select! {
+            () = &mut end => break,
+            _ = ended() => break,
+            _ = tick.tick() => {
+                last = proxy.snapshot();
+                if !args.json {
+                    progress(&last, began.elapsed(), live);
+                }
+            }
+        }
+    }
+    if live {
+        say("");
+    }
+    let hashrate_hs = last.routes.first().map_or(0.0, |route| route.hashrate_hs);
+    stop.cancel();
+    miners.wait().await;
+    let seconds = began.elapsed().as_secs_f64();
+    let totals = proxy.stop().await;
+    let books = crate::snapshot::books(&totals);
+    let pool_stats = pool.stats();
+    pool.shutdown().await;
+
+    let summary = Summary {
+        miners: args.miners,
+        shares: Shares::from(&books),
+        blocks_found: books.blocks_found,
+        hashrate_hs,
+        seconds,
+    };
+    if args.json {
+        match serde_json::to_string(&summary) {
+            Ok(line) => say(line),
+            Err(error) => complain(error),
+        }
+    } else {
+        conclude(&summary, &books, pool_stats.accepted, pool_stats.blocks_found);
+    }
+    if books.acknowledged == 0 {
+        complain("no share was acknowledged by the pool");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn progress(snapshot: &Snapshot, elapsed: Duration, live: bool) {
+    let books = &snapshot.books;
+    let hashrate = snapshot.routes.first().map_or(0.0, |route| route.hashrate_hs);
+    let line = format!(
+        "{:>4.0} s  {:>10}  shares {:>5}  acknowledged {:>5}  pending {:>3}  local {:>4}  rejected {:>3}  blocks {:>3}",
+        elapsed.as_secs_f64(),
+        engineering(hashrate),
+        books.submitted,
+        books.acknowledged,
+        books.pending,
+        books.local,
+        books.rejected_total,
+        books.blocks_found,
+    );
+    let mut out = std::io::stdout();
+    let _ = if live {
+        write!(out, "\r{line}").and_then(|()| out.flush())
+    } else {
+        writeln!(out, "{line}")
+    };
+}
+
+fn conclude(summary: &Summary, books: &BooksSnapshot, pool_accepted: u64, pool_blocks: u64) {
+    let shares = &summary.shares;
+    say(format_args!(
+        "\n{} shares in {:.0} s: {} acknowledged, {} refused, {} local (easier than the pool's target), {} rejected, \
+         {} unsent, {} unknown, {} pending",
+        shares.submitted,
+        summary.seconds,
+        shares.acknowledged,
+        shares.refused,
+        shares.local,
+        shares.rejected,
+        shares.unsent,
+        shares.unknown,
+        shares.pending
+    ));
+    for (reason, count) in books.rejected.iter().filter(|(_, count)| **count > 0) {
+        say(format_args!("  rejected, {reason}: {count}"));
+    }
+    say(format_args!(
+        "the pool's own books: {pool_accepted} shares accepted, {pool_blocks} blocks"
+    ));
+}
+
+/// 1234567.0 is `1.23 MH/s`.
+fn engineering(hashrate: f64) -> String {
+    let units = ["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s"];
+    let mut value = hashrate;
+    let mut unit = units[0];
+    for next in &units[1..] {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    format!("{value:.2} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashrates_read_well() {
+        assert_eq!(engineering(0.0), "0.00 H/s");
+        assert_eq!(engineering(1_234_567.0), "1.23 MH/s");
+        assert_eq!(engineering(2.5e21), "2500.00 EH/s");
+    }
+}

@@ -1,0 +1,77 @@
+//! `adit pool`: the embedded development pool by itself.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use lab::dev_pool::{DevPool, DevPoolKeys, DevPoolOptions};
+use noise::AuthoritySecretKey;
+
+use super::{EX_UNAVAILABLE, EX_USAGE, complain, ended, runtime, say, start_logging};
+use crate::cli::PoolArgs;
+
+pub(super) fn pool(args: &PoolArgs) -> ExitCode {
+    start_logging("info", crate::config::LogFormat::Text);
+    let keys = match &args.secret_key_file {
+        None => DevPoolKeys::random(),
+        Some(path) => match std::fs::read_to_string(path)
+            .map_err(|e| e.to_string())
+            .and_then(|text| {
+                text.trim()
+                    .parse::<AuthoritySecretKey>()
+                    .map_err(|e| e.to_string())
+            }) {
+            Ok(secret) if noise::is_published_example_key(&secret.public()) => {
+                complain(format_args!(
+                    "{}: a published example key: make one with `adit keys`",
+                    path.display()
+                ));
+                return ExitCode::from(EX_USAGE);
+            }
+            Ok(secret) => DevPoolKeys::with_authority(secret),
+            Err(error) => {
+                complain(format_args!("{}: {error}", path.display()));
+                return ExitCode::from(EX_USAGE);
+            }
+        },
+    };
+    let options = DevPoolOptions {
+        shares_per_minute: args.shares_per_minute,
+        share_batch_size: args.share_batch_size,
+        block_interval: args.block_interval.map(Duration::from_secs_f64),
+        ..DevPoolOptions::default()
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(code) => return code,
+    };
+    runtime.block_on(async {
+        let pool = match DevPool::bind(args.listen, options, keys).await {
+            Ok(pool) => pool,
+            Err(error) => {
+                complain(error);
+                return ExitCode::from(EX_UNAVAILABLE);
+            }
+        };
+        say(pool.url());
+        let mut tick = tokio::time::interval(Duration::from_secs(10));
+        tick.tick().await;
+        loop {
+            tokio::select! {
+                _ = ended() => break,
+                _ = tick.tick() => {
+                    let stats = pool.stats();
+                    tracing::info!(
+                        connections = stats.connections,
+                        channels = stats.channels,
+                        accepted = stats.accepted,
+                        rejected = stats.rejected.values().sum::<u64>(),
+                        blocks = stats.blocks_found,
+                        "pool"
+                    );
+                }
+            }
+        }
+        pool.shutdown().await;
+        ExitCode::SUCCESS
+    })
+}
