@@ -451,7 +451,6 @@ fn listener_policy(
             shares_per_minute: listener.shares_per_minute,
             min: listener.difficulty_min,
             max: listener.difficulty_max.unwrap_or(sv1::MAX_DIFFICULTY),
-            ..work::vardiff::Settings::default()
         },
         vardiff_enabled: listener.vardiff,
         difficulty_start: listener.difficulty_start,

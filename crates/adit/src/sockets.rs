@@ -18,7 +18,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// The system's, when the socket is already broken.
-pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()

@@ -17,11 +17,14 @@ pub enum Refused {
     AddressFull,
 }
 
+/// Connections by public address; only those that have some.
+type ByAddress = Arc<Mutex<HashMap<IpAddr, u32>>>;
+
 /// Counts the connections of the process.
 #[derive(Debug)]
 pub struct Admission {
     total: Arc<Semaphore>,
-    by_address: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    by_address: ByAddress,
 }
 
 /// A connection's place; given back when dropped.
@@ -29,7 +32,7 @@ pub struct Admission {
 pub(super) struct Place {
     _total: OwnedSemaphorePermit,
     _listener: Option<OwnedSemaphorePermit>,
-    address: Option<(IpAddr, Arc<Mutex<HashMap<IpAddr, u32>>>)>,
+    address: Option<(IpAddr, ByAddress)>,
 }
 
 impl Drop for Place {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Workers that are remembered. About 100 bytes each.
-pub const MAX_REMEMBERED: usize = 50_000;
+const MAX_REMEMBERED: usize = 50_000;
 
 /// Difficulties by worker. Touched when a miner comes and goes, never for a share.
 #[derive(Debug, Default)]

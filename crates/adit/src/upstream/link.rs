@@ -11,8 +11,6 @@ use tokio::net::TcpStream;
 
 use crate::clock;
 
-/// The Noise handshake is done within this.
-pub(super) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// Ciphertext read at once.
 const READ_AT_ONCE: usize = 64 * 1024;
 

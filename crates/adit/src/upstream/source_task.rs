@@ -156,7 +156,7 @@ impl SourceTask {
     async fn take(&mut self, batch: &mut Vec<OutgoingShare>, fx: &mut Effects) {
         let now = self.clock.now();
         for share in batch.drain(..) {
-            self.machine.share(share, now, fx);
+            self.machine.share(&share, now, fx);
         }
         self.carry_out(fx, None).await;
     }
@@ -249,7 +249,7 @@ impl SourceTask {
                 biased;
                 Some(share) = self.solutions.recv() => {
                     // Before all else, whatever room there is.
-                    self.machine.share(share, self.clock.now(), fx);
+                    self.machine.share(&share, self.clock.now(), fx);
                 }
                 ready = link.ready() => {
                     failed = ready.err().or_else(|| self.read(&mut link, fx).err());
@@ -265,7 +265,7 @@ impl SourceTask {
                 _ = self.shares.recv_many(batch, room), if room > 0 => {
                     let now = self.clock.now();
                     for share in batch.drain(..) {
-                        self.machine.share(share, now, fx);
+                        self.machine.share(&share, now, fx);
                     }
                 }
                 () = tokio::time::sleep_until(self.clock.instant(deadline)) => {

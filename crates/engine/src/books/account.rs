@@ -270,8 +270,8 @@ mod tests {
         let id = books.account(KEY);
         let account = books.get(id);
         let mut submitted = 0;
-        for (n, reason) in RejectReason::ALL.iter().enumerate() {
-            account.settle_at_once(n as u32, Final::Rejected(*reason), 1.0, false);
+        for (n, reason) in (0..).zip(RejectReason::ALL) {
+            account.settle_at_once(n, Final::Rejected(*reason), 1.0, false);
             submitted += 1;
         }
         account.settle_at_once(7, Final::Local, 2.0, true);
@@ -283,11 +283,11 @@ mod tests {
             Final::Unknown,
             Final::Unsent(UnsentReason::StaleInQueue),
         ];
-        for (n, end) in ends.into_iter().enumerate() {
-            account.open(n as u32);
+        for (n, end) in (0..).zip(ends) {
+            account.open(n);
             submitted += 1;
             assert_eq!(books.totals().pending, 1);
-            account.settle(n as u32, end, 8.0, true);
+            account.settle(n, end, 8.0, true);
         }
         account.open(3);
         submitted += 1;
@@ -303,9 +303,9 @@ mod tests {
     fn one_key_has_one_account_and_the_list_is_bounded() {
         let books = Books::default();
         assert_eq!(books.account(KEY), books.account(KEY));
-        for n in 0..MAX_ACCOUNTS + 10 {
+        for listener in (0..).take(MAX_ACCOUNTS + 10) {
             books.account(AccountKey {
-                listener: n as u16,
+                listener,
                 route: 1,
                 source: None,
             });

@@ -62,7 +62,6 @@ impl OpenShares {
     }
 
     /// Notes a share as sent and gives its sequence number.
-    #[expect(clippy::too_many_arguments, reason = "the fields of one record, each once")]
     pub fn push(
         &mut self,
         account: AccountId,

@@ -32,13 +32,13 @@ pub(super) const SETUP_DEADLINE: Duration = Duration::from_secs(10);
 /// RequestExtensions is answered within this, else the pool has no extensions (0x0001, section 4).
 pub(super) const EXTENSIONS_DEADLINE: Duration = Duration::from_secs(2);
 /// The bound on open shares is never below this.
-pub const MIN_UNSETTLED: usize = 4096;
+const MIN_UNSETTLED: usize = 4096;
 /// The bound on open shares is never above this, whatever the rate: about 64 bytes each.
-pub const MAX_UNSETTLED: usize = 1 << 20;
+const MAX_UNSETTLED: usize = 1 << 20;
 /// This many shares refused in a row, with none acknowledged between, and the source counts as broken.
-pub const REFUSED_IN_A_ROW: u32 = 100;
+const REFUSED_IN_A_ROW: u32 = 100;
 /// With the bound on open shares reached and no answer for this long, the source counts as broken.
-pub const STUCK_AFTER: Duration = Duration::from_secs(30);
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// Groups that are remembered; a pool needs one.
 const MAX_GROUPS: usize = 1024;
 
@@ -188,7 +188,7 @@ impl Sv2Pool {
             worker_names: false,
             channels: HashMap::with_hasher(hasher.clone()),
             groups: HashMap::with_hasher(hasher.clone()),
-            pending: HashMap::with_hasher(hasher.clone()),
+            pending: HashMap::with_hasher(hasher),
             next_request: 0,
             next_generation: 0,
             draining: 0,
@@ -515,8 +515,8 @@ impl Sv2Pool {
     // ---- shares ----
 
     /// Sends a share, or settles it as unsent. The books have it as `pending` already.
-    pub fn share(&mut self, share: OutgoingShare, now: Now, fx: &mut Effects) {
-        let OutgoingShare {
+    pub fn share(&mut self, share: &OutgoingShare, now: Now, fx: &mut Effects) {
+        let &OutgoingShare {
             account,
             miner,
             difficulty,
@@ -1090,10 +1090,6 @@ impl Sv2Pool {
 }
 
 /// Puts a job on a channel and tells the router. Channels that share tip and extranonce length share the job.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "parts of the pool that are borrowed apart"
-)]
 fn publish(
     channel: &mut Channel,
     draft: &Draft,
