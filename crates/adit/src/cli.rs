@@ -170,9 +170,7 @@ pub struct LoadArgs {
 
 /// A time in seconds that is worth waiting for: not negative, at most a year.
 fn seconds(text: &str) -> Result<f64, String> {
-    let value: f64 = text
-        .parse()
-        .map_err(|_| format!("{text:?} is not a number of seconds"))?;
+    let value: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
     if (0.0..=31_536_000.0).contains(&value) {
         Ok(value)
     } else {

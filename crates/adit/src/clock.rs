@@ -12,18 +12,13 @@ impl Clock {
     /// Begins to count.
     #[must_use]
     pub fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 
     /// This moment.
     #[must_use]
     pub fn now(&self) -> engine::Now {
-        engine::Now {
-            mono: self.start.elapsed(),
-            unix: unix_time(),
-        }
+        engine::Now { mono: self.start.elapsed(), unix: unix_time() }
     }
 
     /// The moment of a deadline, for tokio's timers.
@@ -38,8 +33,6 @@ impl Clock {
 /// Unix seconds by the system's clock; 0 if that stands before 1970.
 #[must_use]
 pub fn unix_time() -> u32 {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }

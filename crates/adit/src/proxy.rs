@@ -113,16 +113,11 @@ impl Proxy {
             let (command_tx, commands) = mpsc::channel(COMMAND_QUEUE);
             let (shares_tx, shares) = mpsc::channel(SHARE_QUEUE);
             let (solutions_tx, solutions) = mpsc::channel(SOLUTION_QUEUE);
-            let door = SourceDoor {
-                shares: shares_tx,
-                solutions: solutions_tx,
-            };
+            let door = SourceDoor { shares: shares_tx, solutions: solutions_tx };
             let own_figures = Arc::new(SourceFigures::default());
             let machine = Sv2Pool::new(source_settings(id, source), Arc::clone(&books), rand::random());
-            let (report_tx, report) = watch::channel(SourceReport {
-                status: no_status(),
-                at: Duration::ZERO,
-            });
+            let (report_tx, report) =
+                watch::channel(SourceReport { status: no_status(), at: Duration::ZERO });
             source_views.push(SourceView {
                 name: name.to_string(),
                 address: source.url.host_and_port(),
@@ -169,18 +164,9 @@ impl Proxy {
                 keepalive: route.keepalive,
             });
             let listeners = route.listeners.iter().map(listener_at).collect();
-            route_views.push(RouteView {
-                name: name.to_string(),
-                sources,
-                listeners,
-            });
+            route_views.push(RouteView { name: name.to_string(), sources, listeners });
         }
-        let plans = config
-            .sources
-            .values()
-            .enumerate()
-            .map(|(at, s)| source_plan(at, s))
-            .collect();
+        let plans = config.sources.values().enumerate().map(|(at, s)| source_plan(at, s)).collect();
         let router = Router::new(plans, route_settings, rand::random(), clock.now());
         let (status_tx, status) = watch::channel(RouterStatus::default());
         let route_names: Vec<String> = route_views.iter().map(|r| r.name.clone()).collect();
@@ -189,20 +175,9 @@ impl Proxy {
         // The upstream thread.
         let mut threads = Vec::new();
         let upstream = async move {
-            let sources = source_tasks
-                .into_iter()
-                .map(|task| tokio::spawn(run_source(task)));
+            let sources = source_tasks.into_iter().map(|task| tokio::spawn(run_source(task)));
             let sources: Vec<_> = sources.collect();
-            run_router(
-                router,
-                route_names,
-                source_names,
-                router_rx,
-                command_senders,
-                status_tx,
-                clock,
-            )
-            .await;
+            run_router(router, route_names, source_names, router_rx, command_senders, status_tx, clock).await;
             // The router has ended, and with it every sender of commands.
             for source in sources {
                 if let Err(failed) = source.await {
@@ -224,10 +199,7 @@ impl Proxy {
         let mut addresses = Vec::new();
         let mut listener_views = Vec::new();
         for (at, ((name, listener), socket)) in config.listeners.iter().zip(sockets).enumerate() {
-            let route = route_views
-                .iter()
-                .position(|r| r.listeners.contains(&at))
-                .expect("checked");
+            let route = route_views.iter().position(|r| r.listeners.contains(&at)).expect("checked");
             let figures = Arc::new(ListenerFigures::default());
             let address = socket.local_addr().unwrap_or(listener.listen);
             let policy = listener_policy(at, route, listener, &config.limits);
@@ -236,9 +208,7 @@ impl Proxy {
                 policy: Arc::new(policy),
                 books: Arc::clone(&books),
                 admission: Arc::clone(&admission),
-                cap: listener
-                    .max_connections
-                    .map(|n| Arc::new(Semaphore::new(n as usize))),
+                cap: listener.max_connections.map(|n| Arc::new(Semaphore::new(n as usize))),
                 per_address: listener.max_connections_per_address,
                 max_line: config.limits.line,
                 outbox: config.limits.outbox,
@@ -262,12 +232,7 @@ impl Proxy {
                 figures,
             });
             addresses.push(address);
-            tokio::spawn(run_listener(
-                socket,
-                context,
-                tasks.clone(),
-                stop_accepting.clone(),
-            ));
+            tokio::spawn(run_listener(socket, context, tasks.clone(), stop_accepting.clone()));
         }
 
         // What is shown.
@@ -345,10 +310,7 @@ impl Proxy {
         self.stop_accepting.cancel();
         self.tasks.close();
         // Miners first: what they sent so far is counted and queued.
-        let _ = self
-            .router
-            .send(RouterMessage::Drain("Adit is shutting down"))
-            .await;
+        let _ = self.router.send(RouterMessage::Drain("Adit is shutting down")).await;
         let deadline = tokio::time::Instant::now() + self.drain;
         let mut seen = (u64::MAX, tokio::time::Instant::now());
         let miners = tokio::time::timeout_at(deadline, self.tasks.wait()).await;
@@ -382,23 +344,19 @@ impl Proxy {
 }
 
 async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| StartError::Bind {
-            what: what.to_owned(),
-            address,
-            error,
-        })
+    TcpListener::bind(address).await.map_err(|error| StartError::Bind {
+        what: what.to_owned(),
+        address,
+        error,
+    })
 }
 
 fn thread(
     name: &str,
     work: impl Future<Output = ()> + Send + 'static,
 ) -> Result<std::thread::JoinHandle<()>, StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(StartError::Thread)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || runtime.block_on(work))

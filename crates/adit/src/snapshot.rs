@@ -65,10 +65,7 @@ impl SnapshotMaker {
             ("worker_name_shortened".into(), sum(|f| f.names_cut.load(Relaxed))),
             (
                 "source_handshake_failed".into(),
-                self.sources
-                    .iter()
-                    .map(|s| s.figures.handshake_failures.load(Relaxed))
-                    .sum(),
+                self.sources.iter().map(|s| s.figures.handshake_failures.load(Relaxed)).sum(),
             ),
         ]);
         let connections = sum(|f| f.connected.load(Relaxed));
@@ -148,11 +145,7 @@ impl SnapshotMaker {
                     let state = snapshot.state.as_str();
                     (!ready).then(|| snapshot.last_down.clone().unwrap_or_else(|| state.to_owned()))
                 });
-                RouteSourceSnapshot {
-                    name: snapshot.name.clone(),
-                    usable: reason.is_none(),
-                    reason,
-                }
+                RouteSourceSnapshot { name: snapshot.name.clone(), usable: reason.is_none(), reason }
             };
             RouteSnapshot {
                 name: view.name.clone(),
@@ -160,11 +153,7 @@ impl SnapshotMaker {
                 has_work: active.is_some_and(|s| sources[s].jobs_total > 0 && sources[s].tips_total > 0),
                 switches_total: report.map_or(0, |r| r.switches),
                 hashrate_hs: report.map_or(0.0, |r| r.hashrate),
-                miners: view
-                    .listeners
-                    .iter()
-                    .map(|l| self.listeners[*l].figures.mining.load(Relaxed))
-                    .sum(),
+                miners: view.listeners.iter().map(|l| self.listeners[*l].figures.mining.load(Relaxed)).sum(),
                 sources: view.sources.iter().map(of).collect(),
                 books: BooksSnapshot::default(),
             }
@@ -211,10 +200,7 @@ fn listener(view: &ListenerView) -> ListenerSnapshot {
 /// The engine's words for a share are telemetry's.
 pub(crate) fn books(totals: &Totals) -> BooksSnapshot {
     fn by<R: Copy>(all: &[R], word: fn(R) -> &'static str, counts: &[u64]) -> Reasons {
-        all.iter()
-            .zip(counts)
-            .map(|(reason, count)| (word(*reason).into(), *count))
-            .collect()
+        all.iter().zip(counts).map(|(reason, count)| (word(*reason).into(), *count)).collect()
     }
     BooksSnapshot {
         submitted: totals.submitted(),

@@ -21,10 +21,7 @@ impl ChannelState {
     /// A channel that was just opened.
     #[must_use]
     pub fn new(key: ChannelKey) -> Self {
-        Self {
-            key,
-            alive: AtomicBool::new(true),
-        }
+        Self { key, alive: AtomicBool::new(true) }
     }
 
     /// Whether shares can still be sent on it.
@@ -77,9 +74,9 @@ pub struct GroupMeter {
 impl GroupMeter {
     /// Moves the sum of the miners' estimates, in hashes per second.
     pub fn shift_hashrate(&self, by: f64) {
-        let _ = self.hashrate_bits.fetch_update(Relaxed, Relaxed, |bits| {
-            Some((f64::from_bits(bits) + by).max(0.0).to_bits())
-        });
+        let _ = self
+            .hashrate_bits
+            .fetch_update(Relaxed, Relaxed, |bits| Some((f64::from_bits(bits) + by).max(0.0).to_bits()));
     }
 
     /// The sum of the miners' estimates, in hashes per second.

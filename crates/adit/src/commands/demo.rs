@@ -83,26 +83,17 @@ async fn show(args: &DemoArgs) -> ExitCode {
     };
     let address = proxy.addresses()[0];
     if !args.json {
-        say(format_args!(
-            "pool   {}  (embedded: nothing here earns anything)",
-            pool.url()
-        ));
+        say(format_args!("pool   {}  (embedded: nothing here earns anything)", pool.url()));
         say(format_args!("adit   stratum+tcp://{address}"));
         if let Some(http) = proxy.http() {
             say(format_args!("       http://{http}/metrics and /api/v1/status"));
         }
-        say(format_args!(
-            "miners {} on this machine's CPU, for {} s\n",
-            args.miners, args.seconds
-        ));
+        say(format_args!("miners {} on this machine's CPU, for {} s\n", args.miners, args.seconds));
     }
 
     let stop = CancellationToken::new();
     let miners = TaskTracker::new();
-    let server = ServerAddress {
-        host: address.ip().to_string(),
-        port: address.port(),
-    };
+    let server = ServerAddress { host: address.ip().to_string(), port: address.port() };
     // Each miner has a thread of its own; together they leave the machine some air.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let throttle = (usize::from(args.miners) > cores).then_some(2e6 * cores as f64 / f64::from(args.miners));
@@ -181,11 +172,7 @@ fn progress(snapshot: &Snapshot, elapsed: Duration, live: bool) {
         books.blocks_found,
     );
     let mut out = std::io::stdout();
-    let _ = if live {
-        write!(out, "\r{line}").and_then(|()| out.flush())
-    } else {
-        writeln!(out, "{line}")
-    };
+    let _ = if live { write!(out, "\r{line}").and_then(|()| out.flush()) } else { writeln!(out, "{line}") };
 }
 
 fn conclude(summary: &Summary, books: &BooksSnapshot, pool_accepted: u64, pool_blocks: u64) {
@@ -206,9 +193,7 @@ fn conclude(summary: &Summary, books: &BooksSnapshot, pool_accepted: u64, pool_b
     for (reason, count) in books.rejected.iter().filter(|(_, count)| **count > 0) {
         say(format_args!("  rejected, {reason}: {count}"));
     }
-    say(format_args!(
-        "the pool's own books: {pool_accepted} shares accepted, {pool_blocks} blocks"
-    ));
+    say(format_args!("the pool's own books: {pool_accepted} shares accepted, {pool_blocks} blocks"));
 }
 
 /// 1234567.0 is `1.23 MH/s`.

@@ -37,10 +37,7 @@ pub(super) async fn start(ports: Ports) -> Result<(DevPool, Config), DevError> {
     );
     let mut config = Config::from_str_named("development mode", &text)?.config;
     if ports == Ports::Any {
-        config
-            .listeners
-            .values_mut()
-            .for_each(|listener| listener.listen = loopback);
+        config.listeners.values_mut().for_each(|listener| listener.listen = loopback);
         config.http.listen = loopback;
     }
     Ok((pool, config))

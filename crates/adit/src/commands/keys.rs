@@ -30,10 +30,7 @@ pub(super) fn keys(args: &KeysArgs) -> ExitCode {
     };
     say(format_args!("authority_public_key = \"{}\"", secret.public()));
     if args.public_of.is_none() {
-        say(format_args!(
-            "authority_secret_key = \"{}\"",
-            *secret.to_base58check()
-        ));
+        say(format_args!("authority_secret_key = \"{}\"", *secret.to_base58check()));
     }
     ExitCode::SUCCESS
 }

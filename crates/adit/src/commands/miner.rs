@@ -61,9 +61,5 @@ pub(super) fn miner(args: &MinerArgs) -> ExitCode {
             books.hash_rate()
         ));
     }
-    if books.accepted == 0 {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    if books.accepted == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

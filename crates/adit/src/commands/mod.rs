@@ -29,11 +29,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(EX_USAGE)
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if error.use_stderr() { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS };
         }
     };
     match cli.command {
@@ -83,13 +79,10 @@ fn start_logging(level: &str, format: LogFormat) {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            complain(format_args!("cannot start: {error}"));
-            ExitCode::from(EX_UNAVAILABLE)
-        })
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        complain(format_args!("cannot start: {error}"));
+        ExitCode::from(EX_UNAVAILABLE)
+    })
 }
 
 /// SIGINT or SIGTERM.

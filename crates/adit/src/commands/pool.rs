@@ -15,11 +15,8 @@ pub(super) fn pool(args: &PoolArgs) -> ExitCode {
         None => DevPoolKeys::random(),
         Some(path) => match std::fs::read_to_string(path)
             .map_err(|e| e.to_string())
-            .and_then(|text| {
-                text.trim()
-                    .parse::<AuthoritySecretKey>()
-                    .map_err(|e| e.to_string())
-            }) {
+            .and_then(|text| text.trim().parse::<AuthoritySecretKey>().map_err(|e| e.to_string()))
+        {
             Ok(secret) if noise::is_published_example_key(&secret.public()) => {
                 complain(format_args!(
                     "{}: a published example key: make one with `adit keys`",

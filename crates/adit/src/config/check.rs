@@ -28,11 +28,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     fn names(&self, table: Table) -> Vec<&Name> {
-        self.given
-            .keys()
-            .filter(|(of, _)| *of == table)
-            .map(|(_, name)| name)
-            .collect()
+        self.given.keys().filter(|(of, _)| *of == table).map(|(_, name)| name).collect()
     }
 }
 
@@ -42,20 +38,8 @@ pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<
         return;
     }
     for (name, route) in &parts.routes {
-        names_exist(
-            parts,
-            Table::Listener,
-            &format!("route.{name}.listeners"),
-            &route.listeners,
-            reader,
-        );
-        names_exist(
-            parts,
-            Table::Source,
-            &format!("route.{name}.sources"),
-            &route.sources,
-            reader,
-        );
+        names_exist(parts, Table::Listener, &format!("route.{name}.listeners"), &route.listeners, reader);
+        names_exist(parts, Table::Source, &format!("route.{name}.sources"), &route.sources, reader);
         named_once(&format!("route.{name}.sources"), &route.sources, reader);
     }
     one_route_each(parts, reader);
@@ -78,10 +62,7 @@ fn number_of_tables(parts: &Parts, reader: &mut Reader<'_>) -> bool {
     let mut room = true;
     for (table, keys) in [
         (Table::Listener, "its listen is where miners connect"),
-        (
-            Table::Source,
-            "its url and user_identity say where work comes from",
-        ),
+        (Table::Source, "its url and user_identity say where work comes from"),
         (Table::Route, "its listeners and sources bind the two"),
     ] {
         let count = parts.names(table).len();
@@ -159,13 +140,7 @@ fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
             if let Some(first) = taken.get(listener) {
                 let found = format!("{}, which {first} has as well", quoted(listener.as_str()));
                 let expected = "each listener in exactly one route".to_owned();
-                reader.report(
-                    &spot,
-                    &key,
-                    expected,
-                    found,
-                    "leave it out of one of the two".to_owned(),
-                );
+                reader.report(&spot, &key, expected, found, "leave it out of one of the two".to_owned());
             } else {
                 taken.insert(listener, key);
             }
@@ -173,10 +148,7 @@ fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
     }
     // A route that could not be read may be the one that has the listener.
     let routes_read = parts.names(Table::Route).len() == parts.routes.len()
-        && !parts
-            .routes
-            .keys()
-            .any(|route| reader.is_bad(&format!("route.{route}.listeners")));
+        && !parts.routes.keys().any(|route| reader.is_bad(&format!("route.{route}.listeners")));
     if reader.is_broken() || !routes_read || parts.routes.is_empty() {
         return;
     }
@@ -184,20 +156,11 @@ fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
         if *table == Table::Listener && !taken.contains_key(listener) {
             let routes: Vec<&Name> = parts.routes.keys().collect();
             let fix = match routes.as_slice() {
-                [route] => format!(
-                    "add {} to listeners of [route.{route}]",
-                    quoted(listener.as_str())
-                ),
+                [route] => format!("add {} to listeners of [route.{route}]", quoted(listener.as_str())),
                 _ => format!("add {} to listeners of a route", quoted(listener.as_str())),
             };
             let expected = "a route that has this listener".to_owned();
-            reader.report(
-                spot,
-                &format!("listener.{listener}"),
-                expected,
-                "none".to_owned(),
-                fix,
-            );
+            reader.report(spot, &format!("listener.{listener}"), expected, "none".to_owned(), fix);
         }
     }
 }
@@ -205,10 +168,8 @@ fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
 /// No two sockets on one address and port.
 fn own_addresses(parts: &Parts, reader: &mut Reader<'_>) {
     let mut taken: Vec<(SocketAddr, String)> = Vec::new();
-    let listeners = parts
-        .listeners
-        .iter()
-        .map(|(name, listener)| (format!("listener.{name}"), listener.listen));
+    let listeners =
+        parts.listeners.iter().map(|(name, listener)| (format!("listener.{name}"), listener.listen));
     let http = parts.http.enabled.then(|| ("http".to_owned(), parts.http.listen));
     for (table, address) in listeners.chain(http) {
         let key = format!("{table}.listen");
@@ -216,11 +177,7 @@ fn own_addresses(parts: &Parts, reader: &mut Reader<'_>) {
             continue;
         }
         if let Some((other, first)) = taken.iter().find(|(other, _)| overlap(*other, address)) {
-            let spot = reader
-                .spot(&key)
-                .or_else(|| parts.header(&table))
-                .cloned()
-                .unwrap_or(Spot::Whole);
+            let spot = reader.spot(&key).or_else(|| parts.header(&table)).cloned().unwrap_or(Spot::Whole);
             let found = if *other == address {
                 format!("{address}, which {first} has as well")
             } else {
@@ -230,19 +187,10 @@ fn own_addresses(parts: &Parts, reader: &mut Reader<'_>) {
                 .map(|port| SocketAddr::new(address.ip(), port + 1))
                 .find(|free| !taken.iter().any(|(other, _)| overlap(*other, *free)));
             let fix = match free {
-                Some(free) => format!(
-                    "take another port, such as listen = {}",
-                    quoted(&free.to_string())
-                ),
+                Some(free) => format!("take another port, such as listen = {}", quoted(&free.to_string())),
                 None => "take another port".to_owned(),
             };
-            reader.report(
-                &spot,
-                &key,
-                "an address and port of its own".to_owned(),
-                found,
-                fix,
-            );
+            reader.report(&spot, &key, "an address and port of its own".to_owned(), found, fix);
         }
         taken.push((address, key));
     }
@@ -282,37 +230,14 @@ fn difficulties(table: &str, listener: &Listener, reader: &mut Reader<'_>) {
         }
         let spot = reader.spot(&paths[at]).cloned().unwrap_or(Spot::Whole);
         let expected = format!("{key} {relation} {other}");
-        reader.report(
-            &spot,
-            &paths[at],
-            expected,
-            found,
-            format!("change {key} or {other}"),
-        );
+        reader.report(&spot, &paths[at], expected, found, format!("change {key} or {other}"));
     };
-    let (min, max) = (
-        listener.difficulty_min,
-        listener.difficulty_max.unwrap_or(f64::INFINITY),
-    );
+    let (min, max) = (listener.difficulty_min, listener.difficulty_max.unwrap_or(f64::INFINITY));
     if min > max {
         check(false, "difficulty_min", min, "not above", "difficulty_max", max);
     } else {
-        check(
-            start >= min,
-            "difficulty_start",
-            start,
-            "not below",
-            "difficulty_min",
-            min,
-        );
-        check(
-            start <= max,
-            "difficulty_start",
-            start,
-            "not above",
-            "difficulty_max",
-            max,
-        );
+        check(start >= min, "difficulty_start", start, "not below", "difficulty_min", min);
+        check(start <= max, "difficulty_start", start, "not above", "difficulty_max", max);
     }
 }
 
@@ -322,34 +247,19 @@ fn enough_miner_ids(parts: &Parts, reader: &mut Reader<'_>) {
     let all = u64::from(parts.limits.max_connections);
     for (name, listener) in &parts.listeners {
         let size = listener.extranonce1_size;
-        let sharing = parts
-            .listeners
-            .values()
-            .filter(|other| other.extranonce1_size == size);
-        let most = sharing
-            .map(|other| other.max_connections.map_or(all, u64::from))
-            .sum::<u64>()
-            .min(all);
+        let sharing = parts.listeners.values().filter(|other| other.extranonce1_size == size);
+        let most = sharing.map(|other| other.max_connections.map_or(all, u64::from)).sum::<u64>().min(all);
         let ids = 1_u64 << (8 * u32::from(size.min(7)));
         let key = format!("listener.{name}.extranonce1_size");
-        let bad = [
-            key.clone(),
-            format!("listener.{name}.max_connections"),
-            "limits.max_connections".to_owned(),
-        ];
+        let bad =
+            [key.clone(), format!("listener.{name}.max_connections"), "limits.max_connections".to_owned()];
         if most * 2 <= ids || bad.iter().any(|path| reader.is_bad(path)) {
             continue;
         }
         let spot = reader.spot(&key).cloned().unwrap_or(Spot::Whole);
         let expected = "twice as many miner ids as connections".to_owned();
         let found = format!("{size} bytes, which are {ids} ids for {most} connections");
-        reader.report(
-            &spot,
-            &key,
-            expected,
-            found,
-            format!("extranonce1_size = {}", size + 1),
-        );
+        reader.report(&spot, &key, expected, found, format!("extranonce1_size = {}", size + 1));
     }
 }
 
@@ -400,10 +310,6 @@ fn open_files(limits: &Limits, machine: Machine, reader: &mut Reader<'_>) {
 /// The spot and the path of an item of a list. A list of the environment has one spot for all its items.
 fn item(path: &str, at: usize, reader: &Reader<'_>) -> (Spot, String) {
     let key = format!("{path}[{at}]");
-    let spot = reader
-        .spot(&key)
-        .or_else(|| reader.spot(path))
-        .cloned()
-        .unwrap_or(Spot::Whole);
+    let spot = reader.spot(&key).or_else(|| reader.spot(path)).cloned().unwrap_or(Spot::Whole);
     (spot, key)
 }

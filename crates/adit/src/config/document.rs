@@ -87,14 +87,7 @@ impl Document {
                     format!("write [{path}] and its keys below it")
                 };
                 let found = Given::of(value.get_ref()).to_string();
-                reader.report_cut(
-                    &spot,
-                    &path,
-                    true,
-                    format!("a table {}", table.header()),
-                    found,
-                    fix,
-                );
+                reader.report_cut(&spot, &path, true, format!("a table {}", table.header()), found, fix);
                 continue;
             };
             match Name::new(text) {
@@ -113,30 +106,19 @@ impl Document {
     fn section(&mut self, table: Table, name: Option<Name>, header: Spot, inner: &DeTable<'_>) {
         let mut section = Section::new(table, name.clone(), header);
         for (key, value) in in_order(inner) {
-            section
-                .entries
-                .insert(key.get_ref().clone().into_owned(), entry(key, value));
+            section.entries.insert(key.get_ref().clone().into_owned(), entry(key, value));
         }
         self.sections.insert((table, name), section);
     }
 
     /// The names that a table has, in their order.
     pub(crate) fn names(&self, table: Table) -> Vec<Name> {
-        self.sections
-            .keys()
-            .filter(|(of, _)| *of == table)
-            .filter_map(|(_, name)| name.clone())
-            .collect()
+        self.sections.keys().filter(|(of, _)| *of == table).filter_map(|(_, name)| name.clone()).collect()
     }
 
     /// The sections of a table, taken out, in the order of their names.
     pub(crate) fn take(&mut self, table: Table) -> Vec<Section> {
-        let keys: Vec<_> = self
-            .sections
-            .keys()
-            .filter(|(of, _)| *of == table)
-            .cloned()
-            .collect();
+        let keys: Vec<_> = self.sections.keys().filter(|(of, _)| *of == table).cloned().collect();
         keys.iter().filter_map(|key| self.sections.remove(key)).collect()
     }
 }
@@ -165,9 +147,8 @@ fn unknown_table(reader: &mut Reader<'_>, spot: &Spot, word: &str) {
             Some(table) => format!("did you mean {}?", table.header()),
             None => format!("did you mean {near} = {}?", tables::VERSION),
         }
-    } else if let Some(table) = Table::ALL
-        .into_iter()
-        .find(|table| tables::keys_of(*table).iter().any(|key| key.name == word))
+    } else if let Some(table) =
+        Table::ALL.into_iter().find(|table| tables::keys_of(*table).iter().any(|key| key.name == word))
     {
         format!("{word} belongs in {}", table.header())
     } else if let Some(advice) = foreign::advice(word) {
@@ -178,14 +159,7 @@ fn unknown_table(reader: &mut Reader<'_>, spot: &Spot, word: &str) {
     let headers: Vec<String> = Table::ALL.iter().map(|table| table.header()).collect();
     let expected = format!("{VERSION_KEY} or one of {}", headers.join(" "));
     let key = bare_or_quoted(word);
-    reader.report_cut(
-        spot,
-        &key,
-        true,
-        expected,
-        "an unknown key or table".to_owned(),
-        fix,
-    );
+    reader.report_cut(spot, &key, true, expected, "an unknown key or table".to_owned(), fix);
 }
 
 /// What other formats write for `true` and `false`.
@@ -201,11 +175,8 @@ fn word_for_flag(word: &str) -> Option<bool> {
 fn report_syntax(reader: &mut Reader<'_>, error: &toml::de::Error) -> bool {
     let span = error.span().unwrap_or(0..0);
     let spot = Spot::Text(span.clone());
-    let at_line_end = reader
-        .text()
-        .whole()
-        .get(span.start..)
-        .is_some_and(|rest| rest.starts_with(['\r', '\n']));
+    let at_line_end =
+        reader.text().whole().get(span.start..).is_some_and(|rest| rest.starts_with(['\r', '\n']));
     let part = reader.text().slice(&spot).trim().to_owned();
     let (line, before) = reader.text().line_around(&spot);
     let key = before.split_once('=').map_or("", |(key, _)| key.trim());
@@ -220,11 +191,7 @@ fn report_syntax(reader: &mut Reader<'_>, error: &toml::de::Error) -> bool {
             "write a value behind the =, or remove the line".to_owned(),
         ),
         "string values must be quoted" => match word_for_flag(&part) {
-            Some(flag) => (
-                "true or false, or a text in quotes".to_owned(),
-                part,
-                format!("{key} = {flag}"),
-            ),
+            Some(flag) => ("true or false, or a text in quotes".to_owned(), part, format!("{key} = {flag}")),
             None => {
                 let quoted = quoted_short(&part);
                 (

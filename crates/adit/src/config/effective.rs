@@ -13,18 +13,10 @@ impl Config {
     #[must_use]
     pub fn effective_toml(&self) -> String {
         let mut text = format!("version = {VERSION}\n");
-        let listeners = self
-            .listeners
-            .iter()
-            .map(|(name, table)| (Table::Listener, Some(name), table.written()));
-        let sources = self
-            .sources
-            .iter()
-            .map(|(name, table)| (Table::Source, Some(name), table.written()));
-        let routes = self
-            .routes
-            .iter()
-            .map(|(name, table)| (Table::Route, Some(name), table.written()));
+        let listeners =
+            self.listeners.iter().map(|(name, table)| (Table::Listener, Some(name), table.written()));
+        let sources = self.sources.iter().map(|(name, table)| (Table::Source, Some(name), table.written()));
+        let routes = self.routes.iter().map(|(name, table)| (Table::Route, Some(name), table.written()));
         let single = [
             (Table::Http, None, self.http.written()),
             (Table::Log, None, self.log.written()),

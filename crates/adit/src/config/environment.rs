@@ -25,11 +25,7 @@ pub(crate) fn overlay(document: &mut Document, variables: &[(String, String)], r
             continue;
         };
         let spot = Spot::Variable(variable.clone());
-        let entry = Entry {
-            key_spot: spot.clone(),
-            spot: spot.clone(),
-            given: Given::Loose(value.clone()),
-        };
+        let entry = Entry { key_spot: spot.clone(), spot: spot.clone(), given: Given::Loose(value.clone()) };
         if variable == VERSION_VARIABLE {
             document.version = Some(entry);
             continue;
@@ -73,19 +69,10 @@ fn refuse(rest: &str, spot: &Spot, document: &Document, reader: &mut Reader<'_>)
     );
     let upper = rest.to_ascii_uppercase();
     let parts: Vec<&str> = upper.split(SEPARATOR).collect();
-    let word = parts
-        .first()
-        .map(|word| word.to_ascii_lowercase())
-        .unwrap_or_default();
+    let word = parts.first().map(|word| word.to_ascii_lowercase()).unwrap_or_default();
     let table = Table::of_word(&word)
         .or_else(|| nearest(&word, Table::ALL.iter().map(|table| table.word())).and_then(Table::of_word));
-    let some_name = |table| {
-        document
-            .names(table)
-            .into_iter()
-            .next()
-            .or_else(|| Name::new("main"))
-    };
+    let some_name = |table| document.names(table).into_iter().next().or_else(|| Name::new("main"));
     let meant = match (table, parts.as_slice()) {
         (Some(table), [_, key]) if table.named() => Some(variable(table, some_name(table).as_ref(), key)),
         (Some(table), [_, key]) => Some(variable(table, None, key)),

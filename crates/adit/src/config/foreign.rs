@@ -10,46 +10,22 @@ const FOREIGN: [(&str, &str); 20] = [
         "upstream",
         "a pool is a table [source.NAME] with url and user_identity; [route.NAME] puts them in order",
     ),
-    (
-        "pool",
-        "a pool is a table [source.NAME] with url and user_identity; [route.NAME] puts them in order",
-    ),
-    (
-        "address",
-        "host, port and authority key of a pool are its url, stratum2+tcp://host:port/authority-key",
-    ),
-    (
-        "port",
-        "host, port and authority key of a pool are its url, stratum2+tcp://host:port/authority-key",
-    ),
-    (
-        "host",
-        "host, port and authority key of a pool are its url, stratum2+tcp://host:port/authority-key",
-    ),
+    ("pool", "a pool is a table [source.NAME] with url and user_identity; [route.NAME] puts them in order"),
+    ("address", "host, port and authority key of a pool are its url, stratum2+tcp://host:port/authority-key"),
+    ("port", "host, port and authority key of a pool are its url, stratum2+tcp://host:port/authority-key"),
+    ("host", "host, port and authority key of a pool are its url, stratum2+tcp://host:port/authority-key"),
     (
         "pool_address",
         "host, port and authority key of a pool are its url, stratum2+tcp://host:port/authority-key",
     ),
-    (
-        "authority_pubkey",
-        "the authority key is the last part of url, stratum2+tcp://host:port/authority-key",
-    ),
+    ("authority_pubkey", "the authority key is the last part of url, stratum2+tcp://host:port/authority-key"),
     (
         "authority_public_key",
         "the authority key is the last part of url, stratum2+tcp://host:port/authority-key",
     ),
-    (
-        "downstream_address",
-        "the address that miners connect to is listen in [listener.NAME]",
-    ),
-    (
-        "downstream_port",
-        "the port that miners connect to is part of listen in [listener.NAME]",
-    ),
-    (
-        "downstream_extranonce2_size",
-        "this is extranonce2_size in [listener.NAME]",
-    ),
+    ("downstream_address", "the address that miners connect to is listen in [listener.NAME]"),
+    ("downstream_port", "the port that miners connect to is part of listen in [listener.NAME]"),
+    ("downstream_extranonce2_size", "this is extranonce2_size in [listener.NAME]"),
     (
         "downstream_difficulty_config",
         "difficulty_start, shares_per_minute and vardiff stand in [listener.NAME]",
@@ -72,16 +48,10 @@ const FOREIGN: [(&str, &str); 20] = [
         "worker names (extension 0x0002) are asked for with worker_names in [source.NAME]",
     ),
     ("job_keepalive_interval_secs", "this is keepalive in [route.NAME]"),
-    (
-        "monitoring_address",
-        "metrics and status are served at listen in [http]",
-    ),
+    ("monitoring_address", "metrics and status are served at listen in [http]"),
 ];
 
 /// What to write instead of another program's key.
 pub(crate) fn advice(key: &str) -> Option<&'static str> {
-    FOREIGN
-        .iter()
-        .find(|(foreign, _)| *foreign == key)
-        .map(|(_, advice)| *advice)
+    FOREIGN.iter().find(|(foreign, _)| *foreign == key).map(|(_, advice)| *advice)
 }

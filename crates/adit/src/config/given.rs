@@ -17,11 +17,7 @@ pub(crate) enum Given {
     /// A value of the environment: text that takes the form that its key asks for.
     Loose(String),
     /// A whole number of the file. The digits are kept as written; `value` is absent when it is too large.
-    Whole {
-        value: Option<i64>,
-        radix: u32,
-        digits: String,
-    },
+    Whole { value: Option<i64>, radix: u32, digits: String },
     /// A number with a point or exponent.
     Number(f64),
     /// `true` or `false`.
@@ -49,10 +45,7 @@ impl Given {
             DeValue::Boolean(flag) => Self::Flag(*flag),
             DeValue::Datetime(date) => Self::Date(date.to_string()),
             DeValue::Array(items) => Self::List(
-                items
-                    .iter()
-                    .map(|item| (Spot::Text(item.span()), Self::of(item.get_ref())))
-                    .collect(),
+                items.iter().map(|item| (Spot::Text(item.span()), Self::of(item.get_ref()))).collect(),
             ),
             DeValue::Table(_) => Self::Table,
         }
@@ -83,9 +76,7 @@ impl Given {
                 clippy::cast_precision_loss,
                 reason = "settings have far fewer than 53 significant bits"
             )]
-            Self::Whole {
-                value: Some(value), ..
-            } => Some(*value as f64),
+            Self::Whole { value: Some(value), .. } => Some(*value as f64),
             Self::Loose(text) => text.replace('_', "").parse().ok(),
             _ => None,
         };
@@ -106,9 +97,7 @@ impl Given {
     pub(crate) fn loosened(&self) -> Option<Self> {
         match self {
             Self::Text(text) => Some(Self::Loose(text.clone())),
-            Self::Whole {
-                digits, radix: 10, ..
-            } => Some(Self::Text(digits.clone())),
+            Self::Whole { digits, radix: 10, .. } => Some(Self::Text(digits.clone())),
             Self::List(items) => match items.as_slice() {
                 [(_, item)] => Some(item.clone()),
                 _ => None,

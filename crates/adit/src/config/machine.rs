@@ -15,9 +15,7 @@ impl Machine {
     #[must_use]
     pub fn here() -> Self {
         let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        Self {
-            open_files: open_files(&limits),
-        }
+        Self { open_files: open_files(&limits) }
     }
 
     /// How many of the wished connections the limit on open files allows, less a reserve of
@@ -27,19 +25,14 @@ impl Machine {
         let Some(files) = self.open_files else {
             return wished;
         };
-        let spare = files
-            .saturating_sub(u64::from(OPEN_FILES_RESERVE))
-            .max(files / 2)
-            .max(1);
+        let spare = files.saturating_sub(u64::from(OPEN_FILES_RESERVE)).max(files / 2).max(1);
         wished.min(u32::try_from(spare).unwrap_or(u32::MAX))
     }
 }
 
 /// The soft limit of the line `Max open files  SOFT  HARD  files`.
 fn open_files(limits: &str) -> Option<u64> {
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 

@@ -119,11 +119,8 @@ impl Config {
         let found = match path {
             Some(path) => Some(path.to_owned()),
             None => {
-                let looked_at = Self::search_paths(
-                    variables
-                        .iter()
-                        .map(|(name, value)| (name.as_str(), value.as_str())),
-                );
+                let looked_at =
+                    Self::search_paths(variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
                 let found = looked_at.iter().find(|path| path.is_file()).cloned();
                 if found.is_none() && !variables.iter().any(|(name, _)| name.starts_with(PREFIX)) {
                     return Err(ConfigErrors::NotFound { looked_at });
@@ -138,10 +135,7 @@ impl Config {
         let loaded = assemble(&name, &text, &variables, found.is_none(), machine, &|path| {
             std::fs::read_to_string(path)
         })?;
-        Ok(Loaded {
-            path: found,
-            ..loaded
-        })
+        Ok(Loaded { path: found, ..loaded })
     }
 
     /// Takes a configuration from a text, which messages call `name`. Neither the environment nor the
@@ -150,9 +144,7 @@ impl Config {
     /// # Errors
     /// [`ConfigErrors::Refused`], with every problem in it.
     pub fn from_str_named(name: &str, text: &str) -> Result<Loaded, ConfigErrors> {
-        assemble(name, text, &[], false, Machine::default(), &|path| {
-            std::fs::read_to_string(path)
-        })
+        assemble(name, text, &[], false, Machine::default(), &|path| std::fs::read_to_string(path))
     }
 
     /// Where a file is looked for when none is named, in this order: the working directory,
@@ -167,11 +159,7 @@ impl Config {
             }
         }
         let mut paths = vec![PathBuf::from(FILE_NAME)];
-        paths.extend(
-            config_home
-                .or(home)
-                .map(|directory| directory.join("adit").join(FILE_NAME)),
-        );
+        paths.extend(config_home.or(home).map(|directory| directory.join("adit").join(FILE_NAME)));
         paths.push(Path::new("/etc/adit").join(FILE_NAME));
         paths
     }
@@ -180,30 +168,18 @@ impl Config {
 /// The variables of this process, for [`Config::load`]. What is not UTF-8 has its wrong bytes replaced, so
 /// that a key's value with such bytes is refused rather than lost.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().map(|(name, value)| {
-        (
-            name.to_string_lossy().into_owned(),
-            value.to_string_lossy().into_owned(),
-        )
-    })
+    std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
 }
 
 /// Reads a file whole, as far as it can be a configuration.
 fn read_file(path: &Path) -> Result<String, ConfigErrors> {
-    let unreadable = |source: io::Error| ConfigErrors::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source: io::Error| ConfigErrors::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(FILE_LENGTH_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(FILE_LENGTH_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > FILE_LENGTH_MAX {
-        return Err(ConfigErrors::TooLong {
-            path: path.to_owned(),
-            limit: FILE_LENGTH_MAX,
-        });
+        return Err(ConfigErrors::TooLong { path: path.to_owned(), limit: FILE_LENGTH_MAX });
     }
     String::from_utf8(bytes).map_err(|error| ConfigErrors::NotText {
         path: path.to_owned(),
@@ -247,46 +223,23 @@ fn assemble(
     for (name, listener) in &mut parts.listeners {
         // A first difficulty that nobody chose gives way to bounds that somebody did.
         let max = listener.difficulty_max.unwrap_or(f64::INFINITY);
-        if reader
-            .spot(&format!("listener.{name}.difficulty_start"))
-            .is_none()
+        if reader.spot(&format!("listener.{name}.difficulty_start")).is_none()
             && listener.difficulty_min <= max
         {
             listener.difficulty_start = listener.difficulty_start.clamp(listener.difficulty_min, max);
         }
     }
     check::cross_checks(&parts, machine, &mut reader);
-    let check::Parts {
-        listeners,
-        sources,
-        routes,
-        http,
-        limits,
-        given,
-    } = parts;
-    let config = Config {
-        listeners,
-        sources,
-        routes,
-        http,
-        log,
-        limits,
-    };
+    let check::Parts { listeners, sources, routes, http, limits, given } = parts;
+    let config = Config { listeners, sources, routes, http, log, limits };
     if !reader.has_problems() {
         warn::add_warnings(&config, machine, &given, &mut reader);
     }
     let (problems, warnings) = reader.finish();
     if problems.is_empty() {
-        Ok(Loaded {
-            config,
-            path: None,
-            warnings,
-        })
+        Ok(Loaded { config, path: None, warnings })
     } else {
-        Err(ConfigErrors::Refused {
-            name: name.to_owned(),
-            problems,
-        })
+        Err(ConfigErrors::Refused { name: name.to_owned(), problems })
     }
 }
 
@@ -340,10 +293,7 @@ fn read_single<T>(
     reader: &mut Reader<'_>,
     read: impl Fn(&mut Section, &mut Reader<'_>) -> Option<T>,
 ) -> Option<T> {
-    let mut section = document
-        .take(table)
-        .into_iter()
-        .next()
-        .unwrap_or_else(|| Section::new(table, None, Spot::Whole));
+    let mut section =
+        document.take(table).into_iter().next().unwrap_or_else(|| Section::new(table, None, Spot::Whole));
     read(&mut section, reader)
 }

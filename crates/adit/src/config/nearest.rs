@@ -6,19 +6,10 @@ const LONGEST_COMPARED: usize = 64;
 /// The nearest of `known`, if it is near enough to be worth a guess: at most a third of the word's letters
 /// differ, and at least one letter may. Of equally near ones the first is taken.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word: Vec<char> = word
-        .to_lowercase()
-        .replace('-', "_")
-        .chars()
-        .take(LONGEST_COMPARED)
-        .collect();
+    let word: Vec<char> = word.to_lowercase().replace('-', "_").chars().take(LONGEST_COMPARED).collect();
     let mut best: Option<(usize, &'a str)> = None;
     for candidate in known {
-        let letters: Vec<char> = candidate
-            .replace('-', "_")
-            .chars()
-            .take(LONGEST_COMPARED)
-            .collect();
+        let letters: Vec<char> = candidate.replace('-', "_").chars().take(LONGEST_COMPARED).collect();
         let allowed = (word.len().max(letters.len()) / 3).max(1);
         let distance = distance(&word, &letters);
         if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {

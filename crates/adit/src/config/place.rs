@@ -96,9 +96,7 @@ impl<'a> Text<'a> {
     pub(crate) fn excerpt(&self, spot: &Spot, cut: bool) -> Option<Excerpt> {
         let Spot::Text(range) = spot else { return None };
         let (start, line_start) = self.line_start(range.start);
-        let line_end = self.text[line_start..]
-            .find('\n')
-            .map_or(self.text.len(), |at| line_start + at);
+        let line_end = self.text[line_start..].find('\n').map_or(self.text.len(), |at| line_start + at);
         let marked_end = floor(self.text, range.end.clamp(start, line_end));
         let shown_end = if cut { marked_end } else { line_end };
         let line = self.text[line_start..shown_end].trim_end();
@@ -135,10 +133,7 @@ impl<'a> Text<'a> {
     pub(crate) fn line_around(&self, spot: &Spot) -> (&'a str, &'a str) {
         let Spot::Text(range) = spot else { return ("", "") };
         let (at, start) = self.line_start(range.start);
-        (
-            self.text[start..].lines().next().unwrap_or_default(),
-            &self.text[start..at],
-        )
+        (self.text[start..].lines().next().unwrap_or_default(), &self.text[start..at])
     }
 
     /// All of the text.
@@ -184,11 +179,7 @@ mod tests {
         let text = Text::new("a.toml", "x = 1\nä = \"b\"\n");
         assert_eq!(
             text.place(&Spot::Text(11..14)),
-            Place::Line {
-                file: "a.toml".to_owned(),
-                line: 2,
-                column: 5
-            }
+            Place::Line { file: "a.toml".to_owned(), line: 2, column: 5 }
         );
     }
 
@@ -203,16 +194,9 @@ mod tests {
     #[test]
     fn a_very_long_line_is_shortened_around_the_marked_part() {
         let line = format!("{}MARK{}", "x".repeat(5_000), "y".repeat(5_000));
-        let excerpt = Text::new("a", &line)
-            .excerpt(&Spot::Text(5_000..5_004), false)
-            .unwrap();
+        let excerpt = Text::new("a", &line).excerpt(&Spot::Text(5_000..5_004), false).unwrap();
         assert_eq!(excerpt.text.chars().count(), EXCERPT_WIDTH);
-        let marked: String = excerpt
-            .text
-            .chars()
-            .skip(excerpt.before)
-            .take(excerpt.marked)
-            .collect();
+        let marked: String = excerpt.text.chars().skip(excerpt.before).take(excerpt.marked).collect();
         assert_eq!(marked, "MARK");
     }
 
@@ -228,11 +212,7 @@ mod tests {
         for start in 0..9 {
             for end in 0..9 {
                 let spot = Spot::Text(start..end);
-                let _ = (
-                    text.place(&spot),
-                    text.excerpt(&spot, true),
-                    text.excerpt(&spot, false),
-                );
+                let _ = (text.place(&spot), text.excerpt(&spot, true), text.excerpt(&spot, false));
                 let _ = (text.slice(&spot), text.line_around(&spot));
             }
         }

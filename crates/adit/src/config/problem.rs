@@ -38,13 +38,7 @@ impl fmt::Display for Problem {
             let number = excerpt.line.to_string();
             writeln!(f, "    {number} | {}", excerpt.text)?;
             let (gutter, before) = (number.len(), excerpt.before);
-            writeln!(
-                f,
-                "    {:gutter$} | {:before$}{}",
-                "",
-                "",
-                "^".repeat(excerpt.marked)
-            )?;
+            writeln!(f, "    {:gutter$} | {:before$}{}", "", "", "^".repeat(excerpt.marked))?;
         }
         writeln!(f, "    expected: {}", self.expected)?;
         writeln!(f, "    found:    {}", self.found)?;

@@ -8,36 +8,16 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// Units of time, in milliseconds. The first name of a length is the one written.
-const TIME_UNITS: [(&str, u64); 6] = [
-    ("d", DAY_MS),
-    ("h", HOUR_MS),
-    ("m", MINUTE_MS),
-    ("min", MINUTE_MS),
-    ("s", SECOND_MS),
-    ("ms", 1),
-];
+const TIME_UNITS: [(&str, u64); 6] =
+    [("d", DAY_MS), ("h", HOUR_MS), ("m", MINUTE_MS), ("min", MINUTE_MS), ("s", SECOND_MS), ("ms", 1)];
 
 /// Units of size, in bytes. The first name of a size is the one written.
-const SIZE_UNITS: [(&str, u64); 6] = [
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("MB", 1_000_000),
-    ("kB", 1_000),
-    ("KB", 1_000),
-    ("B", 1),
-];
+const SIZE_UNITS: [(&str, u64); 6] =
+    [("MiB", 1 << 20), ("KiB", 1 << 10), ("MB", 1_000_000), ("kB", 1_000), ("KB", 1_000), ("B", 1)];
 
 /// Prefixes of hashes a second.
-const HASHRATE_PREFIXES: [(&str, f64); 8] = [
-    ("Z", 1e21),
-    ("E", 1e18),
-    ("P", 1e15),
-    ("T", 1e12),
-    ("G", 1e9),
-    ("M", 1e6),
-    ("k", 1e3),
-    ("", 1.0),
-];
+const HASHRATE_PREFIXES: [(&str, f64); 8] =
+    [("Z", 1e21), ("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0)];
 
 /// Reads a duration: numbers with units, largest first (`"1h30m"`, `"500ms"`), or a number of seconds.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
@@ -49,9 +29,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut last_unit = u64::MAX;
     while !rest.is_empty() {
         let (count, after) = split_digits(rest)?;
-        let unit_end = after
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(after.len());
+        let unit_end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
         let (_, unit) = *TIME_UNITS.iter().find(|(name, _)| *name == &after[..unit_end])?;
         if unit >= last_unit {
             return None;
@@ -81,9 +59,7 @@ pub(crate) fn duration_meant(text: &str) -> Option<Duration> {
 pub(crate) fn seconds_to_duration(seconds: f64) -> Option<Duration> {
     let duration = Duration::try_from_secs_f64(seconds).ok()?;
     // A fraction such as 0.1 has no exact double: keep the milliseconds that were meant.
-    Some(Duration::from_millis(
-        u64::try_from((duration + Duration::from_micros(500)).as_millis()).ok()?,
-    ))
+    Some(Duration::from_millis(u64::try_from((duration + Duration::from_micros(500)).as_millis()).ok()?))
 }
 
 /// Writes a duration with the largest unit that gives a whole number above one (hours: from one).
@@ -138,15 +114,9 @@ pub(crate) fn hashrate(text: &str) -> Option<f64> {
         return Some(number);
     }
     let text = text.trim();
-    let unit = text
-        .strip_suffix("H/s")
-        .or_else(|| text.strip_suffix('H'))?
-        .trim_end();
+    let unit = text.strip_suffix("H/s").or_else(|| text.strip_suffix('H'))?.trim_end();
     for (prefix, factor) in HASHRATE_PREFIXES {
-        if let Some(number) = unit
-            .strip_suffix(prefix)
-            .or_else(|| unit.strip_suffix(upper(prefix)))
-        {
+        if let Some(number) = unit.strip_suffix(prefix).or_else(|| unit.strip_suffix(upper(prefix))) {
             return Some(plain_number(number)? * factor).filter(|rate| rate.is_finite());
         }
     }
@@ -156,10 +126,8 @@ pub(crate) fn hashrate(text: &str) -> Option<f64> {
 /// The hashrate that someone meant who left `H/s` out or took other capitals: `"100 T"`, `"100 th/s"`.
 pub(crate) fn hashrate_meant(text: &str) -> Option<String> {
     let upper = text.trim().to_ascii_uppercase();
-    let number = upper
-        .strip_suffix("H/S")
-        .or_else(|| upper.strip_suffix("HS"))
-        .or_else(|| upper.strip_suffix('H'));
+    let number =
+        upper.strip_suffix("H/S").or_else(|| upper.strip_suffix("HS")).or_else(|| upper.strip_suffix('H'));
     let meant = format!("{}H/s", number.unwrap_or(&upper));
     hashrate(&meant).map(show_hashrate)
 }
@@ -186,20 +154,13 @@ fn upper(prefix: &str) -> &str {
 fn plain_number(text: &str) -> Option<f64> {
     let text = text.trim().replace('_', "");
     let numeric = text.starts_with(|c: char| c.is_ascii_digit())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
-    numeric
-        .then(|| text.parse().ok())
-        .flatten()
-        .filter(|number: &f64| number.is_finite())
+        && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
+    numeric.then(|| text.parse().ok()).flatten().filter(|number: &f64| number.is_finite())
 }
 
 /// A whole number at the beginning (with `_` between digits) and what follows it.
 fn split_digits(text: &str) -> Option<(u64, &str)> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '_')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
     let count = text[..end].replace('_', "").parse().ok()?;
     Some((count, text[end..].trim_start()))
 }
@@ -225,33 +186,18 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in [
-            "",
-            "s",
-            "10",
-            "10 seconds",
-            "-1s",
-            "1m1h",
-            "1s1s",
-            "1.5h",
-            "99999999999999d",
-            "1e300",
-            "nan",
-        ] {
+        for text in
+            ["", "s", "10", "10 seconds", "-1s", "1m1h", "1s1s", "1.5h", "99999999999999d", "1e300", "nan"]
+        {
             assert_eq!(duration(text).is_some(), text == "10", "{text}");
         }
     }
 
     #[test]
     fn durations_are_written_short() {
-        for (seconds, text) in [
-            (0, "0s"),
-            (1, "1s"),
-            (60, "60s"),
-            (600, "10m"),
-            (3_600, "1h"),
-            (86_400, "24h"),
-        ] {
+        for (seconds, text) in
+            [(0, "0s"), (1, "1s"), (60, "60s"), (600, "10m"), (3_600, "1h"), (86_400, "24h")]
+        {
             assert_eq!(show_duration(Duration::from_secs(seconds)), text);
         }
         assert_eq!(show_duration(Duration::from_millis(1_500)), "1500ms");
@@ -289,16 +235,7 @@ mod tests {
         ] {
             assert_eq!(hashrate(text), Some(rate), "{text}");
         }
-        for text in [
-            "",
-            "TH/s",
-            "100 T",
-            "-1 TH/s",
-            "inf",
-            "1e400",
-            "1e308 TH/s",
-            "100 Th/s",
-        ] {
+        for text in ["", "TH/s", "100 T", "-1 TH/s", "inf", "1e400", "1e308 TH/s", "100 Th/s"] {
             assert_eq!(hashrate(text), None, "{text}");
         }
         assert_eq!(show_hashrate(1e14), "100 TH/s");

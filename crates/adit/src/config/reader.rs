@@ -65,10 +65,7 @@ impl<'a> Reader<'a> {
             Spot::Whole => (1, 0, String::new()),
             Spot::Variable(name) => (2, 0, name.clone()),
         });
-        (
-            self.problems.into_iter().map(|(_, problem)| problem).collect(),
-            self.warnings,
-        )
+        (self.problems.into_iter().map(|(_, problem)| problem).collect(), self.warnings)
     }
 
     pub(crate) fn has_problems(&self) -> bool {
@@ -146,24 +143,13 @@ impl<'a> Reader<'a> {
 
     /// Adds a warning about a key, at its place or, where it is not set, at the default's.
     pub(crate) fn warn(&mut self, key: &str, message: String) {
-        let place = self
-            .spots
-            .get(key)
-            .map_or(Place::Default, |spot| self.text.place(spot));
-        self.warnings.push(Warning {
-            place,
-            key: key.to_owned(),
-            message,
-        });
+        let place = self.spots.get(key).map_or(Place::Default, |spot| self.text.place(spot));
+        self.warnings.push(Warning { place, key: key.to_owned(), message });
     }
 
     /// Adds a warning about a spot.
     pub(crate) fn warn_at(&mut self, spot: &Spot, key: &str, message: String) {
-        self.warnings.push(Warning {
-            place: self.text.place(spot),
-            key: key.to_owned(),
-            message,
-        });
+        self.warnings.push(Warning { place: self.text.place(spot), key: key.to_owned(), message });
     }
 
     /// Takes a key out of a section. A bad value is reported and gives the default, so that the rest of the
@@ -176,11 +162,7 @@ impl<'a> Reader<'a> {
         default: Option<K::Value>,
     ) -> Option<K::Value> {
         let path = format!("{}.{key}", section.path());
-        let entry = if K::SECRET {
-            self.secret(section, key, &path)
-        } else {
-            section.entries.remove(key)
-        };
+        let entry = if K::SECRET { self.secret(section, key, &path) } else { section.entries.remove(key) };
         let Some(entry) = entry else {
             if default.is_none() && !self.is_bad(&path) {
                 self.missing(section, key, &path, kind);
@@ -239,10 +221,7 @@ impl<'a> Reader<'a> {
             Ok(text) if text.trim().is_empty() => "an empty file".to_owned(),
             Ok(text) => {
                 self.bad.remove(path);
-                return Some(Entry {
-                    given: Given::Text(text.trim().to_owned()),
-                    ..file
-                });
+                return Some(Entry { given: Given::Text(text.trim().to_owned()), ..file });
             }
             Err(error) => error.to_string(),
         };
@@ -290,10 +269,9 @@ impl<'a> Reader<'a> {
             Some(Fix::Value(value)) => self.assignment(section, key, &entry.spot, &value),
             Some(Fix::Words(words)) => words,
             None => match default {
-                Some(value) => format!(
-                    "{} (the default)",
-                    self.assignment(section, key, &entry.spot, &value)
-                ),
+                Some(value) => {
+                    format!("{} (the default)", self.assignment(section, key, &entry.spot, &value))
+                }
                 None => format!("write {}", kind.expected()),
             },
         };
@@ -309,11 +287,7 @@ impl<'a> Reader<'a> {
         };
         let expected = refusal.expected.unwrap_or_else(|| kind.expected());
         // The marked value itself would show the secret: mark the key.
-        let (spot, cut) = if K::SECRET {
-            (&entry.key_spot, true)
-        } else {
-            (spot, false)
-        };
+        let (spot, cut) = if K::SECRET { (&entry.key_spot, true) } else { (spot, false) };
         self.report_cut(spot, &path, cut, expected, found, fix);
     }
 
@@ -340,11 +314,7 @@ impl<'a> Reader<'a> {
             };
             let in_environment = matches!(entry.key_spot, Spot::Variable(_));
             let write = |key: &str| {
-                if in_environment {
-                    section.variable(key)
-                } else {
-                    key.to_owned()
-                }
+                if in_environment { section.variable(key) } else { key.to_owned() }
             };
             let fix = if let Some(near) = nearest(&key, keys.iter().map(|key| key.name)) {
                 // Its default was never meant: nothing is compared with it.
@@ -360,14 +330,7 @@ impl<'a> Reader<'a> {
             };
             let path = format!("{}.{}", section.path(), bare_or_quoted(&key));
             // A misspelt key may hold a secret: the excerpt ends behind the key.
-            self.report_cut(
-                &entry.key_spot,
-                &path,
-                true,
-                expected,
-                "an unknown key".to_owned(),
-                fix,
-            );
+            self.report_cut(&entry.key_spot, &path, true, expected, "an unknown key".to_owned(), fix);
         }
     }
 }
@@ -380,17 +343,12 @@ impl Section {
 
 /// The table that has a key of this name.
 fn table_with(key: &str) -> Option<Table> {
-    Table::ALL
-        .into_iter()
-        .find(|table| tables::keys_of(*table).iter().any(|known| known.name == key))
+    Table::ALL.into_iter().find(|table| tables::keys_of(*table).iter().any(|known| known.name == key))
 }
 
 /// A key as TOML writes it.
 pub(crate) fn bare_or_quoted(key: &str) -> String {
-    let bare = !key.is_empty()
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     if bare {
         key.to_owned()
     } else if key.is_empty() {

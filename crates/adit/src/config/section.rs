@@ -18,14 +18,8 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Listener,
-        Self::Source,
-        Self::Route,
-        Self::Http,
-        Self::Log,
-        Self::Limits,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Listener, Self::Source, Self::Route, Self::Http, Self::Log, Self::Limits];
 
     /// The word for it in a file.
     pub(crate) const fn word(self) -> &'static str {
@@ -51,11 +45,7 @@ impl Table {
 
     /// Its header in a file, with `NAME` where a name belongs.
     pub(crate) fn header(self) -> String {
-        if self.named() {
-            format!("[{}.NAME]", self.word())
-        } else {
-            format!("[{}]", self.word())
-        }
+        if self.named() { format!("[{}.NAME]", self.word()) } else { format!("[{}]", self.word()) }
     }
 }
 
@@ -80,12 +70,7 @@ pub(crate) struct Section {
 
 impl Section {
     pub(crate) fn new(table: Table, name: Option<Name>, header: Spot) -> Self {
-        Self {
-            table,
-            name,
-            header,
-            entries: BTreeMap::new(),
-        }
+        Self { table, name, header, entries: BTreeMap::new() }
     }
 
     /// The table's path, such as `source.main`.
@@ -104,11 +89,7 @@ impl Section {
 
 /// The variable of the environment that sets a key.
 pub(crate) fn variable(table: Table, name: Option<&Name>, key: &str) -> String {
-    let mut variable = format!(
-        "{}{}__",
-        super::environment::PREFIX,
-        table.word().to_ascii_uppercase()
-    );
+    let mut variable = format!("{}{}__", super::environment::PREFIX, table.word().to_ascii_uppercase());
     if let Some(name) = name {
         variable.push_str(&name.in_environment());
         variable.push_str("__");

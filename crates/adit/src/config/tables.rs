@@ -273,19 +273,13 @@ table! {
 
 impl Default for Http {
     fn default() -> Self {
-        Self {
-            listen: HTTP_LISTEN,
-            enabled: true,
-        }
+        Self { listen: HTTP_LISTEN, enabled: true }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            level: LogLevel::Info,
-            format: LogFormat::Text,
-        }
+        Self { level: LogLevel::Info, format: LogFormat::Text }
     }
 }
 

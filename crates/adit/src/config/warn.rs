@@ -22,24 +22,14 @@ pub(crate) fn add_warnings(
         if let Some(reach) = reach(listener.listen.ip()) {
             let advice = "Stratum V1 is not encrypted, anyone on the way can read and take over shares; listen on \
                           an address of the miners' own network, or let a firewall keep others out";
-            reader.warn(
-                &key,
-                format!("{} takes miners from {reach}: {advice}", listener.listen),
-            );
+            reader.warn(&key, format!("{} takes miners from {reach}: {advice}", listener.listen));
         }
-        if listener
-            .max_connections
-            .is_some_and(|most| most > config.limits.max_connections)
-        {
+        if listener.max_connections.is_some_and(|most| most > config.limits.max_connections) {
             let most = config.limits.max_connections;
             let message = format!("limits.max_connections allows {most} for all listeners together");
             reader.warn(&format!("listener.{name}.max_connections"), message);
         }
-        if !listener.vardiff
-            && reader
-                .spot(&format!("listener.{name}.shares_per_minute"))
-                .is_some()
-        {
+        if !listener.vardiff && reader.spot(&format!("listener.{name}.shares_per_minute")).is_some() {
             let message = "this has no effect with vardiff = false".to_owned();
             reader.warn(&format!("listener.{name}.shares_per_minute"), message);
         }
@@ -56,11 +46,7 @@ pub(crate) fn add_warnings(
         }
         if !config.routes.values().any(|route| route.sources.contains(name)) {
             let spot = given.get(&(Table::Source, name.clone())).unwrap_or(&Spot::Whole);
-            reader.warn_at(
-                spot,
-                &format!("source.{name}"),
-                "no route uses this source".to_owned(),
-            );
+            reader.warn_at(spot, &format!("source.{name}"), "no route uses this source".to_owned());
         }
     }
     if let Some(reach) = reach(config.http.listen.ip()).filter(|_| config.http.enabled) {

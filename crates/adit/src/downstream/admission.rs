@@ -53,19 +53,13 @@ impl Admission {
     /// For at most `total` connections.
     #[must_use]
     pub fn new(total: u32) -> Self {
-        Self {
-            total: Arc::new(Semaphore::new(total as usize)),
-            by_address: Arc::default(),
-        }
+        Self { total: Arc::new(Semaphore::new(total as usize)), by_address: Arc::default() }
     }
 
     /// Waits until there is room for one more connection: what is not accepted waits in the kernel's queue
     /// and costs no memory of ours.
     pub(super) async fn room(&self) -> OwnedSemaphorePermit {
-        Arc::clone(&self.total)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed")
+        Arc::clone(&self.total).acquire_owned().await.expect("the semaphore is never closed")
     }
 
     /// Gives a place to a connection that was just accepted.
@@ -77,20 +71,12 @@ impl Admission {
         per_address: u32,
     ) -> Result<Place, Refused> {
         let listener = match listener {
-            Some(cap) => Some(
-                Arc::clone(cap)
-                    .try_acquire_owned()
-                    .map_err(|_| Refused::ListenerFull)?,
-            ),
+            Some(cap) => Some(Arc::clone(cap).try_acquire_owned().map_err(|_| Refused::ListenerFull)?),
             None => None,
         };
         let address = address.to_canonical();
         if is_private(address) {
-            return Ok(Place {
-                _total: room,
-                _listener: listener,
-                address: None,
-            });
+            return Ok(Place { _total: room, _listener: listener, address: None });
         }
         let mut map = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = map.entry(address).or_insert(0);
@@ -99,11 +85,7 @@ impl Admission {
         }
         *count += 1;
         let address = Some((address, Arc::clone(&self.by_address)));
-        Ok(Place {
-            _total: room,
-            _listener: listener,
-            address,
-        })
+        Ok(Place { _total: room, _listener: listener, address })
     }
 }
 
@@ -129,19 +111,10 @@ mod tests {
         let admission = Admission::new(10);
         let first = admit(&admission, "203.0.113.7").expect("the first");
         let _second = admit(&admission, "::ffff:203.0.113.7").expect("the second, the same address in IPv6");
-        assert_eq!(
-            admit(&admission, "203.0.113.7").unwrap_err(),
-            Refused::AddressFull
-        );
-        let _farm: Vec<_> = (0..5)
-            .map(|_| admit(&admission, "192.168.1.9").expect("a farm"))
-            .collect();
+        assert_eq!(admit(&admission, "203.0.113.7").unwrap_err(), Refused::AddressFull);
+        let _farm: Vec<_> = (0..5).map(|_| admit(&admission, "192.168.1.9").expect("a farm")).collect();
         drop(first);
         admit(&admission, "203.0.113.7").expect("a place was given back");
-        assert_eq!(
-            admission.by_address.lock().unwrap().len(),
-            1,
-            "nothing is kept of who has left"
-        );
+        assert_eq!(admission.by_address.lock().unwrap().len(), 1, "nothing is kept of who has left");
     }
 }

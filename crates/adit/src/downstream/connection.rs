@@ -82,12 +82,8 @@ struct Connection<'a> {
 pub(super) async fn serve(stream: TcpStream, address: SocketAddr, context: &ListenerContext) {
     context.figures.connected.fetch_add(1, Relaxed);
     let me = MinerRef(context.next_miner.fetch_add(1, Relaxed));
-    let machine = Sv1Miner::new(
-        Arc::clone(&context.policy),
-        Arc::clone(&context.books),
-        me,
-        context.clock.now(),
-    );
+    let machine =
+        Sv1Miner::new(Arc::clone(&context.policy), Arc::clone(&context.books), me, context.clock.now());
     let mut connection = Connection {
         context,
         stream,
@@ -149,11 +145,7 @@ impl Connection<'_> {
                 sleep.as_mut().reset(clock.instant(armed));
             }
             let idle = self.outbox.is_empty();
-            let interest = if idle {
-                Interest::READABLE
-            } else {
-                Interest::WRITABLE
-            };
+            let interest = if idle { Interest::READABLE } else { Interest::WRITABLE };
             tokio::select! {
                 biased;
                 // While the miner does not take what it was sent, newer work replaces older.
@@ -200,30 +192,13 @@ impl Connection<'_> {
             miner_id_size: policy.extranonce1_size,
             extranonce2_size: policy.extranonce2_size,
         };
-        let sent = self
-            .context
-            .router
-            .send(RouterMessage::Join {
-                request,
-                hashrate,
-                reply,
-            })
-            .await;
+        let sent = self.context.router.send(RouterMessage::Join { request, hashrate, reply }).await;
         let joined = match sent {
-            Ok(()) => tokio::time::timeout(JOIN_DEADLINE, joined)
-                .await
-                .ok()
-                .and_then(Result::ok),
+            Ok(()) => tokio::time::timeout(JOIN_DEADLINE, joined).await.ok().and_then(Result::ok),
             Err(_) => None,
         };
-        let Some(Joined {
-            group,
-            meter,
-            mut news,
-        }) = joined
-        else {
-            self.machine
-                .tell("No pool is reachable: use your backup pool", &mut self.outbox);
+        let Some(Joined { group, meter, mut news }) = joined else {
+            self.machine.tell("No pool is reachable: use your backup pool", &mut self.outbox);
             return Err(CloseReason::NoSource.into());
         };
         self.group = Some(group);
@@ -233,10 +208,7 @@ impl Connection<'_> {
         let feed = news.borrow_and_update().feed.clone();
         self.news = Some(news);
         self.context.figures.mining.fetch_add(1, Relaxed);
-        self.context
-            .figures
-            .names_cut
-            .fetch_add(self.machine.names_cut() as u64, Relaxed);
+        self.context.figures.names_cut.fetch_add(self.machine.names_cut() as u64, Relaxed);
         self.step(|machine, io| {
             machine.joined(meter, hashrate, feed, io);
             Ok(())
@@ -275,10 +247,7 @@ impl Connection<'_> {
 
     fn on_deadline(&mut self) -> Result<(), End> {
         let now = self.context.clock.now().mono;
-        if self
-            .stalled_since
-            .is_some_and(|t| now.saturating_sub(t) >= self.context.write_stall)
-        {
+        if self.stalled_since.is_some_and(|t| now.saturating_sub(t) >= self.context.write_stall) {
             return Err(CloseReason::SlowReader.into());
         }
         self.step(Sv1Miner::timer)

@@ -101,10 +101,7 @@ pub(super) struct Doors<'a>(pub(super) &'a [SourceDoor]);
 
 impl ShareSink for Doors<'_> {
     fn forward(&mut self, share: OutgoingShare) -> Result<(), UnsentReason> {
-        let door = self
-            .0
-            .get(usize::from(share.channel.source.0))
-            .ok_or(UnsentReason::NoSource)?;
+        let door = self.0.get(usize::from(share.channel.source.0)).ok_or(UnsentReason::NoSource)?;
         // A block has a queue of its own, and the common one if that should be full.
         let share = if share.is_block {
             match door.solutions.try_send(share) {
@@ -132,11 +129,7 @@ impl Quiet {
 
     /// Whether one more line may be written now.
     pub fn may_log(&self) -> bool {
-        let second = self
-            .start
-            .get_or_init(std::time::Instant::now)
-            .elapsed()
-            .as_secs();
+        let second = self.start.get_or_init(std::time::Instant::now).elapsed().as_secs();
         if self.second.swap(second, Relaxed) != second {
             self.count.store(0, Relaxed);
         }

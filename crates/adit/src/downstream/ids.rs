@@ -19,11 +19,7 @@ impl MinerIdPool {
     /// `start` and `seed` should be random.
     #[must_use]
     pub fn new(start: u32, seed: u64) -> Self {
-        Self {
-            by_size: Mutex::default(),
-            start,
-            seed,
-        }
+        Self { by_size: Mutex::default(), start, seed }
     }
 
     /// A miner has gone. Its id rests until every job that it could have worked on is dead.
@@ -52,9 +48,8 @@ impl MinerIdSource for Handle<'_> {
     fn allocate(&mut self, size: u8) -> Option<MinerId> {
         let mut by_size = self.0.by_size.lock().unwrap_or_else(PoisonError::into_inner);
         let limits = MinerIdsLimits::default();
-        let ids = by_size
-            .entry(size)
-            .or_insert_with(|| MinerIds::new(size, self.0.start, self.0.seed, limits));
+        let ids =
+            by_size.entry(size).or_insert_with(|| MinerIds::new(size, self.0.start, self.0.seed, limits));
         ids.allocate().ok()
     }
 }

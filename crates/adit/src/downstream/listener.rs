@@ -52,9 +52,7 @@ pub async fn run_listener(
             }
         };
         wait = FIRST_WAIT;
-        let place = context
-            .admission
-            .admit(room, context.cap.as_ref(), address.ip(), context.per_address);
+        let place = context.admission.admit(room, context.cap.as_ref(), address.ip(), context.per_address);
         let place = match place {
             Ok(place) => place,
             Err(refused) => {
@@ -81,8 +79,5 @@ pub async fn run_listener(
 /// The peer gave up before it was accepted: nothing is wrong here.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -22,11 +22,7 @@ impl WorkerMemory {
     #[must_use]
     pub fn recall(&self, worker: &str) -> Option<f64> {
         let generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        generations
-            .young
-            .get(worker)
-            .or_else(|| generations.old.get(worker))
-            .copied()
+        generations.young.get(worker).or_else(|| generations.old.get(worker)).copied()
     }
 
     /// Remembers it.

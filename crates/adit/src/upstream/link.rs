@@ -86,22 +86,10 @@ async fn shake_hands(mut stream: TcpStream, url: &PoolUrl, leeway: Duration) -> 
         .map_err(|e| DialError::Handshake(e.to_string()))?;
     let proof = transport.peer().authenticated();
     let certificate_until = proof.map(|p| p.certificate().not_valid_after);
-    let security = if proof.is_some() {
-        LinkSecurity::Authenticated
-    } else {
-        LinkSecurity::Unauthenticated
-    };
+    let security = if proof.is_some() { LinkSecurity::Authenticated } else { LinkSecurity::Unauthenticated };
     let (sealer, opener) = transport.split();
     let (input, output) = (BytesMut::new(), BytesMut::new());
-    Ok(Link {
-        stream,
-        sealer,
-        opener,
-        input,
-        output,
-        security,
-        certificate_until,
-    })
+    Ok(Link { stream, sealer, opener, input, output, security, certificate_until })
 }
 
 impl Link {
@@ -142,8 +130,7 @@ impl Link {
     /// Reads what has come, without waiting. True: there may be more.
     pub(super) fn read(&mut self) -> Result<bool, LinkError> {
         // The buffer follows what was received, never what a header declares.
-        self.input
-            .reserve(READ_AT_ONCE.min(self.opener.missing(self.input.len()).max(4096)));
+        self.input.reserve(READ_AT_ONCE.min(self.opener.missing(self.input.len()).max(4096)));
         match self.stream.try_read_buf(&mut self.input) {
             Ok(0) => Err(LinkError::Closed),
             Ok(_) => Ok(true),

@@ -43,9 +43,7 @@ pub async fn run_router(
     status: watch::Sender<RouterStatus>,
     clock: Clock,
 ) {
-    let mut cells = Cells {
-        by_group: HashMap::new(),
-    };
+    let mut cells = Cells { by_group: HashMap::new() };
     let mut batch = Vec::with_capacity(BATCH);
     let mut shown = Duration::ZERO;
     let mut draining = None;
@@ -68,11 +66,7 @@ pub async fn run_router(
         let now = clock.now();
         for message in batch.drain(..) {
             match message {
-                RouterMessage::Join {
-                    request,
-                    hashrate,
-                    reply,
-                } => {
+                RouterMessage::Join { request, hashrate, reply } => {
                     let route = request.route;
                     if draining.is_some() || router.is_told(route) {
                         continue; // the dropped reply says no
@@ -85,11 +79,7 @@ pub async fn run_router(
                         .or_insert_with(|| (route, watch::Sender::new(GroupNews { feed, farewell: None })));
                     let mut news = cell.1.subscribe();
                     news.mark_changed();
-                    let joined = Joined {
-                        group,
-                        meter: meter.clone(),
-                        news,
-                    };
+                    let joined = Joined { group, meter: meter.clone(), news };
                     if reply.send(joined).is_err() {
                         meter.shift_hashrate(-hashrate);
                         router.leave(group, now);
@@ -165,7 +155,5 @@ fn report(router: &Router, routes: usize, sources: usize) -> RouterStatus {
             .filter_map(|s| router.unusable(route, s).map(|why| (s, why.to_owned())))
             .collect(),
     });
-    RouterStatus {
-        routes: routes.collect(),
-    }
+    RouterStatus { routes: routes.collect() }
 }

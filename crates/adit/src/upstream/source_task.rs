@@ -67,12 +67,8 @@ pub async fn run_source(mut task: SourceTask) {
         task.show();
         if task.machine.wants_connection() {
             let address = url;
-            let dialling = link::dial(
-                &address,
-                task.connect_timeout,
-                task.handshake_timeout,
-                task.certificate_leeway,
-            );
+            let dialling =
+                link::dial(&address, task.connect_timeout, task.handshake_timeout, task.certificate_leeway);
             tokio::pin!(dialling);
             let dialled = loop {
                 tokio::select! {
@@ -145,10 +141,7 @@ impl SourceTask {
     }
 
     fn show(&self) {
-        let report = SourceReport {
-            status: self.machine.status(),
-            at: self.clock.now().mono,
-        };
+        let report = SourceReport { status: self.machine.status(), at: self.clock.now().mono };
         self.report.send_replace(report);
     }
 
@@ -181,12 +174,7 @@ impl SourceTask {
         for event in events.drain(..) {
             self.log(&event);
             // The router never waits for a source, so this cannot stand still for good.
-            if self
-                .router
-                .send(RouterMessage::Source(self.id(), event))
-                .await
-                .is_err()
-            {
+            if self.router.send(RouterMessage::Source(self.id(), event)).await.is_err() {
                 break;
             }
         }
@@ -216,9 +204,7 @@ impl SourceTask {
         fx: &mut Effects,
         batch: &mut Vec<OutgoingShare>,
     ) -> Option<PoolUrl> {
-        self.figures
-            .certificate_until
-            .store(link.certificate_until.map_or(0, u64::from), Relaxed);
+        self.figures.certificate_until.store(link.certificate_until.map_or(0, u64::from), Relaxed);
         self.machine.connected(link.security, self.clock.now(), fx);
         let mut failed = self.carry_out(fx, Some(&mut link)).await;
         let mut stalled_since = None;
@@ -229,22 +215,14 @@ impl SourceTask {
                 shown = now;
                 self.show();
             }
-            let room = if link.outbox() < OUTBOX_FULL {
-                self.machine.room().min(BATCH)
-            } else {
-                0
-            };
+            let room = if link.outbox() < OUTBOX_FULL { self.machine.room().min(BATCH) } else { 0 };
             if link.outbox() < OUTBOX_FULL {
                 stalled_since = None;
             } else if now.saturating_sub(*stalled_since.get_or_insert(now)) > WRITE_STALL {
                 failed = Some(LinkError::Io(std::io::ErrorKind::TimedOut.into()));
                 break;
             }
-            let deadline = self
-                .machine
-                .deadline()
-                .unwrap_or(Duration::MAX)
-                .min(now + Duration::from_secs(1));
+            let deadline = self.machine.deadline().unwrap_or(Duration::MAX).min(now + Duration::from_secs(1));
             tokio::select! {
                 biased;
                 Some(share) = self.solutions.recv() => {
@@ -276,28 +254,19 @@ impl SourceTask {
             failed = failed.or(sent);
         }
         if let Some(error) = failed {
-            self.machine
-                .disconnected(DownReason::Lost(error.to_string()), self.clock.now(), fx);
+            self.machine.disconnected(DownReason::Lost(error.to_string()), self.clock.now(), fx);
         }
         self.carry_out(fx, Some(&mut link)).await;
         fx.hang_up = false;
         self.figures.outbox.store(0, Relaxed);
         self.figures.certificate_until.store(0, Relaxed);
         let (host, port) = fx.reconnect_to.take()?;
-        let host = if host.is_empty() {
-            self.url.host().to_owned()
-        } else {
-            host
-        };
+        let host = if host.is_empty() { self.url.host().to_owned() } else { host };
         let port = if port == 0 { self.url.port() } else { port };
         // Under the same authority key, or not at all (specification, 3.6.5).
         match PoolUrl::new(&host, port, self.url.authority().copied()) {
             Ok(url) => {
-                info!(
-                    source = self.name.as_str(),
-                    to = url.host_and_port(),
-                    "the pool asked to reconnect"
-                );
+                info!(source = self.name.as_str(), to = url.host_and_port(), "the pool asked to reconnect");
                 Some(url)
             }
             Err(error) => {

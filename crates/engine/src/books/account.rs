@@ -21,9 +21,7 @@ struct Sum(AtomicU64);
 impl Sum {
     fn add(&self, value: f64) {
         // Never contended for long: an account's stripe is written by few threads.
-        let _ = self.0.fetch_update(Relaxed, Relaxed, |bits| {
-            Some((f64::from_bits(bits) + value).to_bits())
-        });
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |bits| Some((f64::from_bits(bits) + value).to_bits()));
     }
 
     fn get(&self) -> f64 {
@@ -79,10 +77,7 @@ pub struct Account {
 
 impl Account {
     fn new(key: AccountKey) -> Self {
-        Self {
-            key,
-            stripes: Default::default(),
-        }
+        Self { key, stripes: Default::default() }
     }
 
     /// Whose it is.
@@ -204,10 +199,7 @@ pub struct Books {
 
 impl Default for Books {
     fn default() -> Self {
-        Self {
-            accounts: (0..MAX_ACCOUNTS).map(|_| OnceLock::new()).collect(),
-            index: Mutex::new(Vec::new()),
-        }
+        Self { accounts: (0..MAX_ACCOUNTS).map(|_| OnceLock::new()).collect(), index: Mutex::new(Vec::new()) }
     }
 }
 
@@ -228,19 +220,13 @@ impl Books {
     /// The account behind an id that [`Books::account`] gave.
     #[must_use]
     pub fn get(&self, id: AccountId) -> &Account {
-        self.accounts[usize::from(id.0)]
-            .get()
-            .expect("an id is only given out for an account that exists")
+        self.accounts[usize::from(id.0)].get().expect("an id is only given out for an account that exists")
     }
 
     /// Every account with what it holds.
     #[must_use]
     pub fn all(&self) -> Vec<(AccountKey, Totals)> {
-        self.accounts
-            .iter()
-            .map_while(OnceLock::get)
-            .map(|a| (a.key(), a.totals()))
-            .collect()
+        self.accounts.iter().map_while(OnceLock::get).map(|a| (a.key(), a.totals())).collect()
     }
 
     /// The sum of all accounts.
@@ -258,11 +244,7 @@ impl Books {
 mod tests {
     use super::*;
 
-    const KEY: AccountKey = AccountKey {
-        listener: 0,
-        route: 0,
-        source: Some(0),
-    };
+    const KEY: AccountKey = AccountKey { listener: 0, route: 0, source: Some(0) };
 
     #[test]
     fn every_way_of_a_share_balances() {
@@ -304,11 +286,7 @@ mod tests {
         let books = Books::default();
         assert_eq!(books.account(KEY), books.account(KEY));
         for listener in (0..).take(MAX_ACCOUNTS + 10) {
-            books.account(AccountKey {
-                listener,
-                route: 1,
-                source: None,
-            });
+            books.account(AccountKey { listener, route: 1, source: None });
         }
         assert_eq!(books.all().len(), MAX_ACCOUNTS);
     }

@@ -57,9 +57,6 @@ mod tests {
     #[test]
     fn a_few_bad_lines_are_enough() {
         let mut strikes = Strikes::default();
-        assert_eq!(
-            (0..10).position(|_| strikes.bad_line()),
-            Some(usize::from(MAX_BAD_LINES) - 1)
-        );
+        assert_eq!((0..10).position(|_| strikes.bad_line()), Some(usize::from(MAX_BAD_LINES) - 1));
     }
 }

@@ -76,11 +76,7 @@ impl Group {
     pub(super) fn estimate(&self) -> Estimate {
         let value = self.meter.hashrate();
         let spread = (1.96 / self.recent_shares.max(1.0).sqrt()).min(0.9);
-        Estimate {
-            value,
-            low95: value * (1.0 - spread),
-            high95: value * (1.0 + spread),
-        }
+        Estimate { value, low95: value * (1.0 - spread), high95: value * (1.0 + spread) }
     }
 
     /// Looks at the share counter: about two minutes of shares are remembered.

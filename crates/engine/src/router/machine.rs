@@ -98,10 +98,7 @@ impl Router {
             sources.iter().enumerate().all(|(n, s)| usize::from(s.id.0) == n),
             "source ids are positions"
         );
-        assert!(
-            routes.iter().enumerate().all(|(n, r)| usize::from(r.id.0) == n),
-            "route ids are positions"
-        );
+        assert!(routes.iter().enumerate().all(|(n, r)| usize::from(r.id.0) == n), "route ids are positions");
         let mut router = Self {
             routes: routes.into_iter().map(|r| Route::new(r, now.mono)).collect(),
             sources: sources
@@ -172,11 +169,7 @@ impl Router {
     /// Hashes per second of a route's miners, as vardiff estimates them.
     #[must_use]
     pub fn hashrate(&self, route: RouteId) -> f64 {
-        self.groups
-            .values()
-            .filter(|g| g.route == route)
-            .map(|g| g.meter.hashrate())
-            .fold(0.0, |a, b| a + b)
+        self.groups.values().filter(|g| g.route == route).map(|g| g.meter.hashrate()).fold(0.0, |a, b| a + b)
     }
 
     /// Whether miners of the route are to be turned away: no source for longer than the grace.
@@ -279,26 +272,11 @@ impl Router {
         let Some(route) = self.routes.get(usize::from(route.0)) else {
             return u32::MAX;
         };
-        let sources = || {
-            route
-                .settings
-                .sources
-                .iter()
-                .map(|s| &self.sources[usize::from(s.0)])
-        };
-        let fixed = sources()
-            .filter_map(|s| s.plan.miners_per_channel)
-            .map(MinersPerChannel::limit)
-            .min();
+        let sources = || route.settings.sources.iter().map(|s| &self.sources[usize::from(s.0)]);
+        let fixed = sources().filter_map(|s| s.plan.miners_per_channel).map(MinersPerChannel::limit).min();
         fixed.unwrap_or_else(|| {
-            let names = route
-                .active
-                .is_some_and(|s| self.sources[usize::from(s.0)].worker_names);
-            if names {
-                MinersPerChannel::WITH_WORKER_NAMES.limit()
-            } else {
-                MinersPerChannel::All.limit()
-            }
+            let names = route.active.is_some_and(|s| self.sources[usize::from(s.0)].worker_names);
+            if names { MinersPerChannel::WITH_WORKER_NAMES.limit() } else { MinersPerChannel::All.limit() }
         })
     }
 
@@ -375,14 +353,9 @@ impl Router {
                     self.out.push_back(close);
                     return;
                 };
-                let bound = Bound {
-                    channel,
-                    sized_for: opening.nominal,
-                };
+                let bound = Bound { channel, sized_for: opening.nominal };
                 let replaced = group.incoming.replace(bound);
-                self.sources[usize::from(source.0)]
-                    .channels
-                    .insert(channel_id, id);
+                self.sources[usize::from(source.0)].channels.insert(channel_id, id);
                 if let Some(replaced) = replaced {
                     self.close(&replaced);
                 }
@@ -430,22 +403,14 @@ impl Router {
 
     fn work(&mut self, source: SourceId, feed: Feed, now: Now) {
         let channel_id = feed.channel.key.channel_id;
-        let Some(id) = self.sources[usize::from(source.0)]
-            .channels
-            .get(&channel_id)
-            .copied()
-        else {
+        let Some(id) = self.sources[usize::from(source.0)].channels.get(&channel_id).copied() else {
             return; // a standby's channel: that work comes is all that matters
         };
         let Some(group) = self.groups.get_mut(&id) else {
             return;
         };
         let mut old = None;
-        if group
-            .incoming
-            .as_ref()
-            .is_some_and(|b| b.channel.key == feed.channel.key)
-        {
+        if group.incoming.as_ref().is_some_and(|b| b.channel.key == feed.channel.key) {
             // First work on the new channel: the group moves with this notify.
             old = group.current.take();
             group.current = group.incoming.take();
@@ -486,12 +451,8 @@ impl Router {
             return;
         };
         if let Some(group) = self.groups.get_mut(&id) {
-            group
-                .current
-                .take_if(|b| b.source() == source && b.channel_id() == channel_id);
-            group
-                .incoming
-                .take_if(|b| b.source() == source && b.channel_id() == channel_id);
+            group.current.take_if(|b| b.source() == source && b.channel_id() == channel_id);
+            group.incoming.take_if(|b| b.source() == source && b.channel_id() == channel_id);
         }
         self.bind(id, now);
     }
@@ -499,9 +460,7 @@ impl Router {
     fn close(&mut self, bound: &Bound) {
         let source = &mut self.sources[usize::from(bound.source().0)];
         if bound.channel.is_alive() && source.channels.remove(&bound.channel_id()).is_some() {
-            let command = SourceCommand::Close {
-                channel_id: bound.channel_id(),
-            };
+            let command = SourceCommand::Close { channel_id: bound.channel_id() };
             self.out.push_back(Output::Command(bound.source(), command));
         }
     }
@@ -532,12 +491,8 @@ impl Router {
             let id = route.settings.id;
             self.out.push_back(Output::Switched(id, from, chosen));
             if chosen.is_some() {
-                let groups: Vec<GroupId> = self
-                    .groups
-                    .values()
-                    .filter(|g| g.route == id)
-                    .map(|g| g.id)
-                    .collect();
+                let groups: Vec<GroupId> =
+                    self.groups.values().filter(|g| g.route == id).map(|g| g.id).collect();
                 for group in groups {
                     self.bind(group, now);
                 }
@@ -568,51 +523,35 @@ impl Router {
     fn open(&mut self, id: GroupId, source: SourceId, now: Now) {
         let plan = &self.sources[usize::from(source.0)].plan;
         let group = self.groups.get_mut(&id).expect("the caller has it");
-        let configured = if group.identity.is_some() {
-            None
-        } else {
-            plan.nominal_hashrate
-        };
+        let configured = if group.identity.is_some() { None } else { plan.nominal_hashrate };
         let nominal = group.meter.hashrate().max(configured.unwrap_or(0.0));
         let request = self.next_request;
         self.next_request += 1;
         self.requests.insert(request, (source, Purpose::Group(id)));
-        group.opening = Some(Opening {
-            request,
-            source,
-            nominal,
-        });
+        group.opening = Some(Opening { request, source, nominal });
         group.opened_at = now.mono;
         group.nominal.sent(nominal, now.mono);
         let wish = OpenChannel {
             request,
-            user_identity: group
-                .identity
-                .clone()
-                .unwrap_or_else(|| Arc::clone(&plan.user_identity)),
+            user_identity: group.identity.clone().unwrap_or_else(|| Arc::clone(&plan.user_identity)),
             nominal_hashrate: nominal,
             max_target: Target::MAX,
             miner_id_size: group.miner_id_size,
             extranonce2_size: group.extranonce2_size,
         };
-        self.out
-            .push_back(Output::Command(source, SourceCommand::Open(wish)));
+        self.out.push_back(Output::Command(source, SourceCommand::Open(wish)));
     }
 
     /// Sources that are better than the active one, it itself, and the next one after it are connected.
     fn start_sources(&mut self) {
         for route in &self.routes {
-            let active = route
-                .candidates
-                .iter()
-                .position(|c| Some(c.source) == route.active);
+            let active = route.candidates.iter().position(|c| Some(c.source) == route.active);
             let wanted = active.map_or(route.candidates.len(), |at| at + 2);
             for candidate in route.candidates.iter().take(wanted) {
                 let source = &mut self.sources[usize::from(candidate.source.0)];
                 if !source.started {
                     source.started = true;
-                    self.out
-                        .push_back(Output::Command(candidate.source, SourceCommand::Start));
+                    self.out.push_back(Output::Command(candidate.source, SourceCommand::Start));
                 }
             }
         }
@@ -630,9 +569,7 @@ impl Router {
             let used = !source.channels.is_empty();
             if used {
                 if let Some(standby) = source.standby.take() {
-                    let command = SourceCommand::Close {
-                        channel_id: standby.key.channel_id,
-                    };
+                    let command = SourceCommand::Close { channel_id: standby.key.channel_id };
                     self.out.push_back(Output::Command(id, command));
                 }
             } else if source.standby.is_none()
@@ -693,10 +630,7 @@ impl Router {
             let Some(bound) = &group.current else { continue };
             if let Some(nominal_hashrate) = group.nominal.poll(|| estimate, now.mono) {
                 let channel_id = bound.channel_id();
-                let command = SourceCommand::Update {
-                    channel_id,
-                    nominal_hashrate,
-                };
+                let command = SourceCommand::Update { channel_id, nominal_hashrate };
                 self.out.push_back(Output::Command(bound.source(), command));
             }
             // The interval's low end: chance alone must not open channels.

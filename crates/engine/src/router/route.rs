@@ -43,21 +43,9 @@ impl Route {
         let candidates = settings
             .sources
             .iter()
-            .map(|s| Candidate {
-                source: *s,
-                ready_since: None,
-                unusable_until: None,
-                unusable_why: None,
-            })
+            .map(|s| Candidate { source: *s, ready_since: None, unusable_until: None, unusable_why: None })
             .collect();
-        Self {
-            settings,
-            candidates,
-            active: None,
-            down_since: Some(now),
-            told: false,
-            switches: 0,
-        }
+        Self { settings, candidates, active: None, down_since: Some(now), told: false, switches: 0 }
     }
 
     /// The source that the route should mine for now. It leaves a working source only for a better one that
@@ -72,28 +60,18 @@ impl Route {
                             .is_some_and(|since| now.saturating_sub(since) >= self.settings.return_after))
             })
         };
-        let active_works = self
-            .candidates
-            .iter()
-            .any(|c| Some(c.source) == self.active && c.usable(now));
+        let active_works = self.candidates.iter().any(|c| Some(c.source) == self.active && c.usable(now));
         best(active_works).or_else(|| best(false)).map(|c| c.source)
     }
 
     /// When the choice may change by the passing of time alone.
     pub(super) fn deadline(&self, now: Duration) -> Option<Duration> {
-        let returns = self
-            .candidates
-            .iter()
-            .take_while(|c| Some(c.source) != self.active)
-            .filter_map(|c| {
-                let stable = c.ready_since? + self.settings.return_after;
-                Some(c.unusable_until.map_or(stable, |u| u.max(stable)))
-            });
+        let returns = self.candidates.iter().take_while(|c| Some(c.source) != self.active).filter_map(|c| {
+            let stable = c.ready_since? + self.settings.return_after;
+            Some(c.unusable_until.map_or(stable, |u| u.max(stable)))
+        });
         let usable = self.candidates.iter().filter_map(|c| c.unusable_until);
-        let outage = self
-            .down_since
-            .filter(|_| !self.told)
-            .map(|t| t + self.settings.outage_grace);
+        let outage = self.down_since.filter(|_| !self.told).map(|t| t + self.settings.outage_grace);
         returns.chain(usable).chain(outage).filter(|t| *t > now).min()
     }
 
@@ -136,11 +114,7 @@ mod tests {
         assert_eq!(route.deadline(s(69)), Some(s(70)));
         assert_eq!(route.choose(s(70)), Some(SourceId(0)));
         route.candidate(SourceId(1)).unwrap().ready_since = None;
-        assert_eq!(
-            route.choose(s(11)),
-            Some(SourceId(0)),
-            "no waiting when the active one is gone"
-        );
+        assert_eq!(route.choose(s(11)), Some(SourceId(0)), "no waiting when the active one is gone");
     }
 
     #[test]

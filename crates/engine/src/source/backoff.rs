@@ -23,9 +23,7 @@ impl Backoff {
 
     /// The wait after one more failure: between half of the doubled time and all of it.
     pub fn next_wait(&mut self) -> Duration {
-        let full = Self::FIRST
-            .saturating_mul(1 << self.attempt.min(10))
-            .min(Self::LONGEST);
+        let full = Self::FIRST.saturating_mul(1 << self.attempt.min(10)).min(Self::LONGEST);
         self.attempt = self.attempt.saturating_add(1);
         full.mul_f64(0.5 + 0.5 * self.unit())
     }

@@ -143,11 +143,7 @@ mod tests {
     use crate::books::{AccountKey, Books};
 
     fn account() -> AccountId {
-        Books::default().account(AccountKey {
-            listener: 0,
-            route: 0,
-            source: Some(0),
-        })
+        Books::default().account(AccountKey { listener: 0, route: 0, source: Some(0) })
     }
 
     fn push(open: &mut OpenShares) -> u32 {
@@ -161,26 +157,16 @@ mod tests {
         assert_eq!(open.refuse(numbers[3]).unwrap().sequence_number, 3);
         assert!(open.refuse(numbers[3]).is_none(), "an error settles once");
         let mut settled = vec![];
-        assert_eq!(
-            open.accept(numbers[10], 9, |s| settled.push(s.sequence_number)),
-            0
-        );
+        assert_eq!(open.accept(numbers[10], 9, |s| settled.push(s.sequence_number)), 0);
         assert_eq!(settled, [0, 1, 2, 4, 5, 6, 7, 8, 9]);
         assert_eq!(open.len(), 2, "10 and 11 stay open: an error may come late");
-        assert_eq!(
-            open.accept(numbers[11], 5, |_| ()),
-            3,
-            "more acknowledged than were open"
-        );
+        assert_eq!(open.accept(numbers[11], 5, |_| ()), 3, "more acknowledged than were open");
         assert!(open.is_empty());
     }
 
     #[test]
     fn sequence_numbers_wrap() {
-        let mut open = OpenShares {
-            next_sequence_number: u32::MAX - 1,
-            ..OpenShares::default()
-        };
+        let mut open = OpenShares { next_sequence_number: u32::MAX - 1, ..OpenShares::default() };
         for _ in 0..4 {
             push(&mut open);
         }

@@ -73,10 +73,7 @@ impl Draft {
             self.version,
             tip.nbits,
         );
-        Ok(ReadyJob {
-            job: Arc::new(job),
-            notify: Arc::new(notify),
-        })
+        Ok(ReadyJob { job: Arc::new(job), notify: Arc::new(notify) })
     }
 
     pub(super) fn job_id(&self) -> u32 {

@@ -274,9 +274,7 @@ impl Sv2Pool {
     fn unsettled_max(&self) -> usize {
         self.settings.unsettled_max.unwrap_or_else(|| {
             let batches = (self.batch_seen as usize).saturating_mul(2 * self.channels.len().max(1));
-            (self.rate.1.max(self.rate.2) * 10)
-                .max(batches)
-                .clamp(MIN_UNSETTLED, MAX_UNSETTLED)
+            (self.rate.1.max(self.rate.2) * 10).max(batches).clamp(MIN_UNSETTLED, MAX_UNSETTLED)
         })
     }
 
@@ -297,10 +295,7 @@ impl Sv2Pool {
                 }
             }
             SourceCommand::Open(wish) => self.open(wish, now, fx),
-            SourceCommand::Update {
-                channel_id,
-                nominal_hashrate,
-            } => {
+            SourceCommand::Update { channel_id, nominal_hashrate } => {
                 if let Some(channel) = self.channels.get(&channel_id).filter(|c| c.draining.is_none()) {
                     let update = sv2::mining::UpdateChannel {
                         channel_id,
@@ -315,10 +310,7 @@ impl Sv2Pool {
                 if let Some(channel) = self.channels.get_mut(&channel_id)
                     && channel.draining.is_none()
                 {
-                    channel.draining = Some(Draining {
-                        since: now.mono,
-                        progress: now.mono,
-                    });
+                    channel.draining = Some(Draining { since: now.mono, progress: now.mono });
                     self.draining += 1;
                 }
             }
@@ -326,13 +318,10 @@ impl Sv2Pool {
     }
 
     fn open(&mut self, wish: OpenChannel, now: Now, fx: &mut Effects) {
-        let refuse = |wish: &OpenChannel, why: ChannelRefusal| SourceEvent::NotOpened {
-            request: wish.request,
-            why,
-        };
+        let refuse =
+            |wish: &OpenChannel, why: ChannelRefusal| SourceEvent::NotOpened { request: wish.request, why };
         if self.state != SourceState::Ready {
-            fx.events
-                .push(refuse(&wish, ChannelRefusal::ByPool("not connected".into())));
+            fx.events.push(refuse(&wish, ChannelRefusal::ByPool("not connected".into())));
             return;
         }
         if self.pending.len() >= MAX_PENDING_OPENS {
@@ -349,13 +338,7 @@ impl Sv2Pool {
             min_extranonce_size: u16::from(wish.miner_id_size) + u16::from(wish.extranonce2_size),
         };
         sv2::write_frame(&message, &mut fx.frames);
-        self.pending.insert(
-            request_id,
-            PendingOpen {
-                wish,
-                deadline: now.mono + OPEN_DEADLINE,
-            },
-        );
+        self.pending.insert(request_id, PendingOpen { wish, deadline: now.mono + OPEN_DEADLINE });
     }
 
     // ---- the link ----
@@ -386,12 +369,7 @@ impl Sv2Pool {
             device_id: text(""),
         };
         sv2::write_frame(&setup, &mut fx.frames);
-        self.enter(
-            SourceState::SettingUp {
-                deadline: now.mono + SETUP_DEADLINE,
-            },
-            now,
-        );
+        self.enter(SourceState::SettingUp { deadline: now.mono + SETUP_DEADLINE }, now);
     }
 
     /// The link could not be made, or has ended.
@@ -404,18 +382,9 @@ impl Sv2Pool {
     /// Everything of this connection is over; tries again after a wait.
     fn fail(&mut self, why: DownReason, now: Now, fx: &mut Effects) {
         // A planned move is made at once; everything else waits its turn.
-        let wait = if why == DownReason::Reconnect {
-            Duration::ZERO
-        } else {
-            self.backoff.next_wait()
-        };
+        let wait = if why == DownReason::Reconnect { Duration::ZERO } else { self.backoff.next_wait() };
         self.drop_link(why, now, fx);
-        self.enter(
-            SourceState::Waiting {
-                until: now.mono + wait,
-            },
-            now,
-        );
+        self.enter(SourceState::Waiting { until: now.mono + wait }, now);
     }
 
     fn drop_link(&mut self, why: DownReason, now: Now, fx: &mut Effects) {
@@ -461,27 +430,17 @@ impl Sv2Pool {
         if self.open_shares > 0 && self.room() == 0 && now.reached(self.last_answer + STUCK_AFTER) {
             self.fail(DownReason::IgnoresShares, now, fx);
         }
-        let silent: Vec<u32> = self
-            .pending
-            .iter()
-            .filter(|(_, p)| now.reached(p.deadline))
-            .map(|(id, _)| *id)
-            .collect();
+        let silent: Vec<u32> =
+            self.pending.iter().filter(|(_, p)| now.reached(p.deadline)).map(|(id, _)| *id).collect();
         for id in silent {
             if let Some(p) = self.pending.remove(&id) {
-                fx.events.push(SourceEvent::NotOpened {
-                    request: p.wish.request,
-                    why: ChannelRefusal::Silent,
-                });
+                fx.events
+                    .push(SourceEvent::NotOpened { request: p.wish.request, why: ChannelRefusal::Silent });
             }
         }
         if self.draining > 0 {
-            let done: Vec<u32> = self
-                .channels
-                .iter()
-                .filter(|(_, c)| c.drained(now))
-                .map(|(id, _)| *id)
-                .collect();
+            let done: Vec<u32> =
+                self.channels.iter().filter(|(_, c)| c.drained(now)).map(|(id, _)| *id).collect();
             for id in done {
                 let close = sv2::mining::CloseChannel {
                     channel_id: id,
@@ -516,19 +475,10 @@ impl Sv2Pool {
 
     /// Sends a share, or settles it as unsent. The books have it as `pending` already.
     pub fn share(&mut self, share: &OutgoingShare, now: Now, fx: &mut Effects) {
-        let &OutgoingShare {
-            account,
-            miner,
-            difficulty,
-            told_true,
-            token,
-            ..
-        } = share;
+        let &OutgoingShare { account, miner, difficulty, told_true, token, .. } = share;
         let unsent = |books: &Books, fx: &mut Effects, why| {
             let end = Final::Unsent(why);
-            books
-                .get(account)
-                .settle(miner.stripe(), end, difficulty, told_true);
+            books.get(account).settle(miner.stripe(), end, difficulty, told_true);
             if let Some(token) = token {
                 fx.answers.push((miner, Answer { token, end }));
             }
@@ -542,9 +492,7 @@ impl Sv2Pool {
         if share.generation != channel.generation && !share.is_block {
             return unsent(&self.books, fx, UnsentReason::StaleInQueue);
         }
-        let sequence_number = channel
-            .open
-            .push(account, miner, difficulty, now.mono, told_true, token);
+        let sequence_number = channel.open.push(account, miner, difficulty, now.mono, told_true, token);
         if self.open_shares == 0 {
             self.last_answer = now.mono;
         }
@@ -621,19 +569,15 @@ impl Sv2Pool {
                 // Adit holds no state of extensions per channel, so there is nothing to reset (3.6.4).
                 parse::<common::ChannelEndpointChanged>(payload).map(drop)
             }
-            _ if self.state != SourceState::Ready => Err(protocol(format!(
-                "message 0x{:02x} before the set-up was done",
-                header.msg_type
-            ))),
+            _ if self.state != SourceState::Ready => {
+                Err(protocol(format!("message 0x{:02x} before the set-up was done", header.msg_type)))
+            }
             mining::OpenExtendedMiningChannelSuccess::MSG_TYPE => self.on_opened(&parse(payload)?, fx),
             mining::OpenMiningChannelError::MSG_TYPE => {
                 let error: mining::OpenMiningChannelError<'_> = parse(payload)?;
                 if let Some(pending) = self.pending.remove(&error.request_id) {
                     let why = ChannelRefusal::ByPool(shown(error.error_code.as_bytes()));
-                    fx.events.push(SourceEvent::NotOpened {
-                        request: pending.wish.request,
-                        why,
-                    });
+                    fx.events.push(SourceEvent::NotOpened { request: pending.wish.request, why });
                 } else {
                     self.stray_answers += 1;
                 }
@@ -672,10 +616,7 @@ impl Sv2Pool {
             return Err(protocol("SetupConnection.Success twice"));
         }
         if message.used_version != 2 {
-            return Err(protocol(format!(
-                "protocol version {} (Adit speaks 2)",
-                message.used_version
-            )));
+            return Err(protocol(format!("protocol version {} (Adit speaks 2)", message.used_version)));
         }
         if message.flags & sv2::mining::REQUIRES_FIXED_VERSION != 0 {
             return Err(DownReason::Requires("a fixed version, but miners roll it"));
@@ -690,12 +631,7 @@ impl Sv2Pool {
                 .expect("one element"),
         };
         sv2::write_frame(&request, &mut fx.frames);
-        self.enter(
-            SourceState::Negotiating {
-                deadline: now.mono + EXTENSIONS_DEADLINE,
-            },
-            now,
-        );
+        self.enter(SourceState::Negotiating { deadline: now.mono + EXTENSIONS_DEADLINE }, now);
         Ok(())
     }
 
@@ -711,10 +647,8 @@ impl Sv2Pool {
         match header.msg_type {
             extensions::RequestExtensionsSuccess::MSG_TYPE => {
                 let message: extensions::RequestExtensionsSuccess<'_> = parse(payload)?;
-                let names = message
-                    .supported_extensions
-                    .iter()
-                    .any(|e| e == extensions::WORKER_HASHRATE_TRACKING);
+                let names =
+                    message.supported_extensions.iter().any(|e| e == extensions::WORKER_HASHRATE_TRACKING);
                 // An answer after the deadline changes nothing: shares go up without names already.
                 if negotiating {
                     self.ready(names, now, fx);
@@ -783,19 +717,12 @@ impl Sv2Pool {
                     reason_code: sv2::Str0255::truncated("extranonce-too-small"),
                 };
                 sv2::write_frame(&close, &mut fx.frames);
-                fx.events.push(SourceEvent::NotOpened {
-                    request: wish.request,
-                    why: error.into(),
-                });
+                fx.events.push(SourceEvent::NotOpened { request: wish.request, why: error.into() });
                 return Ok(());
             }
         };
         let target = read_target(message.target)?;
-        let key = ChannelKey {
-            source: self.settings.id,
-            connection: self.connection,
-            channel_id,
-        };
+        let key = ChannelKey { source: self.settings.id, connection: self.connection, channel_id };
         let state = Arc::new(ChannelState::new(key));
         let group_id = message.group_channel_id;
         let channel = Channel {
@@ -812,11 +739,7 @@ impl Sv2Pool {
         };
         self.channels.insert(channel_id, channel);
         self.join_group(group_id, channel_id);
-        fx.events.push(SourceEvent::Opened {
-            request: wish.request,
-            channel: state,
-            target,
-        });
+        fx.events.push(SourceEvent::Opened { request: wish.request, channel: state, target });
         Ok(())
     }
 
@@ -831,10 +754,7 @@ impl Sv2Pool {
         if self.channels.contains_key(&id) {
             return vec![id];
         }
-        self.groups
-            .get(&id)
-            .map(|(_, members)| members.clone())
-            .unwrap_or_default()
+        self.groups.get(&id).map(|(_, members)| members.clone()).unwrap_or_default()
     }
 
     fn on_job(
@@ -867,20 +787,10 @@ impl Sv2Pool {
         for id in ids {
             let channel = self.channels.get_mut(&id).expect("addressed channels exist");
             let Some(tip) = channel.tip else {
-                return Err(protocol(
-                    "NewExtendedMiningJob with min_ntime before any SetNewPrevHash",
-                ));
+                return Err(protocol("NewExtendedMiningJob with min_ntime before any SetNewPrevHash"));
             };
             let tip = Tip { min_ntime, ..tip };
-            publish(
-                channel,
-                &draft,
-                tip,
-                &mut ready,
-                self.settings.ntime_slack,
-                now,
-                fx,
-            )?;
+            publish(channel, &draft, tip, &mut ready, self.settings.ntime_slack, now, fx)?;
         }
         Ok(())
     }
@@ -891,28 +801,20 @@ impl Sv2Pool {
         now: Now,
         fx: &mut Effects,
     ) -> Result<(), DownReason> {
-        let tip = Tip {
-            prev_hash: message.prev_hash,
-            nbits: message.nbits,
-            min_ntime: message.min_ntime,
-        };
+        let tip = Tip { prev_hash: message.prev_hash, nbits: message.nbits, min_ntime: message.min_ntime };
         let ids = self.addressed(message.channel_id);
         if ids.is_empty() {
             self.stray_answers += 1;
         }
-        let group_draft = self
-            .groups
-            .get(&message.channel_id)
-            .and_then(|(future, _)| future.get(message.job_id));
+        let group_draft =
+            self.groups.get(&message.channel_id).and_then(|(future, _)| future.get(message.job_id));
         let mut ready: Option<(Tip, usize, ReadyJob)> = None;
         for id in ids {
             let channel = self.channels.get_mut(&id).expect("addressed channels exist");
             let draft = match &group_draft {
                 Some(draft) => Some(Arc::clone(draft)),
                 None => channel.future.get(message.job_id).or_else(|| {
-                    self.groups
-                        .get(&channel.group_id)
-                        .and_then(|(future, _)| future.get(message.job_id))
+                    self.groups.get(&channel.group_id).and_then(|(future, _)| future.get(message.job_id))
                 }),
             };
             let Some(draft) = draft else {
@@ -923,15 +825,7 @@ impl Sv2Pool {
             };
             self.next_generation = self.next_generation.wrapping_add(1);
             channel.set_tip(tip, self.next_generation);
-            publish(
-                channel,
-                &draft,
-                tip,
-                &mut ready,
-                self.settings.ntime_slack,
-                now,
-                fx,
-            )?;
+            publish(channel, &draft, tip, &mut ready, self.settings.ntime_slack, now, fx)?;
         }
         if let Some((future, _)) = self.groups.get_mut(&message.channel_id) {
             future.clear();
@@ -944,10 +838,7 @@ impl Sv2Pool {
         for id in self.addressed(message.channel_id) {
             let channel = self.channels.get_mut(&id).expect("addressed channels exist");
             channel.target = target;
-            fx.events.push(SourceEvent::TargetChanged {
-                channel_id: id,
-                target,
-            });
+            fx.events.push(SourceEvent::TargetChanged { channel_id: id, target });
         }
         Ok(())
     }
@@ -972,10 +863,7 @@ impl Sv2Pool {
 
     fn on_group(&mut self, message: &sv2::mining::SetGroupChannel<'_>) -> Result<(), DownReason> {
         if self.channels.contains_key(&message.group_channel_id) {
-            return Err(protocol(format!(
-                "channel {} turned into a group",
-                message.group_channel_id
-            )));
+            return Err(protocol(format!("channel {} turned into a group", message.group_channel_id)));
         }
         for id in message.channel_ids.iter() {
             let Some(channel) = self.channels.get_mut(&id) else {
@@ -997,34 +885,18 @@ impl Sv2Pool {
             self.stray_answers += 1;
             return;
         };
-        self.batch_seen = self
-            .batch_seen
-            .max(message.new_submits_accepted_count.min(MAX_BATCH_SEEN));
+        self.batch_seen = self.batch_seen.max(message.new_submits_accepted_count.min(MAX_BATCH_SEEN));
         let before = channel.open.len();
         let books = &self.books;
-        let excess = channel.open.accept(
-            message.last_sequence_number,
-            message.new_submits_accepted_count,
-            |share| {
+        let excess =
+            channel.open.accept(message.last_sequence_number, message.new_submits_accepted_count, |share| {
                 let account = books.get(share.account);
-                account.settle(
-                    share.miner.stripe(),
-                    Final::Acknowledged,
-                    share.difficulty,
-                    share.told_true,
-                );
+                account.settle(share.miner.stripe(), Final::Acknowledged, share.difficulty, share.told_true);
                 fx.ack_latencies.push(now.since(share.sent));
                 if let Some(token) = share.token {
-                    fx.answers.push((
-                        share.miner,
-                        Answer {
-                            token,
-                            end: Final::Acknowledged,
-                        },
-                    ));
+                    fx.answers.push((share.miner, Answer { token, end: Final::Acknowledged }));
                 }
-            },
-        );
+            });
         self.stray_answers += u64::from(excess);
         self.open_shares -= before - channel.open.len();
         if let Some(draining) = &mut channel.draining {
@@ -1044,10 +916,8 @@ impl Sv2Pool {
         now: Now,
         fx: &mut Effects,
     ) -> Result<(), DownReason> {
-        let Some(share) = self
-            .channels
-            .get_mut(&message.channel_id)
-            .and_then(|c| c.open.refuse(message.sequence_number))
+        let Some(share) =
+            self.channels.get_mut(&message.channel_id).and_then(|c| c.open.refuse(message.sequence_number))
         else {
             self.stray_answers += 1;
             return Ok(());
@@ -1056,9 +926,7 @@ impl Sv2Pool {
         self.last_answer = now.mono;
         let code = RefuseCode::from_wire(message.error_code.as_bytes());
         let end = Final::Refused(code);
-        self.books
-            .get(share.account)
-            .settle(share.miner.stripe(), end, share.difficulty, share.told_true);
+        self.books.get(share.account).settle(share.miner.stripe(), end, share.difficulty, share.told_true);
         if let Some(token) = share.token {
             fx.answers.push((share.miner, Answer { token, end }));
         }
@@ -1106,15 +974,11 @@ fn publish(
     let job = match ready {
         Some((t, l, job)) if *t == tip && *l == len => &*job,
         _ => {
-            let job = draft
-                .on_tip(tip, len)
-                .map_err(|e| DownReason::BadJob(e.to_string()))?;
+            let job = draft.on_tip(tip, len).map_err(|e| DownReason::BadJob(e.to_string()))?;
             &ready.insert((tip, len, job)).2
         }
     };
-    let feed = channel
-        .feed(job, ntime_slack, now)
-        .map_err(|e| DownReason::BadJob(e.to_string()))?;
+    let feed = channel.feed(job, ntime_slack, now).map_err(|e| DownReason::BadJob(e.to_string()))?;
     fx.events.push(SourceEvent::Work(feed));
     Ok(())
 }
@@ -1122,9 +986,7 @@ fn publish(
 fn end_open_shares(books: &Books, open: &mut OpenShares, fx: &mut Effects) {
     for share in open.take_all() {
         let end = Final::Unknown;
-        books
-            .get(share.account)
-            .settle(share.miner.stripe(), end, share.difficulty, share.told_true);
+        books.get(share.account).settle(share.miner.stripe(), end, share.difficulty, share.told_true);
         if let Some(token) = share.token {
             fx.answers.push((share.miner, Answer { token, end }));
         }
@@ -1133,9 +995,7 @@ fn end_open_shares(books: &Books, open: &mut OpenShares, fx: &mut Effects) {
 
 /// Reads a message. TLV fields of extensions that were not negotiated are passed over.
 fn parse<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, DownReason> {
-    M::decode_with_tlvs(payload, &[])
-        .map(|(message, _)| message)
-        .map_err(|e| protocol(e.to_string()))
+    M::decode_with_tlvs(payload, &[]).map(|(message, _)| message).map_err(|e| protocol(e.to_string()))
 }
 
 fn protocol(what: impl Into<String>) -> DownReason {
@@ -1152,21 +1012,10 @@ fn read_target(bytes: [u8; 32]) -> Result<work::Target, DownReason> {
 
 /// A pool's text, fit for a log line: printable, at most 100 characters.
 fn shown(text: &[u8]) -> String {
-    String::from_utf8_lossy(text)
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(100)
-        .collect()
+    String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the wire has 32-bit floats; the value is clamped first"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the wire has 32-bit floats; the value is clamped first")]
 fn as_f32(hashrate: f64) -> f32 {
-    if hashrate.is_finite() {
-        hashrate.clamp(0.0, f64::from(f32::MAX)) as f32
-    } else {
-        0.0
-    }
+    if hashrate.is_finite() { hashrate.clamp(0.0, f64::from(f32::MAX)) as f32 } else { 0.0 }
 }

@@ -24,9 +24,8 @@ impl Kind for Address {
             _ => Refusal::plain(),
         })?;
         text.parse().map_err(|_| {
-            address_meant(text, self.0).map_or_else(Refusal::plain, |address| {
-                Refusal::value(quoted(&address.to_string()))
-            })
+            address_meant(text, self.0)
+                .map_or_else(Refusal::plain, |address| Refusal::value(quoted(&address.to_string())))
         })
     }
 

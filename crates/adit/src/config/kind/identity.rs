@@ -30,9 +30,7 @@ impl Kind for Identity {
             });
         }
         if text.chars().any(char::is_control) {
-            return Err(Refusal::words(
-                "leave out line ends, tabs and other control characters",
-            ));
+            return Err(Refusal::words("leave out line ends, tabs and other control characters"));
         }
         if text.trim() != text {
             return Err(Refusal::value(quoted(text.trim())));

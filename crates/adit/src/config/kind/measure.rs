@@ -18,18 +18,12 @@ pub(crate) struct Span {
 impl Span {
     /// Any duration of the range, to the millisecond.
     pub(crate) const fn of(range: RangeInclusive<Duration>) -> Self {
-        Self {
-            range,
-            whole_seconds: false,
-        }
+        Self { range, whole_seconds: false }
     }
 
     /// Whole seconds of the range.
     pub(crate) const fn seconds(range: RangeInclusive<Duration>) -> Self {
-        Self {
-            range,
-            whole_seconds: true,
-        }
+        Self { range, whole_seconds: true }
     }
 }
 
@@ -41,11 +35,7 @@ impl Kind for Span {
             "a duration from {} to {}{}, such as \"90s\" or \"1h30m\", or a number of seconds",
             quantity::show_duration(*self.range.start()),
             quantity::show_duration(*self.range.end()),
-            if self.whole_seconds {
-                " in whole seconds"
-            } else {
-                ""
-            },
+            if self.whole_seconds { " in whole seconds" } else { "" },
         )
     }
 
@@ -59,36 +49,20 @@ impl Kind for Span {
         };
         let duration = duration.ok_or_else(|| {
             if let Some(meant) = meant() {
-                return Refusal {
-                    fix: self.write(&meant).map(Fix::Value),
-                    ..Refusal::default()
-                };
+                return Refusal { fix: self.write(&meant).map(Fix::Value), ..Refusal::default() };
             }
             given.number().map_or_else(Refusal::plain, |number| {
-                let bound = if number < 0.0 {
-                    self.range.start()
-                } else {
-                    self.range.end()
-                };
-                Refusal {
-                    fix: self.write(bound).map(Fix::Value),
-                    ..Refusal::default()
-                }
+                let bound = if number < 0.0 { self.range.start() } else { self.range.end() };
+                Refusal { fix: self.write(bound).map(Fix::Value), ..Refusal::default() }
             })
         })?;
         if !self.range.contains(&duration) {
             let bound = nearest_bound(&duration, &self.range);
-            return Err(Refusal {
-                fix: self.write(&bound).map(Fix::Value),
-                ..Refusal::default()
-            });
+            return Err(Refusal { fix: self.write(&bound).map(Fix::Value), ..Refusal::default() });
         }
         if self.whole_seconds && duration.subsec_nanos() != 0 {
             let up = Duration::from_secs(duration.as_secs() + 1).min(*self.range.end());
-            return Err(Refusal {
-                fix: self.write(&up).map(Fix::Value),
-                ..Refusal::default()
-            });
+            return Err(Refusal { fix: self.write(&up).map(Fix::Value), ..Refusal::default() });
         }
         Ok(duration)
     }
@@ -125,10 +99,7 @@ impl Kind for Size {
             Ok(size) if self.0.contains(&size) => Ok(size),
             size => {
                 let bound = nearest_bound(&size.unwrap_or(usize::MAX), &self.0);
-                Err(Refusal {
-                    fix: self.write(&bound).map(Fix::Value),
-                    ..Refusal::default()
-                })
+                Err(Refusal { fix: self.write(&bound).map(Fix::Value), ..Refusal::default() })
             }
         }
     }
@@ -165,10 +136,7 @@ impl Kind for Hashrate {
             Ok(rate)
         } else {
             let bound = nearest_bound(&rate, &self.0);
-            Err(Refusal {
-                fix: self.write(&bound).map(Fix::Value),
-                ..Refusal::default()
-            })
+            Err(Refusal { fix: self.write(&bound).map(Fix::Value), ..Refusal::default() })
         }
     }
 

@@ -68,27 +68,17 @@ impl Refusal {
     }
 
     pub(crate) fn value(toml: impl Into<String>) -> Self {
-        Self {
-            fix: Some(Fix::Value(toml.into())),
-            ..Self::default()
-        }
+        Self { fix: Some(Fix::Value(toml.into())), ..Self::default() }
     }
 
     pub(crate) fn words(words: impl Into<String>) -> Self {
-        Self {
-            fix: Some(Fix::Words(words.into())),
-            ..Self::default()
-        }
+        Self { fix: Some(Fix::Words(words.into())), ..Self::default() }
     }
 }
 
 /// The bound that a value outside a range is nearest to.
 fn nearest_bound<T: PartialOrd + Copy>(value: &T, range: &RangeInclusive<T>) -> T {
-    if value < range.start() {
-        *range.start()
-    } else {
-        *range.end()
-    }
+    if value < range.start() { *range.start() } else { *range.end() }
 }
 
 /// A key that need not be set.

@@ -19,14 +19,8 @@ impl Kind for Names {
             Given::Loose(text) => {
                 // As in the file, or plain.
                 let text = text.trim();
-                let items = text
-                    .strip_prefix('[')
-                    .and_then(|text| text.strip_suffix(']'))
-                    .unwrap_or(text);
-                items
-                    .split(',')
-                    .map(|item| item.trim().trim_matches(['"', '\'']))
-                    .collect()
+                let items = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+                items.split(',').map(|item| item.trim().trim_matches(['"', '\''])).collect()
             }
             Given::List(items) => {
                 let texts: Option<Vec<&str>> = items.iter().map(|(_, item)| item.text()).collect();

@@ -18,17 +18,15 @@ impl Kind for Flag {
     }
 
     fn read(&self, given: &Given) -> Result<bool, Refusal> {
-        given
-            .flag()
-            .ok_or_else(|| match given.text().map(str::to_ascii_lowercase).as_deref() {
-                Some("yes" | "on" | "true" | "1") => Refusal::value("true"),
-                Some("no" | "off" | "false" | "0") => Refusal::value("false"),
-                _ => match given.whole() {
-                    Some(1) => Refusal::value("true"),
-                    Some(0) => Refusal::value("false"),
-                    _ => Refusal::plain(),
-                },
-            })
+        given.flag().ok_or_else(|| match given.text().map(str::to_ascii_lowercase).as_deref() {
+            Some("yes" | "on" | "true" | "1") => Refusal::value("true"),
+            Some("no" | "off" | "false" | "0") => Refusal::value("false"),
+            _ => match given.whole() {
+                Some(1) => Refusal::value("true"),
+                Some(0) => Refusal::value("false"),
+                _ => Refusal::plain(),
+            },
+        })
     }
 
     fn write(&self, value: &bool) -> Option<String> {
@@ -81,11 +79,7 @@ impl Kind for Number {
     type Value = f64;
 
     fn expected(&self) -> String {
-        format!(
-            "a number from {} to {}",
-            show_number(*self.0.start()),
-            show_number(*self.0.end())
-        )
+        format!("a number from {} to {}", show_number(*self.0.start()), show_number(*self.0.end()))
     }
 
     fn read(&self, given: &Given) -> Result<f64, Refusal> {
@@ -138,10 +132,7 @@ impl<T: Copy + PartialEq> Kind for Choice<T> {
     }
 
     fn write(&self, value: &T) -> Option<String> {
-        self.0
-            .iter()
-            .find(|(_, known)| known == value)
-            .map(|(word, _)| quoted(word))
+        self.0.iter().find(|(_, known)| known == value).map(|(word, _)| quoted(word))
     }
 }
 
@@ -161,11 +152,7 @@ impl Kind for Channels {
     type Value = MinersPerChannel;
 
     fn expected(&self) -> String {
-        format!(
-            "a whole number from {} to {}, or \"all\"",
-            self.0.start(),
-            self.0.end()
-        )
+        format!("a whole number from {} to {}, or \"all\"", self.0.start(), self.0.end())
     }
 
     fn read(&self, given: &Given) -> Result<MinersPerChannel, Refusal> {

@@ -21,19 +21,12 @@ impl Kind for VersionMask {
         let mask = match given {
             Given::Whole { value, radix: 16, .. } => value.and_then(|value| u32::try_from(value).ok()),
             // The digits of a decimal number may be meant as hex digits: ask, do not guess.
-            Given::Whole {
-                digits, radix: 10, ..
-            } if digits.len() <= 8 => {
+            Given::Whole { digits, radix: 10, .. } if digits.len() <= 8 => {
                 return Err(Refusal::value(quoted(digits)));
             }
-            Given::Whole {
-                value: Some(value), ..
-            } => {
+            Given::Whole { value: Some(value), .. } => {
                 let mask = u32::try_from(*value).map_err(|_| Refusal::plain())?;
-                return Err(Refusal::value(quoted(&format!(
-                    "{:08x}",
-                    mask & VERSION_BITS_ROLLABLE
-                ))));
+                return Err(Refusal::value(quoted(&format!("{:08x}", mask & VERSION_BITS_ROLLABLE))));
             }
             _ => given.text().and_then(|text| {
                 let digits = text.strip_prefix("0x").unwrap_or(text);
@@ -45,10 +38,7 @@ impl Kind for VersionMask {
         if mask & !VERSION_BITS_ROLLABLE == 0 {
             Ok(mask)
         } else {
-            Err(Refusal::value(quoted(&format!(
-                "{:08x}",
-                mask & VERSION_BITS_ROLLABLE
-            ))))
+            Err(Refusal::value(quoted(&format!("{:08x}", mask & VERSION_BITS_ROLLABLE))))
         }
     }
 

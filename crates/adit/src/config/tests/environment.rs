@@ -9,19 +9,12 @@ fn with(variables: &[(&str, &str)]) -> Result<Loaded, ConfigErrors> {
 }
 
 fn over(text: &str, only_environment: bool, variables: &[(&str, &str)]) -> Result<Loaded, ConfigErrors> {
-    let mut variables: Vec<_> = variables
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let mut variables: Vec<_> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     variables.sort();
-    assemble(
-        "adit.toml",
-        text,
-        &variables,
-        only_environment,
-        Machine::default(),
-        &|path| std::fs::read_to_string(path),
-    )
+    assemble("adit.toml", text, &variables, only_environment, Machine::default(), &|path| {
+        std::fs::read_to_string(path)
+    })
 }
 
 fn name(text: &str) -> Name {
@@ -30,12 +23,7 @@ fn name(text: &str) -> Name {
 
 /// Every problem's text.
 fn problems(loaded: Result<Loaded, ConfigErrors>) -> String {
-    loaded
-        .unwrap_err()
-        .problems()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    loaded.unwrap_err().problems().iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -85,29 +73,14 @@ fn the_environment_alone_is_enough() {
     assert_eq!(loaded.config.listeners[&name("hall-2")].listen.port(), 3334);
     assert_eq!(loaded.config.sources["main"].user_identity, "12345");
     assert_eq!(loaded.config.sources["backup"].user_identity, "true");
-    assert_eq!(
-        loaded.config.routes["main"].sources,
-        [name("main"), name("backup")]
-    );
+    assert_eq!(loaded.config.routes["main"].sources, [name("main"), name("backup")]);
 }
 
 #[test]
 fn a_list_may_be_written_as_in_the_file() {
-    let text = good()
-        .end(&format!(
-            "[source.two]\nurl = \"{}\"\nuser_identity = \"a\"",
-            url()
-        ))
-        .text();
-    let loaded = over(
-        &text,
-        false,
-        &[("ADIT__ROUTE__MAIN__SOURCES", "[\"two\", \"main\"]")],
-    );
-    assert_eq!(
-        loaded.unwrap().config.routes["main"].sources,
-        [name("two"), name("main")]
-    );
+    let text = good().end(&format!("[source.two]\nurl = \"{}\"\nuser_identity = \"a\"", url())).text();
+    let loaded = over(&text, false, &[("ADIT__ROUTE__MAIN__SOURCES", "[\"two\", \"main\"]")]);
+    assert_eq!(loaded.unwrap().config.routes["main"].sources, [name("two"), name("main")]);
 }
 
 #[test]
@@ -219,10 +192,7 @@ fn variables_follow_the_files_problems() {
     let text = good().listener("vardiff = 1").text();
     let refused = over(&text, false, &[("ADIT__LOG__LEVEL", "loud")]).unwrap_err();
     assert!(matches!(refused.problems()[0].place, Place::Line { line: 3, .. }));
-    assert_eq!(
-        refused.problems()[1].place,
-        Place::Variable("ADIT__LOG__LEVEL".to_owned())
-    );
+    assert_eq!(refused.problems()[1].place, Place::Variable("ADIT__LOG__LEVEL".to_owned()));
 }
 
 #[test]

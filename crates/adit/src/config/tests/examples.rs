@@ -11,9 +11,7 @@ use crate::config::section::Table;
 use crate::config::{Config, Loaded, tables};
 
 fn example(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../config")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config").join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -21,9 +19,7 @@ fn example(name: &str) -> String {
 fn every_key_active(text: &str) -> String {
     text.lines()
         .map(|line| {
-            line.strip_prefix('#')
-                .filter(|rest| rest.starts_with(char::is_alphabetic))
-                .unwrap_or(line)
+            line.strip_prefix('#').filter(|rest| rest.starts_with(char::is_alphabetic)).unwrap_or(line)
         })
         .map(|line| format!("{line}\n"))
         .collect()
@@ -42,11 +38,7 @@ fn load(text: &str) -> Loaded {
 fn the_example_is_refused_until_the_pool_is_filled_in() {
     let text = example("adit.example.toml");
     let refused = Config::from_str_named("adit.example.toml", &text).unwrap_err();
-    let keys: Vec<&str> = refused
-        .problems()
-        .iter()
-        .map(|problem| problem.key.as_str())
-        .collect();
+    let keys: Vec<&str> = refused.problems().iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(keys, ["source.main.url", "source.main.user_identity"]);
     assert_eq!(load(&filled_in(&text)).warnings, []);
 }
@@ -66,9 +58,7 @@ fn the_example_has_exactly_the_keys_there_are() {
             value => value,
         };
         let keys = table_value.as_table().unwrap().keys();
-        let mut keys: Vec<_> = keys
-            .map(|key| (key.span().start, key.get_ref().to_string()))
-            .collect();
+        let mut keys: Vec<_> = keys.map(|key| (key.span().start, key.get_ref().to_string())).collect();
         keys.sort();
         found.insert(table.word().to_owned(), keys);
     }
@@ -105,24 +95,12 @@ fn the_example_says_the_defaults_that_hold() {
 
 #[test]
 fn the_examples_comments_are_the_documentations_words() {
-    let text = example("adit.example.toml")
-        .replace("\n# ", " ")
-        .replace(['"', '`'], "");
+    let text = example("adit.example.toml").replace("\n# ", " ").replace(['"', '`'], "");
     for table in Table::ALL {
         for key in tables::keys_of(table) {
-            let first: String = key
-                .about
-                .replace('`', "")
-                .split(['.', ':', ','])
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            assert!(
-                text.contains(&first),
-                "{}.{}: {first:?} is not in the example",
-                table.word(),
-                key.name
-            );
+            let first: String =
+                key.about.replace('`', "").split(['.', ':', ',']).next().unwrap_or_default().to_owned();
+            assert!(text.contains(&first), "{}.{}: {first:?} is not in the example", table.word(), key.name);
         }
     }
 }
@@ -132,13 +110,7 @@ fn the_small_examples_are_good_once_filled_in() {
     for (name, warnings) in [("farm.toml", 0), ("pool-edge.toml", 1)] {
         let text = example(name);
         let refused = Config::from_str_named(name, &text).unwrap_err();
-        assert!(
-            refused
-                .problems()
-                .iter()
-                .all(|problem| problem.key.ends_with(".url")),
-            "{refused}"
-        );
+        assert!(refused.problems().iter().all(|problem| problem.key.ends_with(".url")), "{refused}");
         let loaded = load(&text.replace("AUTHORITY-KEY", OWN_KEY));
         assert_eq!(loaded.warnings.len(), warnings, "{name}: {:?}", loaded.warnings);
     }

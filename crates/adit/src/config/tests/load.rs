@@ -24,11 +24,7 @@ impl Directory {
 
     fn load(&self, path: Option<&Path>) -> Result<crate::config::Loaded, ConfigErrors> {
         let home = self.0.to_str().unwrap().to_owned();
-        Config::load_for(
-            path,
-            [("XDG_CONFIG_HOME".to_owned(), home)].into_iter(),
-            Machine::default(),
-        )
+        Config::load_for(path, [("XDG_CONFIG_HOME".to_owned(), home)].into_iter(), Machine::default())
     }
 }
 
@@ -42,10 +38,7 @@ impl Drop for Directory {
 fn files_are_looked_for_in_the_documented_places() {
     let paths = |env: &[(&'static str, &'static str)]| {
         let paths = Config::search_paths(env.iter().copied());
-        paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect::<Vec<_>>()
+        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
     };
     assert_eq!(
         paths(&[("HOME", "/home/m"), ("XDG_CONFIG_HOME", "/cfg")]),
@@ -53,11 +46,7 @@ fn files_are_looked_for_in_the_documented_places() {
     );
     assert_eq!(
         paths(&[("HOME", "/home/m"), ("XDG_CONFIG_HOME", "")]),
-        [
-            "adit.toml",
-            "/home/m/.config/adit/adit.toml",
-            "/etc/adit/adit.toml"
-        ]
+        ["adit.toml", "/home/m/.config/adit/adit.toml", "/etc/adit/adit.toml"]
     );
     assert_eq!(paths(&[]), ["adit.toml", "/etc/adit/adit.toml"]);
 }
@@ -66,14 +55,10 @@ fn files_are_looked_for_in_the_documented_places() {
 fn nothing_found_names_the_places() {
     let directory = Directory::new("nothing");
     let error = directory.load(None).unwrap_err();
-    let ConfigErrors::NotFound { looked_at } = &error else {
-        panic!("{error}")
-    };
+    let ConfigErrors::NotFound { looked_at } = &error else { panic!("{error}") };
     assert_eq!(looked_at.len(), 3);
     assert!(
-        error
-            .to_string()
-            .starts_with("no configuration found; looked at:\n    adit.toml\n    "),
+        error.to_string().starts_with("no configuration found; looked at:\n    adit.toml\n    "),
         "{error}"
     );
 }
@@ -108,10 +93,7 @@ fn a_named_file_must_be_there_and_be_text() {
     let missing = directory.0.join("none.toml");
     let error = directory.load(Some(&missing)).unwrap_err();
     assert!(matches!(error, ConfigErrors::Unreadable { .. }), "{error}");
-    assert!(
-        error.to_string().starts_with("cannot read the configuration "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("cannot read the configuration "), "{error}");
 
     let path = directory.write(b"version = 1\n# \xff\n");
     let error = directory.load(Some(&path)).unwrap_err();
@@ -135,11 +117,6 @@ fn a_byte_order_mark_is_no_part_of_the_first_line() {
 #[test]
 fn windows_line_ends_are_line_ends() {
     let text = good().listener("vardiff = 1").text().replace('\n', "\r\n");
-    let error = Config::from_str_named("adit.toml", &text)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("adit.toml:3:11: listener.main.vardiff\n    3 | vardiff = 1\n"),
-        "{error}"
-    );
+    let error = Config::from_str_named("adit.toml", &text).unwrap_err().to_string();
+    assert!(error.contains("adit.toml:3:11: listener.main.vardiff\n    3 | vardiff = 1\n"), "{error}");
 }

@@ -10,13 +10,9 @@ fn load(text: &str) -> Loaded {
 }
 
 fn load_on(text: &str, open_files: u64) -> Loaded {
-    let machine = Machine {
-        open_files: Some(open_files),
-    };
-    assemble("adit.toml", text, &[], false, machine, &|path| {
-        std::fs::read_to_string(path)
-    })
-    .unwrap_or_else(|errors| panic!("{errors}"))
+    let machine = Machine { open_files: Some(open_files) };
+    assemble("adit.toml", text, &[], false, machine, &|path| std::fs::read_to_string(path))
+        .unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn warnings(loaded: &Loaded) -> Vec<String> {
@@ -25,27 +21,14 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
 
 #[test]
 fn a_short_configuration_gets_every_default() {
-    let Config {
-        listeners,
-        sources,
-        routes,
-        http,
-        log,
-        limits,
-    } = load(&good().text()).config;
+    let Config { listeners, sources, routes, http, log, limits } = load(&good().text()).config;
     let listener = &listeners["main"];
     assert_eq!(listener.listen.to_string(), "127.0.0.1:3333");
     assert_eq!((listener.extranonce1_size, listener.extranonce2_size), (4, 4));
     assert_eq!((listener.shares_per_minute, listener.vardiff), (20.0, true));
-    assert_eq!(
-        (listener.difficulty_start, listener.difficulty_min),
-        (64.0, 0.0001)
-    );
+    assert_eq!((listener.difficulty_start, listener.difficulty_min), (64.0, 0.0001));
     assert_eq!((listener.difficulty_max, listener.max_connections), (None, None));
-    assert_eq!(
-        (listener.reply, listener.version_mask),
-        (Reply::Local, 0x1fff_e000)
-    );
+    assert_eq!((listener.reply, listener.version_mask), (Reply::Local, 0x1fff_e000));
     let source = &sources["main"];
     assert_eq!(source.url.to_string(), url());
     assert_eq!((source.insecure, source.worker_names), (false, true));
@@ -53,19 +36,10 @@ fn a_short_configuration_gets_every_default() {
     assert_eq!(source.ntime_slack, Duration::from_secs(600));
     let route = &routes["main"];
     assert_eq!(route.return_after, Duration::from_secs(60));
-    assert_eq!(
-        (route.outage_grace, route.keepalive),
-        (Duration::from_secs(600), Duration::from_secs(30))
-    );
-    assert_eq!(
-        (http.enabled, http.listen.to_string().as_str()),
-        (true, "127.0.0.1:23480")
-    );
+    assert_eq!((route.outage_grace, route.keepalive), (Duration::from_secs(600), Duration::from_secs(30)));
+    assert_eq!((http.enabled, http.listen.to_string().as_str()), (true, "127.0.0.1:23480"));
     assert_eq!((log.level, log.format), (LogLevel::Info, LogFormat::Text));
-    assert_eq!(
-        (limits.max_connections, limits.line, limits.outbox),
-        (20_000, 16_384, 65_536)
-    );
+    assert_eq!((limits.max_connections, limits.line, limits.outbox), (20_000, 16_384, 65_536));
 }
 
 #[test]
@@ -87,14 +61,8 @@ fn values_are_read_in_every_form_that_is_documented() {
     assert_eq!(config.listeners["main"].reply, Reply::Source);
     assert_eq!(config.listeners["main"].difficulty_max, Some(1e9));
     assert_eq!(config.sources["main"].nominal_hashrate, Some(1e14));
-    assert_eq!(
-        config.sources["main"].miners_per_channel,
-        Some(MinersPerChannel::All)
-    );
-    assert_eq!(
-        config.sources["main"].connect_timeout,
-        Duration::from_millis(2_500)
-    );
+    assert_eq!(config.sources["main"].miners_per_channel, Some(MinersPerChannel::All));
+    assert_eq!(config.sources["main"].connect_timeout, Duration::from_millis(2_500));
     assert_eq!(config.sources["main"].certificate_leeway, Duration::from_secs(60));
     assert_eq!(config.sources["main"].ntime_slack, Duration::from_secs(5_400));
     assert_eq!((config.limits.line, config.limits.frame), (20_000, 1 << 20));
@@ -111,19 +79,14 @@ fn a_first_difficulty_that_nobody_chose_keeps_to_the_bounds() {
 
 #[test]
 fn ports_of_zero_do_not_clash() {
-    let text = good()
-        .listener("listen = \"127.0.0.1:0\"")
-        .end("[http]\nlisten = \"127.0.0.1:0\"")
-        .text();
+    let text = good().listener("listen = \"127.0.0.1:0\"").end("[http]\nlisten = \"127.0.0.1:0\"").text();
     assert_eq!(warnings(&load(&text)), Vec::<String>::new());
 }
 
 #[test]
 fn other_addresses_of_one_port_do_not_clash() {
-    let text = good()
-        .listener("listen = \"192.168.1.2:9000\"")
-        .end("[http]\nlisten = \"127.0.0.1:9000\"")
-        .text();
+    let text =
+        good().listener("listen = \"192.168.1.2:9000\"").end("[http]\nlisten = \"127.0.0.1:9000\"").text();
     assert_eq!(warnings(&load(&text)), Vec::<String>::new());
 }
 
@@ -181,9 +144,7 @@ fn what_weakens_or_has_no_effect_is_warned_of() {
              password: listen on this machine, or let a firewall keep others out",
         ]
     );
-    let text = good()
-        .listener("vardiff = false\nshares_per_minute = 5\nmax_connections = 30000")
-        .text();
+    let text = good().listener("vardiff = false\nshares_per_minute = 5\nmax_connections = 30000").text();
     assert_eq!(
         warnings(&load(&text)),
         [
@@ -205,19 +166,12 @@ fn connections_fit_the_limit_on_open_files() {
           (ulimit -n, LimitNOFILE= of a service)"
         ]
     );
-    assert_eq!(
-        load_on(&good().text(), 20_500).config.limits.max_connections,
-        20_000
-    );
+    assert_eq!(load_on(&good().text(), 20_500).config.limits.max_connections, 20_000);
 
     let text = good().end("[limits]\nmax_connections = 1000").text();
-    let machine = Machine {
-        open_files: Some(1_024),
-    };
-    let refused = assemble("adit.toml", &text, &[], false, machine, &|path| {
-        std::fs::read_to_string(path)
-    })
-    .unwrap_err();
+    let machine = Machine { open_files: Some(1_024) };
+    let refused =
+        assemble("adit.toml", &text, &[], false, machine, &|path| std::fs::read_to_string(path)).unwrap_err();
     assert_eq!(
         refused.problems()[0].to_string(),
         "adit.toml:10:19: limits.max_connections
@@ -256,10 +210,7 @@ fn the_effective_configuration_has_every_key() {
         "outbox = \"64KiB\"",
         "drain = \"10s\"",
     ] {
-        assert!(
-            effective.lines().any(|other| other == line),
-            "{line}: {effective}"
-        );
+        assert!(effective.lines().any(|other| other == line), "{line}: {effective}");
     }
 }
 
@@ -278,8 +229,5 @@ fn listeners_that_share_miner_ids_are_judged_together() {
     assert_eq!(warnings(&load(&two(16_384))), Vec::<String>::new());
     let refused = Config::from_str_named("adit.toml", &two(16_385)).unwrap_err();
     assert_eq!(refused.problems().len(), 2, "{refused}");
-    assert_eq!(
-        refused.problems()[0].found,
-        "2 bytes, which are 65536 ids for 32770 connections"
-    );
+    assert_eq!(refused.problems()[0].found, "2 bytes, which are 65536 ids for 32770 connections");
 }

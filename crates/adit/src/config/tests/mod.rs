@@ -60,9 +60,8 @@ impl Good {
     }
 
     fn text(self) -> String {
-        let source = self
-            .bare_source
-            .unwrap_or_else(|| format!("url = \"{}\"\nuser_identity = \"account\"\n", url()));
+        let source =
+            self.bare_source.unwrap_or_else(|| format!("url = \"{}\"\nuser_identity = \"account\"\n", url()));
         let mut route = String::new();
         for key in ["listeners", "sources"] {
             if !self.route.contains(key) {

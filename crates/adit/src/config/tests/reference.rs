@@ -18,12 +18,8 @@ fn documentation() -> PathBuf {
 fn the_documentation_has_every_key() {
     let path = documentation();
     let text = fs::read_to_string(&path).unwrap();
-    let (before, rest) = text
-        .split_once(BEGIN)
-        .expect("the documentation has the line that begins the keys");
-    let (now, after) = rest
-        .split_once(END)
-        .expect("the documentation has the line that ends the keys");
+    let (before, rest) = text.split_once(BEGIN).expect("the documentation has the line that begins the keys");
+    let (now, after) = rest.split_once(END).expect("the documentation has the line that ends the keys");
     let reference = format!("{}\n", reference_markdown());
     if std::env::var_os("ADIT_WRITE_DOCS").is_some() {
         fs::write(&path, format!("{before}{BEGIN}{reference}{END}{after}")).unwrap();
@@ -39,19 +35,10 @@ fn the_documentation_has_every_key() {
 fn every_key_says_what_it_does_and_takes() {
     for table in Table::ALL {
         for key in tables::keys_of(table) {
-            assert!(
-                key.about.ends_with('.') && !key.about.contains('|'),
-                "{}: {}",
-                key.name,
-                key.about
-            );
+            assert!(key.about.ends_with('.') && !key.about.contains('|'), "{}: {}", key.name, key.about);
             assert!(!key.expected.is_empty(), "{}", key.name);
             // Unset says nothing by itself.
-            assert!(
-                key.required || key.default.is_some() || key.says.is_some(),
-                "{}",
-                key.name
-            );
+            assert!(key.required || key.default.is_some() || key.says.is_some(), "{}", key.name);
         }
     }
 }

@@ -23,8 +23,7 @@ impl Kind for Password {
 
     fn read(&self, given: &Given) -> Result<String, Refusal> {
         let text = given.text().filter(|text| text.len() >= 4);
-        text.map(str::to_owned)
-            .ok_or_else(|| Refusal::words("write a longer password"))
+        text.map(str::to_owned).ok_or_else(|| Refusal::words("write a longer password"))
     }
 
     fn write(&self, _: &String) -> Option<String> {
@@ -43,10 +42,7 @@ fn files(path: &Path) -> io::Result<String> {
 
 /// Reads `password` out of a section with these lines; gives its value and every problem's text.
 fn read(lines: &[(&str, &str)]) -> (Option<String>, String) {
-    let text: String = lines
-        .iter()
-        .map(|(key, value)| format!("{key} = \"{value}\"\n"))
-        .collect();
+    let text: String = lines.iter().map(|(key, value)| format!("{key} = \"{value}\"\n")).collect();
     let mut reader = Reader::new(Text::new("adit.toml", &text), &files);
     let mut section = Section::new(Table::Http, None, Spot::Whole);
     let mut at = 0;
@@ -69,14 +65,8 @@ fn read(lines: &[(&str, &str)]) -> (Option<String>, String) {
 
 #[test]
 fn a_secret_comes_from_its_key_or_from_a_file() {
-    assert_eq!(
-        read(&[("password", "hushhush")]),
-        (Some("hushhush".to_owned()), String::new())
-    );
-    assert_eq!(
-        read(&[("password_file", "/run/secrets/good")]),
-        (Some("hushhush".to_owned()), String::new())
-    );
+    assert_eq!(read(&[("password", "hushhush")]), (Some("hushhush".to_owned()), String::new()));
+    assert_eq!(read(&[("password_file", "/run/secrets/good")]), (Some("hushhush".to_owned()), String::new()));
 }
 
 #[test]
@@ -111,8 +101,5 @@ fn a_file_that_cannot_give_a_secret_is_told_once() {
 fn a_secret_given_twice_is_refused() {
     let (value, text) = read(&[("password", "hushhush"), ("password_file", "/run/secrets/good")]);
     assert_eq!(value, None);
-    assert!(
-        text.contains("password or password_file, not both") && !text.contains("hushhush"),
-        "{text}"
-    );
+    assert!(text.contains("password or password_file, not both") && !text.contains("hushhush"), "{text}");
 }

@@ -22,10 +22,7 @@ impl Mining {
 
     /// The feed that a job came with, or a later one of the same channel and tip.
     pub(super) fn feed_of(&self, source: SourceId, generation: u32) -> Option<&Arc<Feed>> {
-        self.known
-            .iter()
-            .rev()
-            .find(|f| f.source() == source && f.generation == generation)
+        self.known.iter().rev().find(|f| f.source() == source && f.generation == generation)
     }
 
     /// Tells the group's meter this miner's hashrate.
@@ -87,15 +84,11 @@ impl Sv1Miner {
         let job = Arc::clone(&feed.job);
         // Groups are made per split and no target told is zero, so this cannot fail; if it did, the miner
         // would keep what it has.
-        let Ok(told) = mining
-            .validator
-            .advertise(job, target_of(mining.told), io.now.seconds())
-        else {
+        let Ok(told) = mining.validator.advertise(job, target_of(mining.told), io.now.seconds()) else {
             debug_assert!(false, "a job of another split, or a target of zero");
             return;
         };
         let extra = feed.job.constant_extranonce();
-        feed.notify
-            .write(io.out, told.job_id, extra, told.ntime, told.clean_jobs);
+        feed.notify.write(io.out, told.job_id, extra, told.ntime, told.clean_jobs);
     }
 }

@@ -134,8 +134,7 @@ impl Sv1Miner {
                 let enough = if stranger {
                     self.strikes.bad_line()
                 } else {
-                    self.strikes
-                        .bad_share(self.policy.vardiff.shares_per_minute, io.now.mono)
+                    self.strikes.bad_share(self.policy.vardiff.shares_per_minute, io.now.mono)
                 };
                 if enough { Err(CloseReason::Garbage) } else { Ok(()) }
             }
@@ -195,10 +194,7 @@ impl Sv1Miner {
     /// The difficulty that vardiff has learnt, to be remembered for the worker's next connection.
     #[must_use]
     pub fn learnt_difficulty(&self) -> Option<f64> {
-        self.mining
-            .as_ref()
-            .filter(|_| self.last_share > self.since)
-            .map(|m| m.vardiff.difficulty())
+        self.mining.as_ref().filter(|_| self.last_share > self.since).map(|m| m.vardiff.difficulty())
     }
 
     /// When [`Sv1Miner::timer`] is to be called.
@@ -207,11 +203,8 @@ impl Sv1Miner {
         let Some(mining) = &self.mining else {
             return Some(self.since + self.policy.setup_deadline);
         };
-        let vardiff = self
-            .policy
-            .vardiff_enabled
-            .then(|| mining.vardiff.deadline(&self.policy.vardiff))
-            .flatten();
+        let vardiff =
+            self.policy.vardiff_enabled.then(|| mining.vardiff.deadline(&self.policy.vardiff)).flatten();
         earliest(Some(self.last_share + self.policy.idle_deadline), vardiff)
     }
 
@@ -232,9 +225,7 @@ impl Sv1Miner {
         }
         let vardiff = &mut mining.vardiff;
         if self.policy.vardiff_enabled
-            && vardiff
-                .deadline(&self.policy.vardiff)
-                .is_some_and(|t| io.now.reached(t))
+            && vardiff.deadline(&self.policy.vardiff).is_some_and(|t| io.now.reached(t))
             && vardiff.on_deadline(&self.policy.vardiff, io.now.mono).is_some()
         {
             self.retarget(io);
@@ -303,9 +294,7 @@ impl Sv1Miner {
 
     fn count_at_once(&mut self, source: Option<SourceId>, state: Final, difficulty: f64, told_true: bool) {
         let id = self.account(source);
-        self.books
-            .get(id)
-            .settle_at_once(self.me.stripe(), state, difficulty, told_true);
+        self.books.get(id).settle_at_once(self.me.stripe(), state, difficulty, told_true);
     }
 }
 

@@ -96,13 +96,7 @@ impl Sv1Miner {
         };
         self.setup.subscribed = true;
         let session = session_text(miner_id.as_bytes());
-        sv1::write_subscribe_result(
-            io.out,
-            id,
-            &session,
-            miner_id.as_bytes(),
-            self.policy.extranonce2_size,
-        );
+        sv1::write_subscribe_result(io.out, id, &session, miner_id.as_bytes(), self.policy.extranonce2_size);
         Ok(())
     }
 
@@ -168,15 +162,8 @@ impl Sv1Miner {
         self.since = io.now.mono;
         self.last_share = io.now.mono;
         let known = Vec::new();
-        self.mining = Some(Box::new(Mining {
-            validator,
-            vardiff,
-            meter,
-            metered,
-            feed: None,
-            known,
-            told: 0.0,
-        }));
+        self.mining =
+            Some(Box::new(Mining { validator, vardiff, meter, metered, feed: None, known, told: 0.0 }));
         if let Some(feed) = feed {
             self.feed(&feed, io);
         }
@@ -195,12 +182,10 @@ fn unreachable_submit() {
 
 fn session_text(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
-            let _ = write!(text, "{b:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
+        let _ = write!(text, "{b:02x}");
+        text
+    })
 }
 
 /// The target of a difficulty as it was written.

@@ -53,11 +53,7 @@ impl Sv1Miner {
             version_bits: submit.version_bits,
         };
         let (found, generation) = match mining.validator.judge(&submission, mask, io.now.seconds()) {
-            Verdict::Valid(share)
-            | Verdict::Rejected {
-                solution: Some(share),
-                ..
-            } => {
+            Verdict::Valid(share) | Verdict::Rejected { solution: Some(share), .. } => {
                 let found = Found {
                     source: SourceId(share.job.source.0),
                     job_id: share.job.job.id,
@@ -71,10 +67,7 @@ impl Sv1Miner {
                 };
                 (found, share.job.generation)
             }
-            Verdict::Rejected {
-                reason,
-                solution: None,
-            } => {
+            Verdict::Rejected { reason, solution: None } => {
                 return self.reject(id, source, reject_reason(&reason), io);
             }
         };
@@ -112,16 +105,12 @@ impl Sv1Miner {
         }
         let unsent = |why, io: &mut Io<'_>| {
             let end = Final::Unsent(why);
-            books
-                .get(account)
-                .settle_at_once(stripe, end, found.source_difficulty, false);
+            books.get(account).settle_at_once(stripe, end, found.source_difficulty, false);
             sv1::write_error(io.out, id, ErrorCode::Other, unsent_text(why));
         };
         match feed {
             _ if !found.meets_source => {
-                books
-                    .get(account)
-                    .settle_at_once(stripe, Final::Local, found.credited, true);
+                books.get(account).settle_at_once(stripe, Final::Local, found.credited, true);
                 sv1::write_true(io.out, id);
             }
             Some(feed) if feed.channel.is_alive() => {
@@ -154,9 +143,7 @@ impl Sv1Miner {
                     },
                     Err(why) => {
                         let end = Final::Unsent(why);
-                        books
-                            .get(account)
-                            .settle(stripe, end, found.source_difficulty, false);
+                        books.get(account).settle(stripe, end, found.source_difficulty, false);
                         sv1::write_error(io.out, id, ErrorCode::Other, unsent_text(why));
                     }
                 }
@@ -172,10 +159,7 @@ impl Sv1Miner {
         {
             sv1::write_true(io.out, oldest.id.as_id());
         }
-        self.waiting.push_back(Waiting {
-            token,
-            id: id.to_owned(),
-        });
+        self.waiting.push_back(Waiting { token, id: id.to_owned() });
     }
 
     /// A good share, whatever becomes of it, tells how fast the miner is.
@@ -200,10 +184,7 @@ impl Sv1Miner {
         let (code, text) = rejected_as_sv1(why);
         sv1::write_error(io.out, id, code, text);
         self.count_at_once(source, Final::Rejected(why), 0.0, false);
-        if self
-            .strikes
-            .bad_share(self.policy.vardiff.shares_per_minute, io.now.mono)
-        {
+        if self.strikes.bad_share(self.policy.vardiff.shares_per_minute, io.now.mono) {
             return Err(CloseReason::BadShares);
         }
         Ok(())
@@ -234,10 +215,9 @@ fn rejected_as_sv1(why: RejectReason) -> (ErrorCode, &'static str) {
         RejectReason::NtimeOutOfRange => (ErrorCode::Other, "ntime out of range"),
         RejectReason::VersionBits => (ErrorCode::Other, "Version bits outside the granted mask"),
         RejectReason::Extranonce2Size => (ErrorCode::Other, "Wrong extranonce2 size"),
-        RejectReason::DuplicateWindowFull => (
-            ErrorCode::Other,
-            "Too many shares on one block: raise the difficulty",
-        ),
+        RejectReason::DuplicateWindowFull => {
+            (ErrorCode::Other, "Too many shares on one block: raise the difficulty")
+        }
         RejectReason::Malformed => (ErrorCode::Other, "Malformed share"),
         RejectReason::Unauthorized => (ErrorCode::Unauthorized, "Unauthorized worker"),
         RejectReason::NotSubscribed => (ErrorCode::NotSubscribed, "Not subscribed"),

@@ -53,17 +53,9 @@ impl Case {
 
 #[test]
 fn each_mistake_gives_its_exact_text() {
-    for case in [tables::CASES, values::CASES, together::CASES, syntax::CASES]
-        .into_iter()
-        .flatten()
-    {
+    for case in [tables::CASES, values::CASES, together::CASES, syntax::CASES].into_iter().flatten() {
         let refused = Config::from_str_named("adit.toml", &case.config()).expect_err(case.what);
-        assert_eq!(
-            refused.problems()[0].to_string(),
-            case.text.replace("KEY", OWN_KEY),
-            "{}",
-            case.what
-        );
+        assert_eq!(refused.problems()[0].to_string(), case.text.replace("KEY", OWN_KEY), "{}", case.what);
         if !matches!(case.place, In::Whole) {
             assert_eq!(refused.problems().len(), 1, "{}: {refused}", case.what);
         }
@@ -114,11 +106,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         .end("[limits]\nline = 1\n[lug]")
         .text();
     let refused = Config::from_str_named("adit.toml", &text).unwrap_err();
-    let keys: Vec<&str> = refused
-        .problems()
-        .iter()
-        .map(|problem| problem.key.as_str())
-        .collect();
+    let keys: Vec<&str> = refused.problems().iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(
         keys,
         [
@@ -131,27 +119,16 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         ]
     );
     assert!(
-        refused
-            .to_string()
-            .starts_with("6 errors in the configuration (adit.toml):\n\nadit.toml:3:20: ")
+        refused.to_string().starts_with("6 errors in the configuration (adit.toml):\n\nadit.toml:3:20: ")
     );
 }
 
 #[test]
 fn syntax_errors_do_not_hide_other_mistakes() {
-    let text = good()
-        .listener("reply = local\nextranonce2_size = 9\nvardiff = 1")
-        .text();
+    let text = good().listener("reply = local\nextranonce2_size = 9\nvardiff = 1").text();
     let refused = Config::from_str_named("adit.toml", &text).unwrap_err();
-    let keys: Vec<&str> = refused
-        .problems()
-        .iter()
-        .map(|problem| problem.key.as_str())
-        .collect();
-    assert_eq!(
-        keys,
-        ["reply", "listener.main.extranonce2_size", "listener.main.vardiff"]
-    );
+    let keys: Vec<&str> = refused.problems().iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["reply", "listener.main.extranonce2_size", "listener.main.vardiff"]);
 }
 
 #[test]
@@ -177,9 +154,7 @@ fn what_depends_on_a_refused_value_is_not_judged() {
 #[test]
 fn a_flood_of_mistakes_is_cut_short() {
     let text: String = (0..5_000).map(|number| format!("key{number} = 1\n")).collect();
-    let refused = Config::from_str_named("adit.toml", &text)
-        .unwrap_err()
-        .to_string();
+    let refused = Config::from_str_named("adit.toml", &text).unwrap_err().to_string();
     assert!(refused.starts_with("1000 errors"), "{refused}");
     assert!(refused.ends_with("\nand 950 more"), "{refused}");
 }
@@ -191,29 +166,16 @@ fn more_tables_than_there_is_room_for_are_refused() {
     // Each lacks its url and user_identity: the flood is cut short, and nothing else is judged.
     assert_eq!(refused.problems().len(), 1_000);
     let tables: String = (0..1_000)
-        .map(|at| {
-            format!(
-                "[source.s{at}]\nurl = \"{}\"\nuser_identity = \"a\"\n",
-                super::url()
-            )
-        })
+        .map(|at| format!("[source.s{at}]\nurl = \"{}\"\nuser_identity = \"a\"\n", super::url()))
         .collect();
     let refused = Config::from_str_named("adit.toml", &good().end(&tables).text()).unwrap_err();
     assert_eq!(refused.problems().len(), 1, "{refused}");
-    assert_eq!(
-        refused.problems()[0].expected,
-        "at most 1000 tables [source.NAME]"
-    );
+    assert_eq!(refused.problems()[0].expected, "at most 1000 tables [source.NAME]");
 }
 
 #[test]
 fn a_misspelt_key_does_not_show_its_value() {
     let text = good().source("pasword = \"hush\"").text();
-    let refused = Config::from_str_named("adit.toml", &text)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        refused.contains("pasword") && !refused.contains("hush"),
-        "{refused}"
-    );
+    let refused = Config::from_str_named("adit.toml", &text).unwrap_err().to_string();
+    assert!(refused.contains("pasword") && !refused.contains("hush"), "{refused}");
 }
