@@ -3,20 +3,178 @@
 //! ```text
 //! cargo run --release -p adit-lab --features sim --example simulate -- --seeds 0..2000 --threads 2
 //! cargo run --release -p adit-lab --features sim --example simulate -- --seed 17 --trace
+//! cargo run --release -p adit-lab --features sim --example simulate -- --miners 1000000
 //! ```
-use lab::sim::{RunOptions, run};
-fn main() {
-    let seed: u64 = std::env::args().nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-    let to: u64 = std::env::args().nth(2).and_then(|s| s.parse().ok()).unwrap_or(seed + 1);
-    let faults: usize = std::env::args().nth(3).and_then(|s| s.parse().ok()).unwrap_or(0);
-    let trace = std::env::args().nth(4).is_some();
-    for seed in seed..to {
-        let began = std::time::Instant::now();
-        let mut options = RunOptions::hour(seed);
-        options.faults = faults;
-        let teller: Option<Box<dyn FnMut(&str)>> = if trace { Some(Box::new(|line: &str| println!("{line}"))) } else { None };
-        let report = run(&options, teller);
-        println!("seed {seed}: {:?} events {} submitted {} acked {} blocks {} fanout {} hash {:x}", began.elapsed(), report.events, report.submitted, report.acknowledged, report.blocks, report.longest_fanout, report.event_hash);
-        for v in report.violations { println!("   {v}"); }
+//!
+//! Exit status 0: nothing was wrong. 1: an invariant broke, a run differed from itself, or (with 200 seeds and more)
+//! a kind of fault or message never occurred. 64: the arguments make no sense.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use lab::sim::campaign::{CampaignOptions, CampaignReport, campaign};
+use lab::sim::{FaultKind, PlantedBug, RunOptions, RunReport, run};
+
+/// From so many seeds on every kind of fault and message has to occur.
+const ALL_FROM: u64 = 200;
+
+const HELP: &str = "arguments:
+  --seed N            one seed
+  --trace             tell every event of it
+  --seeds A..B        many seeds (default 0..100)
+  --threads N         on so many threads (default: all)
+  --minutes N         begin no new seed after so many minutes
+  --twice N           run the first N seeds twice and compare (default 50)
+  --faults N          faults a run (default 14; 0 for none)
+  --only KIND         only this kind of fault (a name from the report)
+  --virtual-minutes N length of a run (default 60)
+  --failures N        stop after so many failing seeds (default 10)
+  --planted NAME      make this mistake on purpose (feature planted-bugs)";
+
+struct Arguments {
+    run: RunOptions,
+    one: bool,
+    campaign: (u64, u64),
+    threads: usize,
+    minutes: Option<u64>,
+    twice: u64,
+    failures: usize,
+}
+
+fn parse() -> Result<Arguments, String> {
+    let mut read = Arguments {
+        run: RunOptions::hour(0),
+        one: false,
+        campaign: (0, 100),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        minutes: None,
+        twice: 50,
+        failures: 10,
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        let number = |text: String| text.parse::<u64>().map_err(|_| format!("{text} is no number"));
+        match word.as_str() {
+            "--seed" => {
+                read.run.seed = number(value()?)?;
+                read.one = true;
+            }
+            "--trace" => read.run.trace = true,
+            "--seeds" => {
+                let text = value()?;
+                let (from, to) = text.split_once("..").ok_or("--seeds wants A..B")?;
+                read.campaign = (number(from.into())?, number(to.into())?);
+            }
+            "--threads" => read.threads = usize::try_from(number(value()?)?).unwrap_or(1),
+            "--minutes" => read.minutes = Some(number(value()?)?),
+            "--twice" => read.twice = number(value()?)?,
+            "--failures" => read.failures = usize::try_from(number(value()?)?).unwrap_or(1),
+            "--faults" => read.run.faults = usize::try_from(number(value()?)?).unwrap_or(0),
+            "--virtual-minutes" => read.run.duration = number(value()?)? * lab::sim::time::MINUTE,
+            "--only" => {
+                let name = value()?;
+                let known = || FaultKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join("\n  ");
+                let kind = FaultKind::named(&name).ok_or_else(|| format!("no such fault; there are:\n  {}", known()))?;
+                read.run.only = Some(kind);
+            }
+            "--planted" => {
+                let name = value()?;
+                read.run.planted = Some(PlantedBug::named(&name).ok_or(format!("no such mistake: {name}"))?);
+            }
+            _ => return Err(format!("{word} is not known\n{HELP}")),
+        }
     }
+    Ok(read)
+}
+
+fn main() -> ExitCode {
+    let read = match parse() {
+        Ok(read) => read,
+        Err(text) => {
+            eprintln!("{text}");
+            return ExitCode::from(64);
+        }
+    };
+    // A panic of the engine is caught and told with its seed.
+    std::panic::set_hook(Box::new(|_| {}));
+    if read.one { one(&read.run) } else { many(&read) }
+}
+
+fn one(options: &RunOptions) -> ExitCode {
+    let teller: Option<Box<dyn FnMut(&str)>> =
+        if options.trace { Some(Box::new(|line: &str| println!("{line}"))) } else { None };
+    let report = run(options, teller);
+    println!("{}", line_of(&report));
+    for (kind, n) in report.tally.faults().filter(|(_, n)| *n > 0) {
+        println!("  {:<44} {n}", kind.name());
+    }
+    if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn line_of(report: &RunReport) -> String {
+    let mut text = format!(
+        "seed {}: {} events, {} miners, {} shares, {} acknowledged, {} blocks, hash {:016x}",
+        report.seed, report.events, report.miners, report.submitted, report.acknowledged, report.blocks, report.event_hash
+    );
+    for violation in &report.violations {
+        text.push_str(&format!("\n  BROKEN {violation}"));
+    }
+    text
+}
+
+fn many(read: &Arguments) -> ExitCode {
+    let options = CampaignOptions {
+        seeds: read.campaign.0..read.campaign.1,
+        threads: read.threads,
+        at_most: read.minutes.map(|n| Duration::from_secs(n * 60)),
+        twice: read.twice,
+        run: read.run.clone(),
+        failures: read.failures,
+    };
+    let report = campaign(&options, &|failed| {
+        println!("{}", line_of(failed));
+        println!(
+            "  replay: cargo run --release -p adit-lab --features sim --example simulate -- --seed {} --trace",
+            failed.seed
+        );
+    });
+    show(&report);
+    let needs_all = report.runs >= ALL_FROM && read.run.only.is_none() && read.run.faults >= 10;
+    if report.is_good(needs_all) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn show(report: &CampaignReport) {
+    println!("faults applied:");
+    for (kind, n) in report.tally.faults() {
+        println!("  {:<44} {n}", kind.name());
+    }
+    println!("messages:");
+    for (kind, n) in report.tally.messages() {
+        println!("  {:<52} {n}", kind.name());
+    }
+    println!(
+        "{} runs in {:.1} s ({} virtual hours), at least {} miners and {} faults each; {} events, {} shares, {} \
+         acknowledged, {} blocks; longest wait for a published job {} us",
+        report.runs,
+        report.took.as_secs_f64(),
+        report.virtual_seconds / 3600,
+        report.fewest_miners,
+        report.fewest_faults,
+        report.events,
+        report.submitted,
+        report.acknowledged,
+        report.blocks,
+        report.longest_fanout,
+    );
+    println!("{} runs were repeated, {} of them differed: {:?}", report.repeated, report.unstable.len(), report.unstable);
+    for (bug, n) in &report.known {
+        println!("expected failure in {n} runs: {bug}");
+    }
+    let never = report.tally.never();
+    if !never.is_empty() {
+        println!("never occurred: {}", never.join(", "));
+    }
+    let seeds: Vec<u64> = report.failed.iter().map(|failed| failed.seed).collect();
+    println!("{} seeds failed: {seeds:?}", seeds.len());
 }

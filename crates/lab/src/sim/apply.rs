@@ -164,7 +164,7 @@ impl World {
         let Some(link) = link else { return false };
         match kind {
             FaultKind::LinkFin => {
-                self.pools[at].forget(link);
+                self.pools[at].forget(link, self.now);
                 self.close_link(link, End::Peer);
                 true
             }

@@ -189,18 +189,10 @@ impl World {
             };
             let Some(tag) = job.tag else { continue };
             let pool = &self.pools[usize::from(tag.pool)];
-            if !pool.connections.iter().any(|c| c.number == tag.connection)
-                && now > pool.well_since.unwrap_or(now)
-            {
-                let text = format!(
-                    "miner {} still has {tag:?}, whose connection is gone",
-                    miner.index
-                );
-                // It may have broken a moment ago.
-                if now > miner.notified_at + HEALED || all {
-                    wrong = Some(text);
-                    break;
-                }
+            if pool.ended.get(&tag.connection).is_some_and(|ended| now > ended + HEALED) {
+                let text = "still has a job of a connection that ended long ago";
+                wrong = Some(format!("miner {} {text}: {tag:?}", miner.index));
+                break;
             }
             if all && job.job.prev_hash != pool.tip.hash && now > pool.tip_since + TIP_REACHES {
                 wrong = Some(format!(

@@ -10,6 +10,7 @@
 
 mod adit;
 mod apply;
+pub mod campaign;
 mod checks;
 mod faults;
 mod kinds;

@@ -36,7 +36,7 @@ impl World {
             match act {
                 PoolAct::Later(when, timer) => self.events.at(when, Event::Pool(at, timer)),
                 PoolAct::Close(link) => {
-                    self.pools[at].forget(link);
+                    self.pools[at].forget(link, self.now);
                     self.close_link(link, End::Peer);
                 }
                 PoolAct::Block => {
@@ -82,7 +82,7 @@ impl World {
             self.with_pool(at, |pool, io| pool.input(id, &bytes, io));
         }
         if over {
-            self.pools[at].forget(id);
+            self.pools[at].forget(id, self.now);
             self.close_link(id, End::Peer);
         }
     }

@@ -213,7 +213,7 @@ impl PoolPlan {
             announces: rng.chance(0.5),
             retarget_after: rng.range(0, 3 * SECOND),
             insecure: rng.chance(0.05),
-            unsettled_max: (batch <= 3 && (never_ack || rng.chance(0.1))).then(|| 16 + rng.index(48)),
+            unsettled_max: (batch == 1 && (never_ack || rng.chance(0.1))).then(|| 16 + rng.index(48)),
             nominal_hashrate: rng.chance(0.3).then(|| rng.log_range(1.0, 100.0)),
             miners_per_channel: *rng.pick(&[
                 None,

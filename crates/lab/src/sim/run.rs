@@ -1,5 +1,6 @@
 //! One run: a seed from its beginning to its end.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 
 use super::adit::Adit;
@@ -26,6 +27,10 @@ pub struct RunReport {
     pub tally: Tally,
     /// What was wrong.
     pub violations: Vec<Violation>,
+    /// Expected failures that were seen, with how often, by the mistake behind them.
+    pub known: BTreeMap<&'static str, u64>,
+    /// Faults drawn for it.
+    pub faults: u64,
     /// Miners of the farm.
     pub miners: usize,
     /// Shares submitted, by the books.
@@ -67,7 +72,9 @@ pub fn run(options: &RunOptions, teller: Option<Teller>) -> RunReport {
         event_hash: world.event_hash(),
         events: world.handled,
         tally: world.tally.clone(),
+        known: std::mem::take(&mut world.witness.known),
         violations: std::mem::take(&mut world.witness.violations),
+        faults: world.plan.faults.len() as u64,
         miners,
         submitted: totals.submitted(),
         acknowledged: totals.acknowledged,

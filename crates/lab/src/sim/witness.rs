@@ -30,14 +30,17 @@ const MOST: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Witness {
     pub(super) violations: Vec<Violation>,
-    /// The run goes on when something is wrong.
-    pub(super) goes_on: bool,
+    /// Expected failures that were seen, by the mistake behind them.
+    pub(super) known: BTreeMap<&'static str, u64>,
 }
 
 impl Witness {
     pub(super) fn broken(&mut self, code: &'static str, at: Micros, text: String) {
-        if self.violations.len() < MOST {
-            self.violations.push(Violation { code, at, text });
+        let violation = Violation { code, at, text };
+        if let Some(known) = super::known::explain(&violation) {
+            *self.known.entry(known.bug).or_default() += 1;
+        } else if self.violations.len() < MOST {
+            self.violations.push(violation);
         }
     }
 }

@@ -273,7 +273,7 @@ impl World {
             self.mix(at);
             self.mix(event.number());
             self.handle(event);
-            if !self.witness.violations.is_empty() && !self.witness.goes_on {
+            if !self.witness.violations.is_empty() {
                 return;
             }
         }

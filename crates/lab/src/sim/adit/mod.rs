@@ -135,6 +135,8 @@ pub(super) struct SourceTask {
     /// Blocks that the machine was given and that have not been seen to leave.
     leaving: Vec<u32>,
     stands_still: bool,
+    /// Timers in a row that changed nothing.
+    spins: u32,
     /// What the ledger counted when the books were last held against it.
     pub(super) checked: u64,
 }
@@ -358,6 +360,7 @@ impl SourceTask {
             generations: BTreeMap::new(),
             leaving: Vec::new(),
             stands_still: false,
+            spins: 0,
             checked: 0,
         }
     }

@@ -7,7 +7,7 @@ use sv2::{FrameHeader, Message};
 use super::{BATCH, Dialled, RouterMessage};
 use crate::sim::link::{End, LinkId};
 use crate::sim::planted::PlantedBug;
-use crate::sim::time::{Micros, SECOND, micros};
+use crate::sim::time::{MILLI, Micros, SECOND, micros};
 use crate::sim::world::{Event, Task, World};
 
 /// No more shares are taken from the queue while this much waits to be written.
@@ -20,6 +20,8 @@ const MAX_FRAME: u32 = 64 * 1024;
 pub(in crate::sim) const HANDSHAKE: Micros = 5 * SECOND;
 /// A task with a link looks at its machine at least this often.
 const LOOK: Micros = SECOND;
+/// A timer that changes nothing so often in a row is a mistake.
+const SPINS: u32 = 3;
 
 impl World {
     /// One round of a source's loop. Gives the time that it took.
@@ -32,6 +34,24 @@ impl World {
         self.arm_source(at);
         self.check_source(at);
         took
+    }
+
+    /// A deadline that is still there after it was attended to keeps a thread busy for nothing.
+    fn check_spin(&mut self, at: usize) {
+        let now = self.engine_now();
+        let source = &mut self.adit.sources[at];
+        if source.machine.deadline().is_none_or(|t| t > now.mono) || source.machine.wants_connection() {
+            source.spins = 0;
+            return;
+        }
+        source.spins += 1;
+        if source.spins == SPINS {
+            let deadline = source.machine.deadline().unwrap_or_default();
+            let text = format!(
+                "source {at}: its deadline {deadline:?} stays in the past after its timer, {SPINS} times"
+            );
+            self.broken("spin", text);
+        }
     }
 
     /// Without a link shares are settled by the machine as unsent.
@@ -68,6 +88,7 @@ impl World {
             && !source.machine.wants_connection()
         {
             source.machine.timer(now, &mut fx);
+            self.check_spin(at);
         } else {
             let mut shares: Vec<OutgoingShare> = Vec::new();
             let n = source.shares.len().min(BATCH);
@@ -75,7 +96,7 @@ impl World {
             shares.extend(source.solutions.pop_front());
             for share in shares {
                 self.note_leaving(at, &share);
-                self.adit.sources[at].machine.share(share, now, &mut fx);
+                self.adit.sources[at].machine.share(&share, now, &mut fx);
             }
         }
         self.carry_out_source(at, fx);
@@ -120,7 +141,7 @@ impl World {
         if failed.is_some() {
         } else if let Some(share) = source.solutions.pop_front() {
             self.note_leaving(at, &share);
-            self.adit.sources[at].machine.share(share, now, &mut fx);
+            self.adit.sources[at].machine.share(&share, now, &mut fx);
         } else if ready {
             failed = self.read_link(at, link, &mut fx);
             took += 10;
@@ -132,10 +153,11 @@ impl World {
             took += n as u64;
             for share in batch {
                 self.note_leaving(at, &share);
-                self.adit.sources[at].machine.share(share, now, &mut fx);
+                self.adit.sources[at].machine.share(&share, now, &mut fx);
             }
         } else {
             source.machine.timer(now, &mut fx);
+            self.check_spin(at);
         }
         let hang_up = fx.hang_up;
         self.carry_out_source(at, fx);
@@ -404,7 +426,11 @@ impl World {
         if source.dialling {
             return;
         }
-        let deadline = source.machine.deadline().map(micros);
+        let mut deadline = source.machine.deadline().map(micros);
+        if source.spins > 0 {
+            // The run must go on, faster than the product would.
+            deadline = deadline.map(|t| t.max(self.now + 100 * MILLI));
+        }
         let deadline = match source.link {
             Some(_) => deadline.unwrap_or(Micros::MAX).min(self.now + LOOK),
             None => deadline.unwrap_or(Micros::MAX),

@@ -124,6 +124,8 @@ pub(super) struct Pool {
     pub(super) truth: Truth,
     /// Every job that ever became active, by tag and prefix.
     pub(super) given: BTreeMap<(u32, u32, Vec<u8>), Given>,
+    /// Connections that are gone, and since when.
+    pub(super) ended: BTreeMap<u32, Micros>,
     /// Pools whose every fault is over since then.
     pub(super) well_since: Option<Micros>,
     /// Faults that are on.
@@ -142,6 +144,7 @@ impl Pool {
             tip_since: 0,
             truth: Truth::default(),
             given: BTreeMap::new(),
+            ended: BTreeMap::new(),
             well_since: Some(0),
             ill: 0,
         }
@@ -167,8 +170,11 @@ impl Pool {
     }
 
     /// The connection is gone.
-    pub(super) fn forget(&mut self, link: LinkId) {
-        self.connections.retain(|c| c.link != link);
+    pub(super) fn forget(&mut self, link: LinkId, now: Micros) {
+        if let Some(at) = self.connections.iter().position(|c| c.link == link) {
+            let gone = self.connections.remove(at);
+            self.ended.insert(gone.number, now);
+        }
     }
 
     /// Bytes came.
