@@ -30,10 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     lab::load::raise_open_files(20_000);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     runtime.block_on(async {
         let server = BareServer::bind(listen, options)?;
         let mut out = std::io::stdout();
@@ -43,11 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut terminate = signal(SignalKind::terminate())?;
         let jobs = async {
             let idle = Duration::from_secs(86_400);
-            let pause = if notify_every.is_zero() {
-                idle
-            } else {
-                notify_every
-            };
+            let pause = if notify_every.is_zero() { idle } else { notify_every };
             loop {
                 tokio::select! {
                     _ = user.recv() => {}

@@ -28,21 +28,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (ready, address) = mpsc::channel();
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let pool = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let mut options = DevPoolOptions {
-                share_batch_size: batch,
-                ..Default::default()
-            };
+            let mut options = DevPoolOptions { share_batch_size: batch, ..Default::default() };
             // No share is a block.
             options.chain.nbits = 0x1702_8c61;
             options.chain.dummy_transactions = 4_000;
             let any = ([127, 0, 0, 1], 0).into();
-            let pool = DevPool::bind(any, options, DevPoolKeys::random())
-                .await
-                .map_err(std::io::Error::other)?;
+            let pool =
+                DevPool::bind(any, options, DevPoolKeys::random()).await.map_err(std::io::Error::other)?;
             let _ = ready.send((pool.local_addr(), pool.authority_public_key()));
             let before = thread_cpu();
             let _ = ended.await;
@@ -53,9 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         })
     });
     let (address, key) = address.recv()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let before = thread_cpu();
     let elapsed = runtime.block_on(client(address, key, shares))?;
     let own = thread_cpu() - before;
@@ -150,8 +142,5 @@ async fn client(
 /// CPU time of this thread.
 fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        time.tv_sec.unsigned_abs(),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

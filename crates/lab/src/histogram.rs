@@ -40,12 +40,7 @@ pub struct Quantiles {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Histogram {
-            counts: vec![0; BUCKETS],
-            total: 0,
-            sum: 0,
-            max: 0,
-        }
+        Histogram { counts: vec![0; BUCKETS], total: 0, sum: 0, max: 0 }
     }
 }
 
@@ -124,10 +119,7 @@ fn upper_bound(index: usize) -> u64 {
     }
     let octave = index / SUB - 1;
     let sub = index % SUB + SUB;
-    (u128::from(sub + 1) << octave)
-        .saturating_sub(1)
-        .try_into()
-        .unwrap_or(u64::MAX)
+    (u128::from(sub + 1) << octave).saturating_sub(1).try_into().unwrap_or(u64::MAX)
 }
 
 fn millis(nanos: u64) -> f64 {
@@ -143,17 +135,10 @@ mod tests {
     #[test]
     fn every_value_lies_in_its_bucket_within_a_thirty_second() {
         for shift in 0..64 {
-            for value in [
-                1_u64 << shift,
-                (1 << shift) | (1 << shift >> 1),
-                u64::MAX >> shift,
-            ] {
+            for value in [1_u64 << shift, (1 << shift) | (1 << shift >> 1), u64::MAX >> shift] {
                 let upper = upper_bound(bucket(value));
                 assert!(upper >= value, "{value}: {upper}");
-                assert!(
-                    u128::from(upper - value) * 32 <= u128::from(value),
-                    "{value}: {upper}"
-                );
+                assert!(u128::from(upper - value) * 32 <= u128::from(value), "{value}: {upper}");
                 if bucket(value) > 0 {
                     assert!(upper_bound(bucket(value) - 1) < value);
                 }
@@ -168,15 +153,8 @@ mod tests {
             histogram.record(Duration::from_millis(ms));
         }
         let quantiles = histogram.quantiles();
-        assert_eq!(
-            (quantiles.count, quantiles.mean, quantiles.max),
-            (1_000, 500.5, 1_000.0)
-        );
-        for (got, expected) in [
-            (quantiles.p50, 500.0),
-            (quantiles.p90, 900.0),
-            (quantiles.p99, 990.0),
-        ] {
+        assert_eq!((quantiles.count, quantiles.mean, quantiles.max), (1_000, 500.5, 1_000.0));
+        for (got, expected) in [(quantiles.p50, 500.0), (quantiles.p90, 900.0), (quantiles.p99, 990.0)] {
             assert!((got / expected - 1.0).abs() < 0.04, "{got} {expected}");
         }
     }
@@ -188,11 +166,7 @@ mod tests {
         for n in 0..100 {
             let duration = Duration::from_micros(n * n);
             both.record(duration);
-            if n % 3 == 0 {
-                one.record(duration)
-            } else {
-                other.record(duration)
-            }
+            if n % 3 == 0 { one.record(duration) } else { other.record(duration) }
         }
         one.merge(&other);
         assert_eq!(one.quantiles(), both.quantiles());

@@ -5,16 +5,8 @@ use sha2::digest::generic_array::GenericArray;
 use sha2::{Digest, Sha256, compress256};
 
 /// Initial state of SHA-256.
-const INITIAL: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
+const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// SHA-256 of the SHA-256 of some bytes.
 pub fn sha256d(bytes: &[u8]) -> [u8; 32] {
@@ -143,11 +135,7 @@ impl Target {
         }
         let quotient = 65_535.0 / difficulty;
         if !quotient.is_normal() {
-            return if quotient.is_infinite() {
-                Target::MAX
-            } else {
-                Target([0; 4])
-            };
+            return if quotient.is_infinite() { Target::MAX } else { Target([0; 4]) };
         }
         let bits = quotient.to_bits();
         let mantissa = (bits & ((1 << 52) - 1)) | 1 << 52;
@@ -231,16 +219,7 @@ mod tests {
 
     #[test]
     fn senseless_difficulties_do_not_panic() {
-        for difficulty in [
-            0.0,
-            -1.0,
-            f64::NAN,
-            f64::INFINITY,
-            f64::MIN_POSITIVE,
-            1e300,
-            1e-300,
-            5e-324,
-        ] {
+        for difficulty in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, 1e300, 1e-300, 5e-324] {
             Target::from_difficulty(difficulty);
         }
         assert_eq!(Target::from_difficulty(1e-11), Target::MAX);

@@ -156,17 +156,7 @@ struct RawLine<'a> {
 }
 
 /// The fields of `mining.notify`, in their order.
-type RawNotify<'a> = (
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    Vec<&'a str>,
-    &'a str,
-    &'a str,
-    &'a str,
-    bool,
-);
+type RawNotify<'a> = (&'a str, &'a str, &'a str, &'a str, Vec<&'a str>, &'a str, &'a str, &'a str, bool);
 
 /// Reads a line of a server.
 ///
@@ -196,14 +186,9 @@ pub fn read_server_line(line: &[u8]) -> Result<ServerLine, WireError> {
         }
         "mining.set_extranonce" => {
             let (extranonce1, extranonce2_size): (String, usize) = read(params, "mining.set_extranonce")?;
-            let Subscription {
-                extranonce1,
-                extranonce2_size,
-            } = subscription(&extranonce1, extranonce2_size)?;
-            ServerLine::SetExtranonce {
-                extranonce1,
-                extranonce2_size,
-            }
+            let Subscription { extranonce1, extranonce2_size } =
+                subscription(&extranonce1, extranonce2_size)?;
+            ServerLine::SetExtranonce { extranonce1, extranonce2_size }
         }
         "mining.set_version_mask" => {
             let (mask,): (String,) = read(params, "mining.set_version_mask")?;
@@ -211,20 +196,13 @@ pub fn read_server_line(line: &[u8]) -> Result<ServerLine, WireError> {
         }
         "client.reconnect" => {
             let fields: Vec<Value> = read(params, "client.reconnect")?;
-            let host = fields
-                .first()
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned();
+            let host = fields.first().and_then(Value::as_str).unwrap_or_default().to_owned();
             // Pools send the port as a number or as a string.
             let port = fields.get(1).and_then(|port| match port {
                 Value::String(text) => text.parse().ok(),
                 other => other.as_u64().and_then(|port| u16::try_from(port).ok()),
             });
-            ServerLine::Reconnect {
-                host,
-                port: port.unwrap_or(0),
-            }
+            ServerLine::Reconnect { host, port: port.unwrap_or(0) }
         }
         _ => ServerLine::Other { id: raw.id, method },
     })
@@ -235,11 +213,8 @@ pub fn read_server_line(line: &[u8]) -> Result<ServerLine, WireError> {
 /// # Errors
 /// When it has another form.
 pub fn read_subscription(result: &Value) -> Result<Subscription, WireError> {
-    let (_, extranonce1, size): (Value, String, usize) =
-        serde_json::from_value(result.clone()).map_err(|source| WireError::Json {
-            what: "result of mining.subscribe",
-            source,
-        })?;
+    let (_, extranonce1, size): (Value, String, usize) = serde_json::from_value(result.clone())
+        .map_err(|source| WireError::Json { what: "result of mining.subscribe", source })?;
     subscription(&extranonce1, size)
 }
 
@@ -256,11 +231,7 @@ pub(crate) fn read_notify(params: &str) -> Result<NotifiedJob, WireError> {
     let (job_id, prev_hash, coinb1, coinb2, path, version, nbits, ntime, clean_jobs): RawNotify<'_> =
         read(params, "mining.notify")?;
     if path.len() > MAX_MERKLE_STEPS {
-        return Err(WireError::TooLarge {
-            field: "merkle path",
-            got: path.len(),
-            limit: MAX_MERKLE_STEPS,
-        });
+        return Err(WireError::TooLarge { field: "merkle path", got: path.len(), limit: MAX_MERKLE_STEPS });
     }
     // SV1 writes the parent as eight words whose bytes are swapped.
     let mut prev_hash = hex_array(prev_hash, "prevhash")?;
@@ -270,10 +241,7 @@ pub(crate) fn read_notify(params: &str) -> Result<NotifiedJob, WireError> {
         prev_hash,
         coinb1: hex_bytes(coinb1, "coinb1")?,
         coinb2: hex_bytes(coinb2, "coinb2")?,
-        merkle_path: path
-            .into_iter()
-            .map(|step| hex_array(step, "merkle step"))
-            .collect::<Result<_, _>>()?,
+        merkle_path: path.into_iter().map(|step| hex_array(step, "merkle step")).collect::<Result<_, _>>()?,
         version: hex_u32(version, "version")?,
         nbits: hex_u32(nbits, "nbits")?,
         ntime: hex_u32(ntime, "ntime")?,
@@ -287,22 +255,12 @@ fn read<'a, T: Deserialize<'a>>(params: &'a str, what: &'static str) -> Result<T
 
 fn subscription(extranonce1: &str, extranonce2_size: usize) -> Result<Subscription, WireError> {
     let extranonce1 = hex_bytes(extranonce1, "extranonce1")?;
-    for (field, got) in [
-        ("extranonce1", extranonce1.len()),
-        ("extranonce2_size", extranonce2_size),
-    ] {
+    for (field, got) in [("extranonce1", extranonce1.len()), ("extranonce2_size", extranonce2_size)] {
         if got > MAX_EXTRANONCE {
-            return Err(WireError::TooLarge {
-                field,
-                got,
-                limit: MAX_EXTRANONCE,
-            });
+            return Err(WireError::TooLarge { field, got, limit: MAX_EXTRANONCE });
         }
     }
-    Ok(Subscription {
-        extranonce1,
-        extranonce2_size,
-    })
+    Ok(Subscription { extranonce1, extranonce2_size })
 }
 
 fn read_error(error: &Value) -> Option<ReplyError> {
@@ -314,40 +272,25 @@ fn read_error(error: &Value) -> Option<ReplyError> {
     };
     Some(ReplyError {
         code: code.and_then(Value::as_i64).unwrap_or(20),
-        message: message
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .chars()
-            .take(200)
-            .collect(),
+        message: message.and_then(Value::as_str).unwrap_or_default().chars().take(200).collect(),
     })
 }
 
 fn hex_u32(text: &str, field: &'static str) -> Result<u32, WireError> {
     if text.len() > 8 || text.starts_with('+') {
-        return Err(WireError::Hex {
-            field,
-            expected: "a hexadecimal number of up to 8 digits",
-        });
+        return Err(WireError::Hex { field, expected: "a hexadecimal number of up to 8 digits" });
     }
-    u32::from_str_radix(text, 16).map_err(|_| WireError::Hex {
-        field,
-        expected: "a hexadecimal number of up to 8 digits",
-    })
+    u32::from_str_radix(text, 16)
+        .map_err(|_| WireError::Hex { field, expected: "a hexadecimal number of up to 8 digits" })
 }
 
 fn hex_array(text: &str, field: &'static str) -> Result<[u8; 32], WireError> {
     let mut bytes = [0_u8; 32];
     if text.len() != 64 {
-        return Err(WireError::Hex {
-            field,
-            expected: "64 hexadecimal digits",
-        });
+        return Err(WireError::Hex { field, expected: "64 hexadecimal digits" });
     }
-    decode_hex(text.as_bytes(), &mut bytes).ok_or(WireError::Hex {
-        field,
-        expected: "64 hexadecimal digits",
-    })?;
+    decode_hex(text.as_bytes(), &mut bytes)
+        .ok_or(WireError::Hex { field, expected: "64 hexadecimal digits" })?;
     Ok(bytes)
 }
 
@@ -396,23 +339,12 @@ mod tests {
             r#"["1111111111111111111111111111111111111111111111111111111111111111"],"#,
             r#""20000000","1d00ffff","65000000",true]}"#
         );
-        let ServerLine::Notify(job) = read_server_line(line.as_bytes()).unwrap() else {
-            panic!("a notify")
-        };
+        let ServerLine::Notify(job) = read_server_line(line.as_bytes()).unwrap() else { panic!("a notify") };
         assert_eq!(job.job_id, "j1");
-        assert_eq!(
-            job.prev_hash[..8],
-            [0x67, 0x45, 0x23, 0x01, 0xef, 0xcd, 0xab, 0x89]
-        );
-        assert_eq!(
-            (job.coinb1.as_slice(), job.coinb2.as_slice()),
-            (&[1, 0][..], &[255, 255][..])
-        );
+        assert_eq!(job.prev_hash[..8], [0x67, 0x45, 0x23, 0x01, 0xef, 0xcd, 0xab, 0x89]);
+        assert_eq!((job.coinb1.as_slice(), job.coinb2.as_slice()), (&[1, 0][..], &[255, 255][..]));
         assert_eq!(job.merkle_path, [[0x11; 32]]);
-        assert_eq!(
-            (job.version, job.nbits, job.ntime),
-            (0x2000_0000, 0x1d00_ffff, 0x6500_0000)
-        );
+        assert_eq!((job.version, job.nbits, job.ntime), (0x2000_0000, 0x1d00_ffff, 0x6500_0000));
         assert!(job.clean_jobs);
     }
 
@@ -441,23 +373,11 @@ mod tests {
         let good: Value = serde_json::from_str(r#"[[["mining.notify","1"]],"deadbeef",4]"#).unwrap();
         assert_eq!(
             read_subscription(&good).unwrap(),
-            Subscription {
-                extranonce1: vec![0xde, 0xad, 0xbe, 0xef],
-                extranonce2_size: 4
-            }
+            Subscription { extranonce1: vec![0xde, 0xad, 0xbe, 0xef], extranonce2_size: 4 }
         );
-        for bad in [
-            r#"[[],"",1000]"#,
-            r#"[[],"zz",4]"#,
-            r#"[[],"abc",4]"#,
-            r#"[[],"ab",-1]"#,
-            "true",
-            "null",
-        ] {
-            assert!(
-                read_subscription(&serde_json::from_str(bad).unwrap()).is_err(),
-                "{bad}"
-            );
+        for bad in [r#"[[],"",1000]"#, r#"[[],"zz",4]"#, r#"[[],"abc",4]"#, r#"[[],"ab",-1]"#, "true", "null"]
+        {
+            assert!(read_subscription(&serde_json::from_str(bad).unwrap()).is_err(), "{bad}");
         }
     }
 

@@ -63,10 +63,7 @@ impl Sv2Client {
         stream.write_all(&act1).await?;
         let mut act2 = [0; ACT2_LEN];
         stream.read_exact(&mut act2).await?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let (sealer, opener) = initiator.finish(&act2, now, DEFAULT_LEEWAY_S)?.split();
         Ok(Sv2Client {
             plain: BytesMut::new(),

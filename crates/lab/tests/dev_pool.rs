@@ -23,18 +23,13 @@ const EASIEST: [u8; 32] = [0xff; 32];
 
 /// A chain on which no share is a block.
 fn options() -> DevPoolOptions {
-    let mut options = DevPoolOptions {
-        share_batch_size: 1,
-        ..Default::default()
-    };
+    let mut options = DevPoolOptions { share_batch_size: 1, ..Default::default() };
     options.chain.nbits = 0x1702_8c61;
     options
 }
 
 async fn pool(options: DevPoolOptions) -> DevPool {
-    DevPool::bind(([127, 0, 0, 1], 0).into(), options, DevPoolKeys::random())
-        .await
-        .expect("the pool binds")
+    DevPool::bind(([127, 0, 0, 1], 0).into(), options, DevPoolKeys::random()).await.expect("the pool binds")
 }
 
 /// A job as a channel has it.
@@ -69,42 +64,15 @@ struct Share {
 /// What a client heard, as far as these tests look at it.
 #[derive(Debug, PartialEq)]
 enum Heard {
-    Opened {
-        channel_id: u32,
-        group_id: u32,
-        target: [u8; 32],
-        extranonce_size: u16,
-        prefix: Vec<u8>,
-    },
+    Opened { channel_id: u32, group_id: u32, target: [u8; 32], extranonce_size: u16, prefix: Vec<u8> },
     Refused(String),
-    Success {
-        last: u32,
-        count: u32,
-    },
-    Error {
-        sequence_number: u32,
-        code: String,
-    },
-    Job {
-        channel_id: u32,
-        job_id: u32,
-        future: bool,
-    },
-    PrevHash {
-        channel_id: u32,
-        job_id: u32,
-    },
-    Target {
-        channel_id: u32,
-        target: [u8; 32],
-    },
-    Prefix {
-        channel_id: u32,
-        prefix: Vec<u8>,
-    },
-    Setup {
-        flags: u32,
-    },
+    Success { last: u32, count: u32 },
+    Error { sequence_number: u32, code: String },
+    Job { channel_id: u32, job_id: u32, future: bool },
+    PrevHash { channel_id: u32, job_id: u32 },
+    Target { channel_id: u32, target: [u8; 32] },
+    Prefix { channel_id: u32, prefix: Vec<u8> },
+    Setup { flags: u32 },
     Extensions(Vec<u16>),
 }
 
@@ -115,13 +83,9 @@ struct Client {
 
 impl Client {
     async fn connect(pool: &DevPool) -> Client {
-        let link = Sv2Client::connect(pool.local_addr(), pool.authority_public_key())
-            .await
-            .expect("handshake");
-        Client {
-            link,
-            job: Job::default(),
-        }
+        let link =
+            Sv2Client::connect(pool.local_addr(), pool.authority_public_key()).await.expect("handshake");
+        Client { link, job: Job::default() }
     }
 
     async fn set_up(pool: &DevPool, flags: u32) -> Client {
@@ -192,13 +156,7 @@ impl Client {
                 "{job:?}"
             );
             let active = self.hear().await;
-            assert_eq!(
-                active,
-                Heard::PrevHash {
-                    channel_id,
-                    job_id: self.job.job_id
-                }
-            );
+            assert_eq!(active, Heard::PrevHash { channel_id, job_id: self.job.job_id });
         }
         opened
     }
@@ -214,10 +172,9 @@ impl Client {
             AnyMessage::Extensions(ExtensionsMessage::RequestExtensionsSuccess(m)) => {
                 Heard::Extensions(m.supported_extensions.iter().collect())
             }
-            AnyMessage::Extensions(ExtensionsMessage::RequestExtensionsError(m)) => Heard::Refused(format!(
-                "{:?}",
-                m.unsupported_extensions.iter().collect::<Vec<_>>()
-            )),
+            AnyMessage::Extensions(ExtensionsMessage::RequestExtensionsError(m)) => {
+                Heard::Refused(format!("{:?}", m.unsupported_extensions.iter().collect::<Vec<_>>()))
+            }
             AnyMessage::Mining(message) => self.hear_mining(&message),
             other => panic!("unexpected {other:?}"),
         }
@@ -242,22 +199,18 @@ impl Client {
             MiningMessage::OpenMiningChannelError(m) => Heard::Refused(m.error_code.to_string()),
             MiningMessage::UpdateChannelError(m) => Heard::Refused(m.error_code.to_string()),
             MiningMessage::SetCustomMiningJobError(m) => Heard::Refused(m.error_code.to_string()),
-            MiningMessage::SubmitSharesSuccess(m) => Heard::Success {
-                last: m.last_sequence_number,
-                count: m.new_submits_accepted_count,
-            },
-            MiningMessage::SubmitSharesError(m) => Heard::Error {
-                sequence_number: m.sequence_number,
-                code: m.error_code.to_string(),
-            },
-            MiningMessage::SetTarget(m) => Heard::Target {
-                channel_id: m.channel_id,
-                target: m.maximum_target,
-            },
-            MiningMessage::SetExtranoncePrefix(m) => Heard::Prefix {
-                channel_id: m.channel_id,
-                prefix: m.extranonce_prefix.as_slice().to_vec(),
-            },
+            MiningMessage::SubmitSharesSuccess(m) => {
+                Heard::Success { last: m.last_sequence_number, count: m.new_submits_accepted_count }
+            }
+            MiningMessage::SubmitSharesError(m) => {
+                Heard::Error { sequence_number: m.sequence_number, code: m.error_code.to_string() }
+            }
+            MiningMessage::SetTarget(m) => {
+                Heard::Target { channel_id: m.channel_id, target: m.maximum_target }
+            }
+            MiningMessage::SetExtranoncePrefix(m) => {
+                Heard::Prefix { channel_id: m.channel_id, prefix: m.extranonce_prefix.as_slice().to_vec() }
+            }
             MiningMessage::NewExtendedMiningJob(m) => {
                 let last = std::mem::take(&mut self.job);
                 self.job = Job {
@@ -271,11 +224,7 @@ impl Client {
                     min_ntime: m.min_ntime.unwrap_or(0),
                     ..last
                 };
-                Heard::Job {
-                    channel_id: m.channel_id,
-                    job_id: m.job_id,
-                    future: m.min_ntime.is_none(),
-                }
+                Heard::Job { channel_id: m.channel_id, job_id: m.job_id, future: m.min_ntime.is_none() }
             }
             MiningMessage::NewMiningJob(m) => {
                 let last = std::mem::take(&mut self.job);
@@ -287,11 +236,7 @@ impl Client {
                     min_ntime: m.min_ntime.unwrap_or(0),
                     ..last
                 };
-                Heard::Job {
-                    channel_id: m.channel_id,
-                    job_id: m.job_id,
-                    future: m.min_ntime.is_none(),
-                }
+                Heard::Job { channel_id: m.channel_id, job_id: m.job_id, future: m.min_ntime.is_none() }
             }
             MiningMessage::SetNewPrevHash(m) => {
                 assert_eq!(m.job_id, self.job.job_id);
@@ -299,10 +244,7 @@ impl Client {
                 self.job.prev_hash = m.prev_hash;
                 self.job.min_ntime = m.min_ntime;
                 self.job.nbits = m.nbits;
-                Heard::PrevHash {
-                    channel_id: m.channel_id,
-                    job_id: m.job_id,
-                }
+                Heard::PrevHash { channel_id: m.channel_id, job_id: m.job_id }
             }
             other => panic!("unexpected {other:?}"),
         }
@@ -341,13 +283,8 @@ fn hash(job: &Job, prefix: &[u8], share: &Share) -> HeaderHash {
     let root = if job.coinbase_tx_prefix.is_empty() {
         job.merkle_root
     } else {
-        let coinbase = [
-            &job.coinbase_tx_prefix[..],
-            prefix,
-            &share.extranonce,
-            &job.coinbase_tx_suffix,
-        ]
-        .concat();
+        let coinbase =
+            [&job.coinbase_tx_prefix[..], prefix, &share.extranonce, &job.coinbase_tx_suffix].concat();
         merkle_root(sha256d(&coinbase), &job.merkle_path)
     };
     let fields = HeaderFields {
@@ -366,14 +303,7 @@ fn meets(hash: HeaderHash, target: &[u8; 32]) -> bool {
 
 /// Finds a share that meets the target, or one that does not.
 fn mine(job: &Job, opened: &Heard, sequence_number: u32, good: bool) -> Share {
-    let Heard::Opened {
-        channel_id,
-        target,
-        extranonce_size,
-        prefix,
-        ..
-    } = opened
-    else {
+    let Heard::Opened { channel_id, target, extranonce_size, prefix, .. } = opened else {
         panic!("{opened:?}")
     };
     let mut share = Share {
@@ -417,10 +347,7 @@ async fn every_bad_share_is_refused_with_the_references_code() {
     let pool = pool(options()).await;
     let (mut client, opened) = Client::opened(&pool, 50.0).await;
     let good = mine(&client.job, &opened, 1, true);
-    assert_eq!(
-        client.submit(&good, None).await,
-        Heard::Success { last: 1, count: 1 }
-    );
+    assert_eq!(client.submit(&good, None).await, Heard::Success { last: 1, count: 1 });
 
     type Change = fn(&mut Share);
     let bad: [(&str, Change); 8] = [
@@ -431,30 +358,16 @@ async fn every_bad_share_is_refused_with_the_references_code() {
         ("invalid-share", |share| share.ntime -= 1),
         ("invalid-share", |share| share.ntime += 7_201),
         ("invalid-non-rollable-version-bit", |share| share.version ^= 1),
-        ("invalid-non-rollable-version-bit", |share| {
-            share.version ^= 0x4000_0000
-        }),
+        ("invalid-non-rollable-version-bit", |share| share.version ^= 0x4000_0000),
     ];
     for (number, (code, change)) in (2..).zip(bad) {
-        let mut share = Share {
-            sequence_number: number,
-            ..good.clone()
-        };
+        let mut share = Share { sequence_number: number, ..good.clone() };
         change(&mut share);
         let heard = client.submit(&share, None).await;
-        assert_eq!(
-            heard,
-            Heard::Error {
-                sequence_number: number,
-                code: code.to_owned()
-            }
-        );
+        assert_eq!(heard, Heard::Error { sequence_number: number, code: code.to_owned() });
     }
     let low = mine(&client.job, &opened, 20, false);
-    let refused = |sequence_number, code: &str| Heard::Error {
-        sequence_number,
-        code: code.to_owned(),
-    };
+    let refused = |sequence_number, code: &str| Heard::Error { sequence_number, code: code.to_owned() };
     assert_eq!(client.submit(&low, None).await, refused(20, "difficulty-too-low"));
 
     pool.new_tip();
@@ -473,19 +386,10 @@ async fn rolled_version_bits_and_times_are_taken() {
     let (mut client, opened) = Client::opened(&pool, 0.0).await;
     assert!(client.job.version_rolling_allowed);
     let plain = mine(&client.job, &opened, 1, true);
-    let mut rolled = Share {
-        version: plain.version ^ 0x1fff_ffe0,
-        ..plain.clone()
-    };
-    assert_eq!(
-        client.submit(&rolled, None).await,
-        Heard::Success { last: 1, count: 1 }
-    );
+    let mut rolled = Share { version: plain.version ^ 0x1fff_ffe0, ..plain.clone() };
+    assert_eq!(client.submit(&rolled, None).await, Heard::Success { last: 1, count: 1 });
     rolled.ntime += 7_200;
-    assert_eq!(
-        client.submit(&rolled, None).await,
-        Heard::Success { last: 1, count: 1 }
-    );
+    assert_eq!(client.submit(&rolled, None).await, Heard::Success { last: 1, count: 1 });
 }
 
 #[tokio::test]
@@ -496,31 +400,20 @@ async fn a_block_goes_into_the_chain_and_makes_new_work_for_everybody() {
     let pool = pool(options).await;
     let (mut other, _) = Client::opened(&pool, 1e6).await;
     let (mut client, opened) = Client::opened(&pool, 0.0).await;
-    let Heard::Opened { group_id, prefix, .. } = &opened else {
-        panic!("{opened:?}")
-    };
+    let Heard::Opened { group_id, prefix, .. } = &opened else { panic!("{opened:?}") };
     let mut share = mine(&client.job, &opened, 1, true);
     // Every second hash is a block.
     let block = [[0xff; 31].as_slice(), &[0x7f]].concat();
-    while !meets(
-        hash(&client.job, prefix, &share),
-        &block.clone().try_into().unwrap(),
-    ) {
+    while !meets(hash(&client.job, prefix, &share), &block.clone().try_into().unwrap()) {
         share.nonce += 1;
     }
     let old_parent = client.job.prev_hash;
     // Acknowledged at once, although the batch is not full.
-    assert_eq!(
-        client.submit(&share, None).await,
-        Heard::Success { last: 1, count: 1 }
-    );
+    assert_eq!(client.submit(&share, None).await, Heard::Success { last: 1, count: 1 });
     for client in [&mut client, &mut other] {
         assert!(matches!(client.hear().await, Heard::Job { future: true, .. }));
         let heard = client.hear().await;
-        assert!(
-            matches!(heard, Heard::PrevHash { channel_id, .. } if channel_id == *group_id),
-            "{heard:?}"
-        );
+        assert!(matches!(heard, Heard::PrevHash { channel_id, .. } if channel_id == *group_id), "{heard:?}");
         assert_ne!(client.job.prev_hash, old_parent);
     }
     let (stats, tip) = (pool.stats(), pool.tip());
@@ -531,41 +424,20 @@ async fn a_block_goes_into_the_chain_and_makes_new_work_for_everybody() {
 #[tokio::test]
 async fn jobs_reach_channels_by_their_group_or_one_by_one() {
     for group_channels in [true, false] {
-        let pool = pool(DevPoolOptions {
-            group_channels,
-            ..options()
-        })
-        .await;
+        let pool = pool(DevPoolOptions { group_channels, ..options() }).await;
         let mut client = Client::set_up(&pool, 0).await;
-        let opened = [
-            client.open(1e3, EASIEST, 8).await,
-            client.open(1e3, EASIEST, 8).await,
-        ];
+        let opened = [client.open(1e3, EASIEST, 8).await, client.open(1e3, EASIEST, 8).await];
         let ids = opened.each_ref().map(|opened| {
-            let Heard::Opened {
-                channel_id, group_id, ..
-            } = opened
-            else {
-                panic!("{opened:?}")
-            };
+            let Heard::Opened { channel_id, group_id, .. } = opened else { panic!("{opened:?}") };
             (*channel_id, *group_id)
         });
         assert_eq!(ids[0].1, ids[1].1);
         pool.refresh_template();
-        let mut expected = if group_channels {
-            vec![ids[0].1]
-        } else {
-            vec![ids[0].0, ids[1].0]
-        };
+        let mut expected = if group_channels { vec![ids[0].1] } else { vec![ids[0].0, ids[1].0] };
         expected.sort_unstable();
         let mut heard = Vec::new();
         for _ in &expected {
-            let Heard::Job {
-                channel_id,
-                future: false,
-                ..
-            } = client.hear().await
-            else {
+            let Heard::Job { channel_id, future: false, .. } = client.hear().await else {
                 panic!("a refreshed job")
             };
             heard.push(channel_id);
@@ -574,10 +446,7 @@ async fn jobs_reach_channels_by_their_group_or_one_by_one() {
         assert_eq!(heard, expected);
         // Both jobs on this tip are good.
         let share = mine(&client.job, &opened[1], 1, true);
-        assert_eq!(
-            client.submit(&share, None).await,
-            Heard::Success { last: 1, count: 1 }
-        );
+        assert_eq!(client.submit(&share, None).await, Heard::Success { last: 1, count: 1 });
     }
 }
 
@@ -587,15 +456,7 @@ async fn a_standard_channel_hashes_headers_only() {
         let pool = pool(options()).await;
         let mut client = Client::set_up(&pool, flags).await;
         let opened = client.open_standard(0.0).await;
-        let Heard::Opened {
-            channel_id,
-            group_id,
-            prefix,
-            ..
-        } = &opened
-        else {
-            panic!("{opened:?}")
-        };
+        let Heard::Opened { channel_id, group_id, prefix, .. } = &opened else { panic!("{opened:?}") };
         assert_eq!(prefix.len(), 22);
         let submit = |job: &Job, share: &Share| SubmitSharesStandard {
             channel_id: *channel_id,
@@ -610,12 +471,7 @@ async fn a_standard_channel_hashes_headers_only() {
         assert_eq!(client.hear().await, Heard::Success { last: 1, count: 1 });
 
         pool.refresh_template();
-        let Heard::Job {
-            channel_id: receiver, ..
-        } = client.hear().await
-        else {
-            panic!("a refreshed job")
-        };
+        let Heard::Job { channel_id: receiver, .. } = client.hear().await else { panic!("a refreshed job") };
         assert_eq!(receiver, if flags == 0 { *group_id } else { *channel_id });
         let share = mine(&client.job, &opened, 2, true);
         client.link.send(&submit(&client.job, &share)).await.unwrap();
@@ -626,44 +482,20 @@ async fn a_standard_channel_hashes_headers_only() {
 
 #[tokio::test]
 async fn a_target_follows_the_hash_rate_from_the_next_job_on() {
-    let pool = pool(DevPoolOptions {
-        shares_per_minute: 60.0,
-        ..options()
-    })
-    .await;
+    let pool = pool(DevPoolOptions { shares_per_minute: 60.0, ..options() }).await;
     let (mut client, opened) = Client::opened(&pool, 1.0).await;
-    let Heard::Opened {
-        channel_id,
-        target: easy,
-        ..
-    } = opened
-    else {
-        panic!("{opened:?}")
-    };
-    let update = |nominal_hash_rate, maximum_target| UpdateChannel {
-        channel_id,
-        nominal_hash_rate,
-        maximum_target,
-    };
+    let Heard::Opened { channel_id, target: easy, .. } = opened else { panic!("{opened:?}") };
+    let update =
+        |nominal_hash_rate, maximum_target| UpdateChannel { channel_id, nominal_hash_rate, maximum_target };
     client.link.send(&update(1e6, EASIEST)).await.unwrap();
-    let Heard::Target { target: hard, .. } = client.hear().await else {
-        panic!("a target")
-    };
+    let Heard::Target { target: hard, .. } = client.hear().await else { panic!("a target") };
     assert!(easy.iter().rev().gt(hard.iter().rev()));
 
     // The active job keeps its target.
-    let opened = Heard::Opened {
-        channel_id,
-        group_id: 0,
-        target: easy,
-        extranonce_size: 16,
-        prefix: prefix(&opened),
-    };
+    let opened =
+        Heard::Opened { channel_id, group_id: 0, target: easy, extranonce_size: 16, prefix: prefix(&opened) };
     let share = mine(&client.job, &opened, 1, true);
-    assert_eq!(
-        client.submit(&share, None).await,
-        Heard::Success { last: 1, count: 1 }
-    );
+    assert_eq!(client.submit(&share, None).await, Heard::Success { last: 1, count: 1 });
 
     pool.refresh_template();
     client.hear().await;
@@ -671,40 +503,23 @@ async fn a_target_follows_the_hash_rate_from_the_next_job_on() {
     while meets(hash(&client.job, &prefix(&opened), &share), &hard) {
         share.nonce += 1;
     }
-    let refused = Heard::Error {
-        sequence_number: 2,
-        code: "difficulty-too-low".to_owned(),
-    };
+    let refused = Heard::Error { sequence_number: 2, code: "difficulty-too-low".to_owned() };
     assert_eq!(client.submit(&share, None).await, refused);
 
     // A smaller maximum target must be kept to, whatever the hash rate.
     let mut wish = [0; 32];
     wish[20] = 1;
     client.link.send(&update(1.0, wish)).await.unwrap();
-    assert_eq!(
-        client.hear().await,
-        Heard::Target {
-            channel_id,
-            target: wish
-        }
-    );
+    assert_eq!(client.hear().await, Heard::Target { channel_id, target: wish });
     client.link.send(&update(f32::NAN, EASIEST)).await.unwrap();
-    assert_eq!(
-        client.hear().await,
-        Heard::Refused("invalid-nominal-hashrate".to_owned())
-    );
+    assert_eq!(client.hear().await, Heard::Refused("invalid-nominal-hashrate".to_owned()));
     client.link.send(&update(1.0, [0; 32])).await.unwrap();
-    assert_eq!(
-        client.hear().await,
-        Heard::Refused("max-target-out-of-range".to_owned())
-    );
+    assert_eq!(client.hear().await, Heard::Refused("max-target-out-of-range".to_owned()));
     assert_eq!(pool.stats().channel_updates, 2);
 }
 
 fn prefix(opened: &Heard) -> Vec<u8> {
-    let Heard::Opened { prefix, .. } = opened else {
-        panic!("{opened:?}")
-    };
+    let Heard::Opened { prefix, .. } = opened else { panic!("{opened:?}") };
     prefix.clone()
 }
 
@@ -723,13 +538,7 @@ async fn workers_are_counted_by_name_once_the_extension_is_negotiated() {
     let opened = client.open(0.0, EASIEST, 8).await;
     for (number, worker) in [(1, Some("one")), (2, Some("two")), (3, Some("one")), (4, None)] {
         let share = mine(&client.job, &opened, number, true);
-        assert_eq!(
-            client.submit(&share, worker).await,
-            Heard::Success {
-                last: number,
-                count: 1
-            }
-        );
+        assert_eq!(client.submit(&share, worker).await, Heard::Success { last: number, count: 1 });
     }
     let users = pool.stats().users;
     let accepted = |name: &str| users[name].accepted;
@@ -738,11 +547,7 @@ async fn workers_are_counted_by_name_once_the_extension_is_negotiated() {
 
 #[tokio::test]
 async fn channels_that_cannot_be_are_refused() {
-    let pool = pool(DevPoolOptions {
-        max_channels: 2,
-        ..options()
-    })
-    .await;
+    let pool = pool(DevPoolOptions { max_channels: 2, ..options() }).await;
     let mut client = Client::set_up(&pool, REQUIRES_VERSION_ROLLING).await;
     for (hash_rate, target, size, code) in [
         (-1.0, EASIEST, 8, "invalid-nominal-hashrate"),
@@ -751,26 +556,15 @@ async fn channels_that_cannot_be_are_refused() {
         (1.0, [0; 32], 8, "max-target-out-of-range"),
         (1.0, EASIEST, 17, "min-extranonce-size-too-large"),
     ] {
-        assert_eq!(
-            client.open(hash_rate, target, size).await,
-            Heard::Refused(code.to_owned())
-        );
+        assert_eq!(client.open(hash_rate, target, size).await, Heard::Refused(code.to_owned()));
     }
     let first = client.open(1.0, EASIEST, 16).await;
     let second = client.open(1.0, EASIEST, 0).await;
     assert_ne!(prefix(&first), prefix(&second));
     let third = client.open(1.0, EASIEST, 0).await;
     assert_eq!(third, Heard::Refused("channel-capacity-exhausted".to_owned()));
-    let Heard::Opened {
-        channel_id, group_id, ..
-    } = first
-    else {
-        panic!("{first:?}")
-    };
-    let close = |channel_id| CloseChannel {
-        channel_id,
-        reason_code: Str0255::EMPTY,
-    };
+    let Heard::Opened { channel_id, group_id, .. } = first else { panic!("{first:?}") };
+    let close = |channel_id| CloseChannel { channel_id, reason_code: Str0255::EMPTY };
     client.link.send(&close(channel_id)).await.unwrap();
     assert!(matches!(client.open(1.0, EASIEST, 0).await, Heard::Opened { .. }));
     assert_eq!(pool.stats().channels, 2);
@@ -799,11 +593,7 @@ async fn channels_that_cannot_be_are_refused() {
 
 #[tokio::test]
 async fn set_ups_that_cannot_be_are_refused_and_closed() {
-    let pool = pool(DevPoolOptions {
-        version_rolling: false,
-        ..options()
-    })
-    .await;
+    let pool = pool(DevPoolOptions { version_rolling: false, ..options() }).await;
     for (flags, version, protocol, refused) in [
         (0, 3, PROTOCOL_MINING, "protocol-version-mismatch 0"),
         (0, 2, 1, "unsupported-protocol 0"),
@@ -817,10 +607,7 @@ async fn set_ups_that_cannot_be_are_refused_and_closed() {
         let mut client = Client::connect(&pool).await;
         client.setup(flags, version, protocol).await;
         assert_eq!(client.hear().await, Heard::Refused(refused.to_owned()));
-        assert!(matches!(
-            client.link.recv().await,
-            Err(Sv2ClientError::Closed | Sv2ClientError::Io(_))
-        ));
+        assert!(matches!(client.link.recv().await, Err(Sv2ClientError::Closed | Sv2ClientError::Io(_))));
     }
     let mut client = Client::connect(&pool).await;
     client.setup(0, 2, PROTOCOL_MINING).await;
@@ -831,27 +618,11 @@ async fn set_ups_that_cannot_be_are_refused_and_closed() {
     let mut share = mine(&client.job, &opened, 1, true);
     share.version ^= 0x2000;
     let code = "version-rolling-not-allowed".to_owned();
-    assert_eq!(
-        client.submit(&share, None).await,
-        Heard::Error {
-            sequence_number: 1,
-            code
-        }
-    );
+    assert_eq!(client.submit(&share, None).await, Heard::Error { sequence_number: 1, code });
 
     let mut client = Client::set_up_unchecked(&pool).await;
-    client
-        .link
-        .send(&CloseChannel {
-            channel_id: 1,
-            reason_code: Str0255::EMPTY,
-        })
-        .await
-        .unwrap();
-    assert!(
-        client.link.recv().await.is_err(),
-        "a message before SetupConnection ends the connection"
-    );
+    client.link.send(&CloseChannel { channel_id: 1, reason_code: Str0255::EMPTY }).await.unwrap();
+    assert!(client.link.recv().await.is_err(), "a message before SetupConnection ends the connection");
 }
 
 impl Client {
@@ -866,31 +637,14 @@ async fn a_new_prefix_holds_for_the_jobs_after_it() {
     let (mut client, opened) = Client::opened(&pool, 0.0).await;
     let old = (client.job.clone(), mine(&client.job, &opened, 1, true));
     pool.rotate_extranonce_prefixes();
-    let Heard::Prefix {
-        channel_id,
-        prefix: new_prefix,
-    } = client.hear().await
-    else {
-        panic!("a prefix")
-    };
+    let Heard::Prefix { channel_id, prefix: new_prefix } = client.hear().await else { panic!("a prefix") };
     assert_ne!(new_prefix, prefix(&opened));
     assert!(matches!(client.hear().await, Heard::Job { future: false, .. }));
-    let reopened = Heard::Opened {
-        channel_id,
-        group_id: 0,
-        target: EASIEST,
-        extranonce_size: 16,
-        prefix: new_prefix,
-    };
+    let reopened =
+        Heard::Opened { channel_id, group_id: 0, target: EASIEST, extranonce_size: 16, prefix: new_prefix };
     let share = mine(&client.job, &reopened, 2, true);
-    assert_eq!(
-        client.submit(&share, None).await,
-        Heard::Success { last: 2, count: 1 }
-    );
-    assert_eq!(
-        client.submit(&old.1, None).await,
-        Heard::Success { last: 1, count: 1 }
-    );
+    assert_eq!(client.submit(&share, None).await, Heard::Success { last: 2, count: 1 });
+    assert_eq!(client.submit(&old.1, None).await, Heard::Success { last: 1, count: 1 });
 }
 
 #[tokio::test]
@@ -915,9 +669,7 @@ async fn a_stranger_gets_no_answer() {
     assert!(matches!(refused, Sv2ClientError::Handshake(_)), "{refused}");
     // Bytes that are no handshake.
     let mut stream = tokio::net::TcpStream::connect(pool.local_addr()).await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut stream, &[0x55; 600])
-        .await
-        .unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &[0x55; 600]).await.unwrap();
     let mut rest = Vec::new();
     // Act 2, at most, and then the end.
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;
@@ -938,49 +690,21 @@ async fn two_pools_use_different_prefixes() {
 async fn senseless_options_are_refused_by_name() {
     let address = "127.0.0.1:0".parse().unwrap();
     for (options, name) in [
+        (DevPoolOptions { shares_per_minute: 0.0, ..options() }, "shares_per_minute"),
+        (DevPoolOptions { share_batch_size: 0, ..options() }, "share_batch_size"),
         (
-            DevPoolOptions {
-                shares_per_minute: 0.0,
-                ..options()
-            },
-            "shares_per_minute",
-        ),
-        (
-            DevPoolOptions {
-                share_batch_size: 0,
-                ..options()
-            },
-            "share_batch_size",
-        ),
-        (
-            DevPoolOptions {
-                extranonce_prefix_size: 20,
-                ..options()
-            },
+            DevPoolOptions { extranonce_prefix_size: 20, ..options() },
             "extranonce_prefix_size + extranonce_size",
         ),
-        (
-            DevPoolOptions {
-                template_interval: Duration::ZERO,
-                ..options()
-            },
-            "template_interval",
-        ),
+        (DevPoolOptions { template_interval: Duration::ZERO, ..options() }, "template_interval"),
     ] {
-        let error = DevPool::bind(address, options, DevPoolKeys::random())
-            .await
-            .unwrap_err();
+        let error = DevPool::bind(address, options, DevPoolKeys::random()).await.unwrap_err();
         assert!(
             matches!(&error, DevPoolError::Option(BadOption { option, .. }) if *option == name),
             "{error}"
         );
     }
-    let long = DevPoolOptions {
-        coinbase_tag: vec![b'x'; 90],
-        ..options()
-    };
-    let error = DevPool::bind(address, long, DevPoolKeys::random())
-        .await
-        .unwrap_err();
+    let long = DevPoolOptions { coinbase_tag: vec![b'x'; 90], ..options() };
+    let error = DevPool::bind(address, long, DevPoolKeys::random()).await.unwrap_err();
     assert!(matches!(error, DevPoolError::Work(_)), "{error}");
 }

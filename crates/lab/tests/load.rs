@@ -44,28 +44,14 @@ fn two_thousand_miners_get_work_and_every_share_is_answered() {
     });
     let report = go(options).unwrap();
     tips.join().unwrap();
-    assert_eq!(
-        (report.connect.with_work, report.connect.failed),
-        (2_000, 0),
-        "{report:?}"
-    );
+    assert_eq!((report.connect.with_work, report.connect.failed), (2_000, 0), "{report:?}");
     assert_eq!(report.connect.first_job_ms.count, 2_000);
     assert_eq!(report.shares.due, 8_000);
     assert_eq!(report.shares.submitted + report.shares.not_sent, 8_000);
     let rejected: u64 = report.shares.rejected.values().sum();
-    assert_eq!(
-        report.shares.accepted + rejected + report.shares.unanswered,
-        report.shares.submitted
-    );
+    assert_eq!(report.shares.accepted + rejected + report.shares.unanswered, report.shares.submitted);
     // Only shares that were on their way while the job changed.
-    assert!(
-        report
-            .shares
-            .rejected
-            .keys()
-            .all(|reason| reason == "21 Job not found"),
-        "{report:?}"
-    );
+    assert!(report.shares.rejected.keys().all(|reason| reason == "21 Job not found"), "{report:?}");
     assert!(report.shares.accepted > 0, "{report:?}");
     assert_eq!(report.shares.latency_ms.count, report.shares.accepted + rejected);
     assert!(!report.fanouts.is_empty());
@@ -84,11 +70,7 @@ fn few_miners_send_many_shares_each() {
     options.duration = Duration::from_secs(1);
     options.version_rolling = true;
     let report = go(options).unwrap();
-    assert_eq!(
-        (report.shares.accepted, report.shares.unanswered),
-        (9_000, 0),
-        "{report:?}"
-    );
+    assert_eq!((report.shares.accepted, report.shares.unanswered), (9_000, 0), "{report:?}");
     assert!(report.shares.rejected.is_empty());
 }
 
@@ -107,10 +89,7 @@ fn a_flood_does_not_hide_the_others() {
 
 #[test]
 fn idle_connections_are_held_and_hear_of_jobs() {
-    let (address, control, _runtime) = serve(BareServerOptions {
-        difficulty: 1e9,
-        ..Default::default()
-    });
+    let (address, control, _runtime) = serve(BareServerOptions { difficulty: 1e9, ..Default::default() });
     let mut options = Options::new(address.into(), 50, 0.0);
     options.mode = Mode::Idle;
     options.settle = Duration::ZERO;
@@ -130,21 +109,12 @@ fn idle_connections_are_held_and_hear_of_jobs() {
 
 #[test]
 fn what_cannot_work_is_said_so() {
-    let (address, _control, _runtime) = serve(BareServerOptions {
-        difficulty: 1.0,
-        ..Default::default()
-    });
+    let (address, _control, _runtime) = serve(BareServerOptions { difficulty: 1.0, ..Default::default() });
     let error = go(Options::new(address.into(), 5, 10.0)).unwrap_err();
-    assert!(
-        matches!(error, LoadError::TooHard { difficulty: 1.0, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, LoadError::TooHard { difficulty: 1.0, .. }), "{error}");
 
     // A port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = go(Options::new(free.into(), 5, 10.0)).unwrap_err();
     assert!(matches!(error, LoadError::NoWork { miners: 5, .. }), "{error}");
 

@@ -19,9 +19,7 @@ async fn mine_until(config: MinerConfig, enough: impl Fn(&MinerSnapshot) -> bool
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), wait)
-        .await
-        .expect("the miner gets there");
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the miner gets there");
     end.send(()).expect("it still runs");
     run.await.expect("it does not panic")
 }
@@ -34,10 +32,7 @@ fn config(server: &BareServer) -> MinerConfig {
 
 #[tokio::test]
 async fn every_share_of_the_miner_is_valid_and_answered() {
-    let options = BareServerOptions {
-        difficulty: 1e-5,
-        ..Default::default()
-    };
+    let options = BareServerOptions { difficulty: 1e-5, ..Default::default() };
     let server = BareServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
     let mut config = config(&server);
     config.threads = 2;
@@ -54,10 +49,7 @@ async fn every_share_of_the_miner_is_valid_and_answered() {
 
 #[tokio::test]
 async fn a_new_job_is_mined_at_once_and_old_shares_are_not_sent_after_it() {
-    let options = BareServerOptions {
-        difficulty: 1e-6,
-        ..Default::default()
-    };
+    let options = BareServerOptions { difficulty: 1e-6, ..Default::default() };
     let server = BareServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
     let config = config(&server);
     let control = server.control();
@@ -71,19 +63,13 @@ async fn a_new_job_is_mined_at_once_and_old_shares_are_not_sent_after_it() {
     });
     let books = mine_until(config, |books| books.jobs >= 20 && books.accepted >= 100).await;
     // What is refused was on its way while the job changed.
-    assert!(
-        books.rejected.keys().all(|reason| reason == "21 Job not found"),
-        "{books:?}"
-    );
+    assert!(books.rejected.keys().all(|reason| reason == "21 Job not found"), "{books:?}");
     assert!(books.rejected_total() <= books.accepted / 2, "{books:?}");
 }
 
 #[tokio::test]
 async fn a_throttled_miner_keeps_its_rate() {
-    let options = BareServerOptions {
-        difficulty: 1e-7,
-        ..Default::default()
-    };
+    let options = BareServerOptions { difficulty: 1e-7, ..Default::default() };
     let server = BareServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
     let mut config = config(&server);
     config.hashes_per_second = Some(10_000.0);
@@ -94,10 +80,7 @@ async fn a_throttled_miner_keeps_its_rate() {
 
 #[tokio::test]
 async fn a_lost_server_is_dialled_until_it_is_back() {
-    let options = BareServerOptions {
-        difficulty: 1e-6,
-        ..Default::default()
-    };
+    let options = BareServerOptions { difficulty: 1e-6, ..Default::default() };
     let server = BareServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
     let address = server.local_addr().unwrap();
     let config = config(&server);
@@ -105,10 +88,7 @@ async fn a_lost_server_is_dialled_until_it_is_back() {
         // Each round has a runtime of its own: its end closes all sockets.
         let mut server = Some(server);
         for round in 0..2 {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let server = match server.take() {
                     // Bound to the test's own runtime: bind anew.

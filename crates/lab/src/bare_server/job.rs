@@ -43,14 +43,10 @@ impl BareJob {
         let filler =
             |what: &[u8], index: u64| sha256d(&[what, &number.to_le_bytes(), &index.to_le_bytes()].concat());
         let size = options.coinbase_size.clamp(COINB1_SIZE + 40, MAX_COINBASE);
-        let mut coinbase: Vec<u8> = (0..)
-            .flat_map(|index| filler(b"coinbase", index))
-            .take(size)
-            .collect();
+        let mut coinbase: Vec<u8> = (0..).flat_map(|index| filler(b"coinbase", index)).take(size).collect();
         coinbase[COINB1_SIZE..COINB1_SIZE + 4 + EXTRANONCE2_SIZE].fill(0);
-        let merkle_path: Vec<[u8; 32]> = (0..options.merkle_steps.min(32) as u64)
-            .map(|index| filler(b"merkle", index))
-            .collect();
+        let merkle_path: Vec<[u8; 32]> =
+            (0..options.merkle_steps.min(32) as u64).map(|index| filler(b"merkle", index)).collect();
         let mut job = BareJob {
             notify: Vec::new(),
             set_difficulty: Vec::new(),
@@ -89,12 +85,8 @@ impl BareJob {
             push_hex(&mut line, step);
             line.push(b'"');
         }
-        write!(
-            line,
-            r#"],"{:08x}","{:08x}","{:08x}",true]}}"#,
-            self.version, self.nbits, 1_700_000_000
-        )
-        .expect("a Vec takes every write");
+        write!(line, r#"],"{:08x}","{:08x}","{:08x}",true]}}"#, self.version, self.nbits, 1_700_000_000)
+            .expect("a Vec takes every write");
         line.resize(line.len().max(size.saturating_sub(1)), b' ');
         line.push(b'\n');
         line

@@ -48,12 +48,7 @@ pub struct BareServerOptions {
 
 impl Default for BareServerOptions {
     fn default() -> Self {
-        BareServerOptions {
-            difficulty: 1e-9,
-            coinbase_size: 250,
-            merkle_steps: 12,
-            notify_size: 1_600,
-        }
+        BareServerOptions { difficulty: 1e-9, coinbase_size: 250, merkle_steps: 12, notify_size: 1_600 }
     }
 }
 
@@ -101,11 +96,7 @@ impl BareServer {
     /// # Errors
     /// What the operating system says.
     pub fn bind(address: SocketAddr, options: BareServerOptions) -> io::Result<BareServer> {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()
-        } else {
-            TcpSocket::new_v6()
-        }?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
@@ -119,12 +110,7 @@ impl BareServer {
             rejected: AtomicU64::new(0),
             notifies: AtomicU64::new(0),
         };
-        Ok(BareServer {
-            listener,
-            control: BareServerControl {
-                shared: Arc::new(shared),
-            },
-        })
+        Ok(BareServer { listener, control: BareServerControl { shared: Arc::new(shared) } })
     }
 
     /// Where it listens.
@@ -205,10 +191,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     }
     let mut jobs = shared.jobs.subscribe();
     let job = jobs.borrow_and_update().clone();
-    let extranonce1 = shared
-        .next_connection
-        .fetch_add(1, Ordering::Relaxed)
-        .to_be_bytes();
+    let extranonce1 = shared.next_connection.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let mut connection = Connection {
         stream,
         shared,
@@ -292,11 +275,7 @@ impl Connection {
         match request.method {
             b"mining.submit" => {
                 let verdict = self.job.judge(self.extranonce1, &request);
-                let counter = if verdict.is_ok() {
-                    &self.shared.accepted
-                } else {
-                    &self.shared.rejected
-                };
+                let counter = if verdict.is_ok() { &self.shared.accepted } else { &self.shared.rejected };
                 counter.fetch_add(1, Ordering::Relaxed);
                 request.answer(verdict, out);
             }
@@ -316,11 +295,7 @@ impl Connection {
         if bytes.is_empty() {
             return Ok(());
         }
-        let sent = if self.unsent.is_empty() {
-            self.try_write(bytes)?
-        } else {
-            0
-        };
+        let sent = if self.unsent.is_empty() { self.try_write(bytes)? } else { 0 };
         self.unsent.extend_from_slice(&bytes[sent..]);
         if self.unsent.len() > MAX_UNSENT {
             return Err(io::ErrorKind::OutOfMemory.into());

@@ -26,11 +26,7 @@ pub(super) fn read(line: &[u8]) -> Option<Request<'_>> {
     let id_end = id.iter().position(|byte| matches!(byte, b',' | b'}'))?;
     let method = after(line, br#""method":"#)?;
     let (method, _) = string(method)?;
-    let mut request = Request {
-        id: &id[..id_end],
-        method,
-        params: [b""; PARAMS],
-    };
+    let mut request = Request { id: &id[..id_end], method, params: [b""; PARAMS] };
     let mut rest = after(line, br#""params":"#).unwrap_or_default();
     // Up to the closing bracket; nested lists (`mining.configure`) do not matter here.
     rest = &rest[..memchr::memchr(b']', rest).unwrap_or(0)];
@@ -96,10 +92,7 @@ mod tests {
             read(br#"{"id": 7,"method":"mining.submit","params":["w","j","00000001","65","ff","2000"]}"#)
                 .unwrap();
         assert_eq!((request.id, request.method), (&b"7"[..], &b"mining.submit"[..]));
-        assert_eq!(
-            request.params,
-            [&b"w"[..], b"j", b"00000001", b"65", b"ff", b"2000"]
-        );
+        assert_eq!(request.params, [&b"w"[..], b"j", b"00000001", b"65", b"ff", b"2000"]);
         let mut out = Vec::new();
         request.answer(Err((23, "Low")), &mut out);
         assert_eq!(out, b"{\"id\":7,\"result\":null,\"error\":[23,\"Low\",null]}\n");
@@ -107,19 +100,11 @@ mod tests {
 
     #[test]
     fn anything_else_is_left_alone_without_a_panic() {
-        for line in [
-            &b""[..],
-            b"{",
-            b"\"id\":",
-            b"\"id\":1,",
-            b"\"id\":1,\"method\":\"",
-            b"\xff\"id\":\"params\":[",
-        ] {
+        for line in
+            [&b""[..], b"{", b"\"id\":", b"\"id\":1,", b"\"id\":1,\"method\":\"", b"\xff\"id\":\"params\":["]
+        {
             assert!(read(line).is_none());
         }
-        assert_eq!(
-            read(br#"{"id":1,"method":"x","params":"#).unwrap().params,
-            [b""; PARAMS]
-        );
+        assert_eq!(read(br#"{"id":1,"method":"x","params":"#).unwrap().params, [b""; PARAMS]);
     }
 }

@@ -46,20 +46,12 @@ impl<T> ByJob<T> {
 
     /// The value for a job; `None` for one before the first.
     pub(super) fn at(&self, job: u32) -> Option<&T> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(first, _)| *first <= job)
-            .map(|(_, value)| value)
+        self.0.iter().rev().find(|(first, _)| *first <= job).map(|(_, value)| value)
     }
 
     /// The value for jobs to come.
     pub(super) fn latest(&self) -> &T {
-        &self
-            .0
-            .last()
-            .expect("there is always a value: `change` adds one")
-            .1
+        &self.0.last().expect("there is always a value: `change` adds one").1
     }
 
     /// Forgets what only jobs before this one need.
@@ -189,11 +181,7 @@ impl Channel {
             return None;
         }
         // Silence halves: it says only that the rate is lower.
-        let estimate = if measured > 0.0 {
-            measured
-        } else {
-            self.nominal_hash_rate / 2.0
-        };
+        let estimate = if measured > 0.0 { measured } else { self.nominal_hash_rate / 2.0 };
         self.update(options, estimate, max_target, last_job, now)
     }
 
@@ -252,21 +240,13 @@ impl Channel {
         batch.difficulty += difficulty;
         batch.last_sequence_number = sequence_number;
         batch.since.get_or_insert(now);
-        if batch.count >= batch_size || at_once {
-            self.acknowledge()
-        } else {
-            None
-        }
+        if batch.count >= batch_size || at_once { self.acknowledge() } else { None }
     }
 
     /// Acknowledges a batch that is older than this.
     pub(super) fn acknowledge_older(&mut self, age: Duration, now: Instant) -> Option<SubmitSharesSuccess> {
         let since = self.batch.since?;
-        if now.saturating_duration_since(since) >= age {
-            self.acknowledge()
-        } else {
-            None
-        }
+        if now.saturating_duration_since(since) >= age { self.acknowledge() } else { None }
     }
 
     fn acknowledge(&mut self) -> Option<SubmitSharesSuccess> {
@@ -295,10 +275,7 @@ fn goal(options: &DevPoolOptions, hash_rate: f64, max_target: Target) -> Goal {
         Target::from_le_bytes(pow::Target::from_difficulty(difficulty).to_le_bytes()).min(max_target);
     // An all-zero target would have no difficulty.
     let target = target.max(Target::from_le_bytes(std::array::from_fn(|n| u8::from(n == 0))));
-    Goal {
-        target,
-        difficulty: target.difficulty_float(),
-    }
+    Goal { target, difficulty: target.difficulty_float() }
 }
 
 #[cfg(test)]
@@ -306,10 +283,7 @@ mod tests {
     use super::*;
 
     fn options() -> DevPoolOptions {
-        DevPoolOptions {
-            shares_per_minute: 6.0,
-            ..Default::default()
-        }
+        DevPoolOptions { shares_per_minute: 6.0, ..Default::default() }
     }
 
     fn channel(hash_rate: f64) -> Channel {
@@ -334,20 +308,14 @@ mod tests {
             let per_minute = hash_rate * 60.0 / (difficulty * 4_294_967_296.0);
             assert!((per_minute / 6.0 - 1.0).abs() < 1e-3, "{hash_rate}: {per_minute}");
         }
-        assert_eq!(
-            channel(0.0).goals.latest().target,
-            Target::from_le_bytes([0xff; 32])
-        );
+        assert_eq!(channel(0.0).goals.latest().target, Target::from_le_bytes([0xff; 32]));
     }
 
     #[test]
     fn a_clients_maximum_target_and_the_pools_easiest_difficulty_both_hold() {
         let hard = Target::from_le_bytes(pow::Target::from_difficulty(1e6).to_le_bytes());
         assert_eq!(goal(&options(), 1.0, hard).target, hard);
-        let floor = DevPoolOptions {
-            easiest_difficulty: 2.0,
-            ..options()
-        };
+        let floor = DevPoolOptions { easiest_difficulty: 2.0, ..options() };
         let free = Target::from_le_bytes([0xff; 32]);
         assert!((goal(&floor, 1.0, free).difficulty - 2.0).abs() < 1e-9);
         assert!(goal(&options(), 1.0, Target::ZERO).difficulty.is_finite());
@@ -358,16 +326,11 @@ mod tests {
         let mut channel = channel(1e12);
         let before = *channel.goals.latest();
         let now = Instant::now();
-        let target = channel
-            .update(&options(), 2e12, Target::from_le_bytes([0xff; 32]), 9, now)
-            .unwrap();
+        let target = channel.update(&options(), 2e12, Target::from_le_bytes([0xff; 32]), 9, now).unwrap();
         assert_eq!(channel.goals.at(4), None);
         assert_eq!(channel.goals.at(9), Some(&before));
         assert_eq!(channel.goals.at(10).unwrap().target, target);
-        assert_eq!(
-            channel.update(&options(), 2e12, Target::from_le_bytes([0xff; 32]), 10, now),
-            None
-        );
+        assert_eq!(channel.update(&options(), 2e12, Target::from_le_bytes([0xff; 32]), 10, now), None);
         channel.new_tip(10);
         assert_eq!(channel.goals.at(9), None);
         assert_eq!(channel.goals.at(10).unwrap().target, target);
@@ -381,11 +344,7 @@ mod tests {
         assert!(channel.accept(2, 1.5, 3, false, now).is_none());
         let full = channel.accept(4, 1.5, 3, false, now).unwrap();
         assert_eq!(
-            (
-                full.last_sequence_number,
-                full.new_submits_accepted_count,
-                full.new_shares_sum
-            ),
+            (full.last_sequence_number, full.new_submits_accepted_count, full.new_shares_sum),
             (4, 3, 4)
         );
         assert!(channel.acknowledge_older(Duration::ZERO, now).is_none());
@@ -393,19 +352,10 @@ mod tests {
         let later = now + Duration::from_secs(1);
         assert!(channel.acknowledge_older(Duration::from_secs(2), later).is_none());
         assert_eq!(
-            channel
-                .acknowledge_older(Duration::from_secs(1), later)
-                .unwrap()
-                .new_submits_accepted_count,
+            channel.acknowledge_older(Duration::from_secs(1), later).unwrap().new_submits_accepted_count,
             1
         );
-        assert_eq!(
-            channel
-                .accept(6, 1.0, 3, true, now)
-                .unwrap()
-                .new_submits_accepted_count,
-            1
-        );
+        assert_eq!(channel.accept(6, 1.0, 3, true, now).unwrap().new_submits_accepted_count, 1);
     }
 
     #[test]

@@ -27,9 +27,6 @@ impl DevPoolKeys {
 
     /// With a given authority key (so that clients need not be told a new one) and a new static key.
     pub fn with_authority(authority: AuthoritySecretKey) -> DevPoolKeys {
-        DevPoolKeys {
-            authority,
-            ..DevPoolKeys::random()
-        }
+        DevPoolKeys { authority, ..DevPoolKeys::random() }
     }
 }

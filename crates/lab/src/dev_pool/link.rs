@@ -97,11 +97,7 @@ async fn talk(
     let mut works = shared.work.subscribe();
     let work = Arc::clone(&works.borrow_and_update());
     let mut client = Client::new(Arc::clone(shared), work, rotations);
-    let mut output = Output {
-        sealer,
-        plain: BytesMut::new(),
-        sealed: BytesMut::new(),
-    };
+    let mut output = Output { sealer, plain: BytesMut::new(), sealed: BytesMut::new() };
     let mut input = BytesMut::with_capacity(READ_SIZE);
     let setup_deadline = tokio::time::Instant::now() + SETUP_TIMEOUT;
     let mut had_channel = false;

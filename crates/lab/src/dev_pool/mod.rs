@@ -130,11 +130,7 @@ impl DevPool {
             tokio::spawn(refresh_templates(Arc::clone(&shared))),
             tokio::spawn(find_blocks_elsewhere(Arc::clone(&shared))),
         ];
-        Ok(DevPool {
-            shared,
-            local_addr,
-            tasks,
-        })
+        Ok(DevPool { shared, local_addr, tasks })
     }
 
     /// Where it listens.
@@ -149,12 +145,7 @@ impl DevPool {
 
     /// `stratum2+tcp://address/key`, ready for a client's configuration.
     pub fn url(&self) -> String {
-        format!(
-            "{}://{}/{}",
-            noise::SCHEME,
-            self.local_addr,
-            self.authority_public_key()
-        )
+        format!("{}://{}/{}", noise::SCHEME, self.local_addr, self.authority_public_key())
     }
 
     /// What was counted so far.
@@ -265,9 +256,8 @@ impl Shared {
 
     /// The extranonce prefix of the next channel; `None` when all are given out.
     fn next_prefix(&self) -> Option<Vec<u8>> {
-        let number = self
-            .next_prefix
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1));
+        let number =
+            self.next_prefix.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1));
         let number = number.ok()?;
         let size = usize::from(self.options.extranonce_prefix_size);
         let counted = size.min(4);

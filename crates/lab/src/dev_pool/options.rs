@@ -91,13 +91,8 @@ impl Default for DevPoolOptions {
 
 impl DevPoolOptions {
     pub(super) fn check(&self) -> Result<(), BadOption> {
-        let bad = |option, got: &dyn ToString, expected| {
-            Err(BadOption {
-                option,
-                got: got.to_string(),
-                expected,
-            })
-        };
+        let bad =
+            |option, got: &dyn ToString, expected| Err(BadOption { option, got: got.to_string(), expected });
         if !(self.shares_per_minute > 0.0 && self.shares_per_minute.is_finite()) {
             return bad("shares_per_minute", &self.shares_per_minute, "a number above 0");
         }
@@ -110,11 +105,7 @@ impl DevPoolOptions {
         let (prefix, rollable) = (self.extranonce_prefix_size, self.extranonce_size);
         if prefix == 0 || prefix.saturating_add(rollable) > MAX_EXTRANONCE {
             let got = format!("{prefix} + {rollable}");
-            return bad(
-                "extranonce_prefix_size + extranonce_size",
-                &got,
-                "at least 1, together at most 32",
-            );
+            return bad("extranonce_prefix_size + extranonce_size", &got, "at least 1, together at most 32");
         }
         for (option, time) in [
             ("template_interval", Some(self.template_interval)),

@@ -95,11 +95,7 @@ pub(super) fn judge(
     let value = Target::from_le_bytes(hash.to_byte_array());
     let is_block = value <= job.template.target;
     if is_block || value <= target {
-        Ok(GoodShare {
-            hash,
-            difficulty,
-            is_block,
-        })
+        Ok(GoodShare { hash, difficulty, is_block })
     } else {
         Err(Refusal::DifficultyTooLow)
     }

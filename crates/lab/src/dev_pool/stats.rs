@@ -101,10 +101,8 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn snapshot(&self) -> DevPoolStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let rejected = Refusal::ALL
-            .iter()
-            .zip(&self.rejected)
-            .map(|(reason, count)| (reason.code(), get(count)));
+        let rejected =
+            Refusal::ALL.iter().zip(&self.rejected).map(|(reason, count)| (reason.code(), get(count)));
         let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         DevPoolStats {
             connections: get(&self.connections),
@@ -117,16 +115,9 @@ impl Counters {
             rejected: rejected.filter(|(_, count)| *count > 0).collect(),
             blocks_found: get(&self.blocks_found),
             blocks_refused: get(&self.blocks_refused),
-            last_block: self
-                .last_block
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            last_block: self.last_block.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             channel_updates: get(&self.channel_updates),
-            users: users
-                .iter()
-                .map(|(name, user)| (name.clone(), user.snapshot()))
-                .collect(),
+            users: users.iter().map(|(name, user)| (name.clone(), user.snapshot())).collect(),
         }
     }
 
@@ -216,22 +207,8 @@ mod tests {
         counters.rejected(None, Refusal::InvalidChannelId);
         let stats = counters.snapshot();
         assert_eq!((stats.accepted, stats.accepted_work), (3, 7.0));
-        assert_eq!(
-            stats.users["one"],
-            UserStats {
-                accepted: 2,
-                work: 3.0,
-                rejected: 0
-            }
-        );
-        assert_eq!(
-            stats.users["two"],
-            UserStats {
-                accepted: 1,
-                work: 4.0,
-                rejected: 1
-            }
-        );
+        assert_eq!(stats.users["one"], UserStats { accepted: 2, work: 3.0, rejected: 0 });
+        assert_eq!(stats.users["two"], UserStats { accepted: 1, work: 4.0, rejected: 1 });
         assert_eq!(
             stats.rejected.into_iter().collect::<Vec<_>>(),
             [("invalid-channel-id", 1), ("stale-share", 1)]

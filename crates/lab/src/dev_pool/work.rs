@@ -59,10 +59,7 @@ impl PoolWork {
         options: &DevPoolOptions,
         now: u32,
     ) -> Result<PoolWork, WorkError> {
-        Ok(PoolWork {
-            job: Arc::new(PoolJob::new(1, chain.template(now), options)?),
-            tip_number: 1,
-        })
+        Ok(PoolWork { job: Arc::new(PoolJob::new(1, chain.template(now), options)?), tip_number: 1 })
     }
 
     pub(super) fn next(
@@ -83,9 +80,7 @@ impl PoolWork {
 
 impl fmt::Debug for PoolJob {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("PoolJob")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        out.debug_struct("PoolJob").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -131,12 +126,6 @@ impl PoolJob {
 
     /// The whole coinbase.
     pub(super) fn coinbase(&self, extranonce_prefix: &[u8], extranonce: &[u8]) -> Vec<u8> {
-        [
-            &self.coinbase_tx_prefix,
-            extranonce_prefix,
-            extranonce,
-            &self.coinbase_tx_suffix,
-        ]
-        .concat()
+        [&self.coinbase_tx_prefix, extranonce_prefix, extranonce, &self.coinbase_tx_suffix].concat()
     }
 }

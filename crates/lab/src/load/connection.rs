@@ -200,10 +200,7 @@ impl Connection {
         line.extend_from_slice(&job.job_id);
         maker.push_params(job, nonce, line);
         line.extend_from_slice(b"]}\n");
-        self.open.push_back(Open {
-            id,
-            due: due.saturating_duration_since(common.began),
-        });
+        self.open.push_back(Open { id, due: due.saturating_duration_since(common.began) });
         self.tally(common).submitted += 1;
         true
     }
@@ -317,17 +314,8 @@ impl Connection {
                 let (low, high) = common.difficulty.unwrap_or((difficulty, difficulty));
                 common.difficulty = Some((low.min(difficulty), high.max(difficulty)));
             }
-            ServerLine::SetExtranonce {
-                extranonce1,
-                extranonce2_size,
-            } => {
-                self.subscribed(
-                    Subscription {
-                        extranonce1,
-                        extranonce2_size,
-                    },
-                    options,
-                );
+            ServerLine::SetExtranonce { extranonce1, extranonce2_size } => {
+                self.subscribed(Subscription { extranonce1, extranonce2_size }, options);
             }
             ServerLine::SetVersionMask(mask) if options.version_rolling => {
                 self.version_mask = Some(mask);
@@ -348,20 +336,14 @@ impl Connection {
         let (job, _) = common.cache.read(line)?;
         let number = job.common.number;
         common.jobs = common.jobs.max(number + 1);
-        let seen = self
-            .job
-            .as_ref()
-            .is_some_and(|last| Arc::ptr_eq(&last.common, &job.common));
+        let seen = self.job.as_ref().is_some_and(|last| Arc::ptr_eq(&last.common, &job.common));
         if !seen {
             common.fanouts.arrived(number, now, || {
                 let mut shown = Vec::new();
                 let mut hash = job.common.job.prev_hash;
                 hash.reverse();
                 push_hex(&mut shown, &hash);
-                (
-                    String::from_utf8_lossy(&shown).into_owned(),
-                    job.common.key().into(),
-                )
+                (String::from_utf8_lossy(&shown).into_owned(), job.common.key().into())
             });
         }
         self.job = Some(job);
@@ -446,10 +428,7 @@ impl Connection {
             None => tally.accepted += 1,
             Some(reason) => {
                 let known = tally.rejected.contains_key(&reason) || tally.rejected.len() < 64;
-                *tally
-                    .rejected
-                    .entry(if known { reason } else { "other".to_owned() })
-                    .or_default() += 1;
+                *tally.rejected.entry(if known { reason } else { "other".to_owned() }).or_default() += 1;
             }
         }
     }
@@ -462,11 +441,7 @@ impl Connection {
     }
 
     fn tally<'a>(&self, common: &'a mut Common) -> &'a mut ShareTally {
-        if self.floods {
-            &mut common.flood
-        } else {
-            &mut common.shares
-        }
+        if self.floods { &mut common.flood } else { &mut common.shares }
     }
 }
 

@@ -208,23 +208,13 @@ impl EventLoop {
                     while self.pace.as_mut().is_some_and(|pace| pace.take(now).is_some()) {
                         self.outcome.not_sent += 1;
                     }
-                    self.phase = Phase::Draining {
-                        until: now + self.shared.options.drain,
-                    };
+                    self.phase = Phase::Draining { until: now + self.shared.options.drain };
                     return Ok(Some(Duration::ZERO));
                 }
-                Ok(Some(if busy || self.flood_has_room() {
-                    Duration::ZERO
-                } else {
-                    self.wait_for_due(now)?
-                }))
+                Ok(Some(if busy || self.flood_has_room() { Duration::ZERO } else { self.wait_for_due(now)? }))
             }
             Phase::Draining { until } => {
-                let open = self
-                    .connections
-                    .iter()
-                    .flatten()
-                    .any(|connection| connection.open() > 0);
+                let open = self.connections.iter().flatten().any(|connection| connection.open() > 0);
                 Ok((open && now < until && !stop).then_some(IDLE_WAIT))
             }
         }
@@ -254,25 +244,18 @@ impl EventLoop {
                 return IDLE_WAIT;
             }
             // A paced connection counts from when it was due, another from now.
-            let dialled = if options.connect_over.is_zero() {
-                Instant::now()
-            } else {
-                due
-            };
+            let dialled = if options.connect_over.is_zero() { Instant::now() } else { due };
             let number = self.first + index * options.threads;
             let floods = options.mode == Mode::Flood && number == 0;
             let connection = self.dialler.dial().and_then(|mut stream| {
                 let interest = Interest::READABLE | Interest::WRITABLE;
-                self.poll
-                    .registry()
-                    .register(&mut stream, Token(index), interest)?;
+                self.poll.registry().register(&mut stream, Token(index), interest)?;
                 Ok(stream)
             });
             match connection {
                 Ok(stream) => {
                     let number = u32::try_from(number).unwrap_or(u32::MAX);
-                    self.connections
-                        .push(Some(Connection::new(stream, number, floods, dialled)));
+                    self.connections.push(Some(Connection::new(stream, number, floods, dialled)));
                     self.alive += 1;
                     self.unanswered += 1;
                     self.unsettled += 1;
@@ -281,9 +264,7 @@ impl EventLoop {
                 Err(error) => {
                     self.connections.push(None);
                     self.outcome.failed += 1;
-                    self.outcome
-                        .first_failure
-                        .get_or_insert_with(|| error.to_string());
+                    self.outcome.first_failure.get_or_insert_with(|| error.to_string());
                 }
             }
         }
@@ -333,9 +314,7 @@ impl EventLoop {
         }
         if before != Stage::Working && after == Stage::Working {
             let now = Instant::now();
-            self.outcome
-                .first_job
-                .record(now.saturating_duration_since(connection.dialled));
+            self.outcome.first_job.record(now.saturating_duration_since(connection.dialled));
             self.outcome.last_first_job = Some(now);
             self.outcome.with_work += 1;
             self.unsettled -= 1;
@@ -379,11 +358,7 @@ impl EventLoop {
         if options.mode != Mode::Idle && options.shares_per_second > 0.0 {
             #[expect(clippy::cast_precision_loss, reason = "at most 20,000 connections")]
             let part = self.count as f64 / options.miners as f64;
-            self.pace = Some(Pace::new(
-                start,
-                options.shares_per_second * part,
-                options.duration,
-            ));
+            self.pace = Some(Pace::new(start, options.shares_per_second * part, options.duration));
         }
     }
 
@@ -428,12 +403,7 @@ impl EventLoop {
 
     fn wait_for_due(&mut self, now: Instant) -> io::Result<Duration> {
         let end = self.run_start.unwrap_or(now) + self.shared.options.duration;
-        let due = self
-            .pace
-            .as_ref()
-            .and_then(Pace::next_due)
-            .unwrap_or(end)
-            .min(end);
+        let due = self.pace.as_ref().and_then(Pace::next_due).unwrap_or(end).min(end);
         let after = due.saturating_duration_since(now);
         if self.armed != Some(due) {
             self.ticker.wake_after(after)?;
@@ -448,10 +418,7 @@ impl EventLoop {
     }
 
     fn flooder(&self) -> Option<&Connection> {
-        self.connections
-            .first()?
-            .as_ref()
-            .filter(|connection| connection.floods)
+        self.connections.first()?.as_ref().filter(|connection| connection.floods)
     }
 
     /// The flooding connection sends as much as the socket takes, a batch at a time.
@@ -498,10 +465,7 @@ fn next_sender(connections: &[Option<Connection>], next: &mut usize) -> Option<u
     for _ in 0..connections.len() {
         let index = *next % connections.len();
         *next = index + 1;
-        if connections[index]
-            .as_ref()
-            .is_some_and(|c| c.stage == Stage::Working && !c.floods)
-        {
+        if connections[index].as_ref().is_some_and(|c| c.stage == Stage::Working && !c.floods) {
             return Some(index);
         }
     }

@@ -46,18 +46,11 @@ impl Fanouts {
         }
         if index == self.spreads.len() && index < MAX_RECORDS {
             let (prev_hash, key) = describe();
-            self.spreads.push(Spread {
-                prev_hash,
-                key,
-                first: now,
-                after_us: Vec::new(),
-            });
+            self.spreads.push(Spread { prev_hash, key, first: now, after_us: Vec::new() });
         }
         if let Some(spread) = self.spreads.get_mut(index) {
             let after = now.saturating_duration_since(spread.first);
-            spread
-                .after_us
-                .push(u32::try_from(after.as_micros()).unwrap_or(u32::MAX));
+            spread.after_us.push(u32::try_from(after.as_micros()).unwrap_or(u32::MAX));
         }
     }
 
@@ -79,13 +72,8 @@ pub(super) fn merge(threads: Vec<Vec<Spread>>) -> Vec<Spread> {
                     u32::try_from(total.as_micros()).unwrap_or(u32::MAX)
                 };
                 let mine = known.first;
-                known
-                    .after_us
-                    .iter_mut()
-                    .for_each(|after| *after = shift(mine, *after));
-                known
-                    .after_us
-                    .extend(spread.after_us.iter().map(|after| shift(spread.first, *after)));
+                known.after_us.iter_mut().for_each(|after| *after = shift(mine, *after));
+                known.after_us.extend(spread.after_us.iter().map(|after| shift(spread.first, *after)));
                 known.first = earlier;
             }
         }

@@ -65,19 +65,10 @@ impl JobCache {
             let end = text.rfind(']').map_or(0, |at| at + 1);
             read_notify(&text[..end])?;
             let source = serde::de::Error::custom("fields that are not plain text");
-            return Err(WireError::Json {
-                what: "mining.notify",
-                source,
-            });
+            return Err(WireError::Json { what: "mining.notify", source });
         };
         self.key.clear();
-        for part in [
-            fields.prev_hash,
-            fields.coinb2,
-            fields.path,
-            fields.version,
-            fields.nbits,
-        ] {
+        for part in [fields.prev_hash, fields.coinb2, fields.path, fields.version, fields.nbits] {
             self.key.extend_from_slice(part);
             self.key.push(0);
         }
@@ -85,10 +76,8 @@ impl JobCache {
         let (common, is_new) = match known {
             Some(common) => (Arc::clone(common), false),
             None => {
-                let text = std::str::from_utf8(fields.all).map_err(|_| WireError::Hex {
-                    field: "params",
-                    expected: "plain text",
-                })?;
+                let text = std::str::from_utf8(fields.all)
+                    .map_err(|_| WireError::Hex { field: "params", expected: "plain text" })?;
                 let common = Arc::new(CommonJob {
                     key: self.key.as_slice().into(),
                     job: read_notify(text)?,
@@ -110,19 +99,11 @@ impl JobCache {
                 coinb1
             }
         };
-        let ntime = fields.ntime.try_into().map_err(|_| WireError::Hex {
-            field: "ntime",
-            expected: "8 hexadecimal digits",
-        })?;
-        Ok((
-            ConnectionJob {
-                common,
-                job_id: fields.job_id.into(),
-                coinb1,
-                ntime,
-            },
-            is_new,
-        ))
+        let ntime = fields
+            .ntime
+            .try_into()
+            .map_err(|_| WireError::Hex { field: "ntime", expected: "8 hexadecimal digits" })?;
+        Ok((ConnectionJob { common, job_id: fields.job_id.into(), coinb1, ntime }, is_new))
     }
 }
 
@@ -202,10 +183,7 @@ mod tests {
         assert_eq!(first.common.job.merkle_path, [[0xaa; 32]]);
         let (second, new) = cache.read(&line("2", "00", "0022", "65000001")).unwrap();
         assert!(!new && Arc::ptr_eq(&first.common, &second.common));
-        assert_eq!(
-            (&*second.job_id, &*second.coinb1, &second.ntime),
-            (&b"2"[..], &b"0022"[..], b"65000001")
-        );
+        assert_eq!((&*second.job_id, &*second.coinb1, &second.ntime), (&b"2"[..], &b"0022"[..], b"65000001"));
         let (third, new) = cache.read(&line("3", "01", "0022", "65000001")).unwrap();
         assert!(new && third.common.number == 1);
         assert!(Arc::ptr_eq(&second.coinb1, &third.coinb1));

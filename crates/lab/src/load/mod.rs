@@ -134,17 +134,11 @@ pub fn run(options: Options, stop: Arc<AtomicBool>) -> Result<Report, LoadError>
     let needed = options.miners as u64 + SPARE_FILES;
     let limit = raise_open_files(needed);
     if limit < needed {
-        return Err(LoadError::OpenFiles {
-            miners: options.miners,
-            needed,
-            limit,
-        });
+        return Err(LoadError::OpenFiles { miners: options.miners, needed, limit });
     }
     let threads = options.threads;
     let server_before = options.observe_pid.map(Observed::now);
-    let began_unix = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+    let began_unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let shared = Arc::new(Shared {
         server,
         began: Instant::now(),
@@ -154,13 +148,10 @@ pub fn run(options: Options, stop: Arc<AtomicBool>) -> Result<Report, LoadError>
         stop,
         options,
     });
-    let loops: Vec<EventLoop> = (0..threads)
-        .map(|index| EventLoop::new(index, Arc::clone(&shared)))
-        .collect::<Result<_, _>>()?;
-    let handles: Vec<_> = loops
-        .into_iter()
-        .map(|event_loop| std::thread::spawn(move || event_loop.run()))
-        .collect();
+    let loops: Vec<EventLoop> =
+        (0..threads).map(|index| EventLoop::new(index, Arc::clone(&shared))).collect::<Result<_, _>>()?;
+    let handles: Vec<_> =
+        loops.into_iter().map(|event_loop| std::thread::spawn(move || event_loop.run())).collect();
     let finished = || handles.iter().all(std::thread::JoinHandle::is_finished);
 
     while shared.ready.load(Ordering::Acquire) < threads && !finished() {
@@ -184,31 +175,17 @@ pub fn run(options: Options, stop: Arc<AtomicBool>) -> Result<Report, LoadError>
         outcomes.push(handle.join().map_err(|_| LoadError::Panic)??);
     }
     check_outcomes(&shared.options, &outcomes)?;
-    Ok(report::build(
-        &shared,
-        outcomes,
-        own_rss,
-        server_before.zip(server_start).zip(server_end),
-    ))
+    Ok(report::build(&shared, outcomes, own_rss, server_before.zip(server_start).zip(server_end)))
 }
 
 fn check_outcomes(options: &Options, outcomes: &[Outcome]) -> Result<(), LoadError> {
     if let Some(difficulty) = outcomes.iter().find_map(|outcome| outcome.too_hard) {
-        return Err(LoadError::TooHard {
-            difficulty,
-            hashes: share_maker::hashes_per_share(difficulty),
-        });
+        return Err(LoadError::TooHard { difficulty, hashes: share_maker::hashes_per_share(difficulty) });
     }
-    if outcomes
-        .iter()
-        .all(|outcome| outcome.first_job.quantiles().count == 0)
-    {
+    if outcomes.iter().all(|outcome| outcome.first_job.quantiles().count == 0) {
         let first = outcomes.iter().find_map(|outcome| outcome.first_failure.clone());
         let first = first.unwrap_or_else(|| "no answer in time".to_owned());
-        return Err(LoadError::NoWork {
-            miners: options.miners,
-            first,
-        });
+        return Err(LoadError::NoWork { miners: options.miners, first });
     }
     Ok(())
 }
@@ -216,10 +193,7 @@ fn check_outcomes(options: &Options, outcomes: &[Outcome]) -> Result<(), LoadErr
 fn resolve(server: &ServerAddress) -> Result<SocketAddr, LoadError> {
     (server.host.as_str(), server.port)
         .to_socket_addrs()
-        .map_err(|source| LoadError::Resolve {
-            server: server.clone(),
-            source,
-        })?
+        .map_err(|source| LoadError::Resolve { server: server.clone(), source })?
         .next()
         .ok_or_else(|| LoadError::NoAddress(server.clone()))
 }

@@ -104,11 +104,7 @@ impl Options {
 
     pub(super) fn check(&self) -> Result<(), OptionsError> {
         let error = |option, got: &dyn ToString, expected| {
-            Err(OptionsError {
-                option,
-                got: got.to_string(),
-                expected,
-            })
+            Err(OptionsError { option, got: got.to_string(), expected })
         };
         if !(1..=MAX_MINERS).contains(&self.miners) {
             return error("miners", &self.miners, "1 to 19500");
@@ -168,14 +164,8 @@ mod tests {
         };
         assert_eq!(refused(|options| options.miners = 0), "miners");
         assert_eq!(refused(|options| options.miners = 20_000), "miners");
-        assert_eq!(
-            refused(|options| options.shares_per_second = f64::NAN),
-            "shares_per_second"
-        );
-        assert_eq!(
-            refused(|options| options.shares_per_second = 0.0),
-            "shares_per_second"
-        );
+        assert_eq!(refused(|options| options.shares_per_second = f64::NAN), "shares_per_second");
+        assert_eq!(refused(|options| options.shares_per_second = 0.0), "shares_per_second");
         assert_eq!(refused(|options| options.duration = Duration::MAX), "duration");
         assert_eq!(refused(|options| options.threads = 11), "threads");
         assert_eq!(refused(|options| options.user = "a\"b".to_owned()), "user");

@@ -18,18 +18,9 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(start: Instant, per_second: f64, duration: Duration) -> Pace {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "options bound both"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "options bound both")]
         let limit = (per_second * duration.as_secs_f64()).round() as u64;
-        Pace {
-            start,
-            per_second,
-            given: 0,
-            limit,
-        }
+        Pace { start, per_second, given: 0, limit }
     }
 
     /// The due time of the next share, if that is not after `now`. Each call hands out one share.
@@ -72,10 +63,7 @@ mod tests {
         assert_eq!(due.len(), 5_001);
         assert!(due.is_sorted());
         assert!(due[5_000] <= late && due[1] <= start + TICK);
-        assert_eq!(
-            std::iter::from_fn(|| pace.take(start + Duration::from_secs(100))).count(),
-            4_999
-        );
+        assert_eq!(std::iter::from_fn(|| pace.take(start + Duration::from_secs(100))).count(), 4_999);
         assert_eq!((pace.given(), pace.next_due()), (10_000, None));
     }
 
@@ -83,10 +71,7 @@ mod tests {
     fn slow_rates_are_kept() {
         let start = Instant::now();
         let mut pace = Pace::new(start, 0.5, Duration::from_secs(10));
-        assert_eq!(
-            std::iter::from_fn(|| pace.take(start + Duration::from_millis(3_999))).count(),
-            2
-        );
+        assert_eq!(std::iter::from_fn(|| pace.take(start + Duration::from_millis(3_999))).count(), 2);
         assert_eq!(pace.next_due(), Some(start + Duration::from_secs(4)));
     }
 }

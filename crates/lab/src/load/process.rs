@@ -14,13 +14,7 @@ pub fn raise_open_files(needed: u64) -> u64 {
         return current;
     }
     let wanted = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
-    match setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: Some(wanted),
-            maximum: limit.maximum,
-        },
-    ) {
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum }) {
         Ok(()) => wanted,
         Err(_) => current,
     }
@@ -48,10 +42,7 @@ pub(super) struct Observed {
 impl Observed {
     pub(super) fn now(pid: u32) -> Observed {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
-        Observed {
-            cpu: cpu_of(pid),
-            rss: read("statm").and_then(|text| rss(&text)),
-        }
+        Observed { cpu: cpu_of(pid), rss: read("statm").and_then(|text| rss(&text)) }
     }
 }
 

@@ -34,9 +34,7 @@ pub(super) fn accepted_id(line: &[u8]) -> Option<u32> {
 pub(super) fn is_notify(line: &[u8]) -> bool {
     memmem::find(line, b"\"mining.notify\"").is_some_and(|at| {
         let before = line[..at].trim_ascii_end();
-        before
-            .strip_suffix(b":")
-            .is_some_and(|before| before.trim_ascii_end().ends_with(b"\"method\""))
+        before.strip_suffix(b":").is_some_and(|before| before.trim_ascii_end().ends_with(b"\"method\""))
     })
 }
 
@@ -66,10 +64,7 @@ mod tests {
         for (line, is) in [
             (r#"{"id":null,"method":"mining.notify","params":[]}"#, true),
             (r#"{"params": [], "method" : "mining.notify"}"#, true),
-            (
-                r#"{"id":2,"result":[[["mining.notify","1"]],"aa",4],"error":null}"#,
-                false,
-            ),
+            (r#"{"id":2,"result":[[["mining.notify","1"]],"aa",4],"error":null}"#, false),
             (r#""mining.notify""#, false),
         ] {
             assert_eq!(is_notify(line.as_bytes()), is, "{line}");

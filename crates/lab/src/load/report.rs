@@ -215,9 +215,7 @@ pub(super) fn build(
     }
     let seconds = all.run_time.as_secs_f64();
     let sent = all.shares.submitted + all.flood.submitted;
-    let seconds_to_all = all
-        .last_first_job
-        .map_or(0.0, |last| (last - shared.began).as_secs_f64());
+    let seconds_to_all = all.last_first_job.map_or(0.0, |last| (last - shared.began).as_secs_f64());
     Report {
         mode: options.mode,
         miners: options.miners,
@@ -253,15 +251,8 @@ pub(super) fn build(
             latency_ms: all.flood.latency.quantiles(),
             rejected: all.flood.rejected,
         }),
-        fanouts: fanout::merge(spreads)
-            .into_iter()
-            .map(|spread| fanout_report(shared, spread))
-            .collect(),
-        bytes: BytesReport {
-            sent: all.bytes_sent,
-            received: all.bytes_received,
-            notifies: all.notifies,
-        },
+        fanouts: fanout::merge(spreads).into_iter().map(|spread| fanout_report(shared, spread)).collect(),
+        bytes: BytesReport { sent: all.bytes_sent, received: all.bytes_received, notifies: all.notifies },
         own: OwnReport {
             threads: options.threads,
             cpu_connecting_seconds: all.cpu_connecting.as_secs_f64(),
@@ -333,10 +324,7 @@ fn server_report(((before, start), end): Observations, sent: u64, connections: u
     let cpu = |from: Observed, to: Observed| Some(to.cpu?.saturating_sub(from.cpu?));
     let running = cpu(start, end);
     #[expect(clippy::cast_precision_loss, reason = "bytes of memory")]
-    let growth = before
-        .rss
-        .zip(start.rss)
-        .map(|(before, after)| after as f64 - before as f64);
+    let growth = before.rss.zip(start.rss).map(|(before, after)| after as f64 - before as f64);
     #[expect(clippy::cast_precision_loss, reason = "at most 20,000 connections")]
     let connections = connections as f64;
     ServerReport {
@@ -346,19 +334,13 @@ fn server_report(((before, start), end): Observations, sent: u64, connections: u
         rss_before_bytes: before.rss,
         rss_connected_bytes: start.rss,
         rss_end_bytes: end.rss,
-        rss_bytes_per_connection: growth
-            .filter(|_| connections > 0.0)
-            .map(|growth| growth / connections),
+        rss_bytes_per_connection: growth.filter(|_| connections > 0.0).map(|growth| growth / connections),
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn per(count: u64, seconds: f64) -> f64 {
-    if seconds > 0.0 {
-        count as f64 / seconds
-    } else {
-        0.0
-    }
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]

@@ -124,9 +124,7 @@ fn prepare(
         coinbase.update(part);
     }
     let txid = Sha256::digest(coinbase.finalize()).into();
-    let ntime = std::str::from_utf8(&job.ntime)
-        .ok()
-        .and_then(|text| u32::from_str_radix(text, 16).ok());
+    let ntime = std::str::from_utf8(&job.ntime).ok().and_then(|text| u32::from_str_radix(text, 16).ok());
     HeaderHasher::new(&HeaderFields {
         version: version_mask.map_or(common.version, |mask| common.version & !mask | ROLLED_BITS & mask),
         prev_hash: common.prev_hash,

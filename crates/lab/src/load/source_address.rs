@@ -26,12 +26,7 @@ pub(super) struct Dialler {
 
 impl Dialler {
     pub(super) fn new(server: SocketAddr, threads: usize) -> Dialler {
-        Dialler {
-            server,
-            source: 0,
-            dialled: 0,
-            threads,
-        }
+        Dialler { server, source: 0, dialled: 0, threads }
     }
 
     /// Begins a connection; it is up when the socket becomes writable without an error.
@@ -60,11 +55,7 @@ impl Dialler {
     }
 
     fn try_dial(&self) -> io::Result<mio::net::TcpStream> {
-        let socket = Socket::new(
-            Domain::for_address(self.server),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
+        let socket = Socket::new(Domain::for_address(self.server), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if self.source > 0 {
@@ -81,10 +72,7 @@ impl Dialler {
 }
 
 fn out_of_ports(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse
-    )
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse)
 }
 
 fn in_progress(error: &io::Error) -> bool {

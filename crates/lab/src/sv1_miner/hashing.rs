@@ -150,17 +150,11 @@ impl Shared {
         let until = Instant::now() + pause;
         let mut slot = self.work();
         while !self.is_over(work) {
-            let Some(left) = until
-                .checked_duration_since(Instant::now())
-                .filter(|left| !left.is_zero())
+            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
             else {
                 return;
             };
-            slot = self
-                .changed
-                .wait_timeout(slot, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            slot = self.changed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -245,13 +239,11 @@ impl Chunk {
     fn new(number: u64, work: &Work) -> Chunk {
         let nonce_chunks = u64::from(u32::MAX / CHUNK_NONCES) + 1;
         let size = work.extranonce2_size;
-        let (extranonce2_part, rest) = match u32::try_from(8 * size)
-            .ok()
-            .and_then(|bits| 1_u64.checked_shl(bits))
-        {
-            Some(count) => (number % count, number / count),
-            None => (number, 0),
-        };
+        let (extranonce2_part, rest) =
+            match u32::try_from(8 * size).ok().and_then(|bits| 1_u64.checked_shl(bits)) {
+                Some(count) => (number % count, number / count),
+                None => (number, 0),
+            };
         let mut extranonce2 = vec![0; size];
         let bytes = extranonce2_part.to_be_bytes();
         let used = size.min(bytes.len());
@@ -289,11 +281,7 @@ struct Pace {
 impl Pace {
     fn new(rate: Option<f64>) -> Pace {
         let rate = rate.filter(|rate| rate.is_finite()).map(|rate| rate.max(0.01));
-        Pace {
-            rate,
-            started: Instant::now(),
-            hashed: 0.0,
-        }
+        Pace { rate, started: Instant::now(), hashed: 0.0 }
     }
 
     /// Forgets time in which there was nothing to do.
@@ -309,11 +297,7 @@ impl Pace {
     fn batch(&self) -> u32 {
         let Some(rate) = self.rate else { return BATCH };
         let step = (rate * THROTTLE_STEP.as_secs_f64()).clamp(1.0, f64::from(BATCH));
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped just above"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped just above")]
         let step = step as u32;
         step
     }
@@ -357,14 +341,7 @@ mod tests {
 
     #[test]
     fn no_two_chunks_overlap() {
-        for (size, mask) in [
-            (0, 0x1fff_e000),
-            (1, 0),
-            (1, 0x6000),
-            (2, 0x1fff_e000),
-            (8, 0),
-            (16, 0x6000),
-        ] {
+        for (size, mask) in [(0, 0x1fff_e000), (1, 0), (1, 0x6000), (2, 0x1fff_e000), (8, 0), (16, 0x6000)] {
             let work = work(size, mask);
             let mut seen = HashSet::new();
             // 2^14 nonce chunks are there even without extranonce2 and version bits.

@@ -117,10 +117,7 @@ impl Miner {
     /// Makes a miner; nothing happens before [`Miner::run`].
     pub fn new(mut config: MinerConfig) -> Miner {
         config.threads = config.threads.clamp(1, MAX_THREADS);
-        Miner {
-            config,
-            stats: Arc::new(MinerStats::new()),
-        }
+        Miner { config, stats: Arc::new(MinerStats::new()) }
     }
 
     /// The miner's books; they can be read at any time, also after the end.
@@ -177,12 +174,9 @@ async fn talk(
     server: &ServerAddress,
     stats: &Arc<MinerStats>,
 ) -> Result<std::convert::Infallible, LinkError> {
-    let mut stream = timeout(
-        CONNECT_TIMEOUT,
-        TcpStream::connect((server.host.as_str(), server.port)),
-    )
-    .await
-    .map_err(|_| LinkError::ConnectTimeout)??;
+    let mut stream = timeout(CONNECT_TIMEOUT, TcpStream::connect((server.host.as_str(), server.port)))
+        .await
+        .map_err(|_| LinkError::ConnectTimeout)??;
     stream.set_nodelay(true)?;
     stats.link_up();
     debug!(server = %server, user = %config.user, "connected");

@@ -96,19 +96,9 @@ impl<'a> Session<'a> {
         if let Some(difficulty) = config.suggest_difficulty {
             request(out, SUGGEST, "mining.suggest_difficulty", &json!([difficulty]));
         }
-        request(
-            out,
-            AUTHORIZE,
-            "mining.authorize",
-            &json!([config.user, config.password]),
-        );
+        request(out, AUTHORIZE, "mining.authorize", &json!([config.user, config.password]));
         if config.extranonce_subscribe {
-            request(
-                out,
-                EXTRANONCE_SUBSCRIBE,
-                "mining.extranonce.subscribe",
-                &json!([]),
-            );
+            request(out, EXTRANONCE_SUBSCRIBE, "mining.extranonce.subscribe", &json!([]));
         }
     }
 
@@ -126,10 +116,7 @@ impl<'a> Session<'a> {
                 return Ok(Some(self.start(*job)));
             }
             ServerLine::SetDifficulty(difficulty) => self.difficulty = difficulty,
-            ServerLine::SetExtranonce {
-                extranonce1,
-                extranonce2_size,
-            } => {
+            ServerLine::SetExtranonce { extranonce1, extranonce2_size } => {
                 self.set_extranonce(extranonce1, extranonce2_size);
             }
             ServerLine::SetVersionMask(mask) => self.version_mask = mask & self.config.version_rolling_mask,
@@ -244,14 +231,9 @@ impl<'a> Session<'a> {
         if self.open.len() >= MAX_OPEN
             && let Some(lost) = self.open.pop_front()
         {
-            self.stats
-                .answered(lost.difficulty, 0, Some("no answer".to_owned()));
+            self.stats.answered(lost.difficulty, 0, Some("no answer".to_owned()));
         }
-        self.open.push_back(OpenShare {
-            id,
-            difficulty: work.difficulty,
-            sent: now,
-        });
+        self.open.push_back(OpenShare { id, difficulty: work.difficulty, sent: now });
     }
 }
 
@@ -306,12 +288,7 @@ mod tests {
     }
 
     fn found(work: &Arc<Work>) -> Found {
-        Found {
-            work: Arc::clone(work),
-            extranonce2: vec![0, 1, 2, 3],
-            nonce: 7,
-            version_bits: 0x2000,
-        }
+        Found { work: Arc::clone(work), extranonce2: vec![0, 1, 2, 3], nonce: 7, version_bits: 0x2000 }
     }
 
     #[test]
@@ -319,22 +296,10 @@ mod tests {
         let config = config();
         let mut out = Vec::new();
         let mut session = subscribed(&config, &mut out);
-        session
-            .on_line(
-                br#"{"id":null,"method":"mining.set_difficulty","params":[4]}"#,
-                &mut out,
-            )
-            .unwrap();
+        session.on_line(br#"{"id":null,"method":"mining.set_difficulty","params":[4]}"#, &mut out).unwrap();
         let first = work(session.on_line(&notify("a", true), &mut out).unwrap());
-        session
-            .on_line(br#"{"method":"mining.set_difficulty","params":[0.5]}"#, &mut out)
-            .unwrap();
-        session
-            .on_line(
-                br#"{"method":"mining.set_extranonce","params":["ee",8]}"#,
-                &mut out,
-            )
-            .unwrap();
+        session.on_line(br#"{"method":"mining.set_difficulty","params":[0.5]}"#, &mut out).unwrap();
+        session.on_line(br#"{"method":"mining.set_extranonce","params":["ee",8]}"#, &mut out).unwrap();
         let second = work(session.on_line(&notify("b", false), &mut out).unwrap());
         assert_eq!(
             (first.target, second.target),
@@ -369,10 +334,7 @@ mod tests {
         out.clear();
         session.on_found(&found(&job), Instant::now(), &mut out);
         let line: Value = serde_json::from_slice(&out).unwrap();
-        assert_eq!(
-            line["params"],
-            json!(["farm.one", "a", "00010203", "65000000", "00000007", "00002000"])
-        );
+        assert_eq!(line["params"], json!(["farm.one", "a", "00010203", "65000000", "00000007", "00002000"]));
 
         config.version_rolling_mask = 0;
         let mut session = subscribed(&config, &mut out);
@@ -402,10 +364,7 @@ mod tests {
         }
         session.stats.link_lost();
         let books = session.stats.snapshot();
-        assert_eq!(
-            (books.submitted, books.accepted, books.unanswered, books.open),
-            (4, 1, 1, 0)
-        );
+        assert_eq!((books.submitted, books.accepted, books.unanswered, books.open), (4, 1, 1, 0));
         assert_eq!(
             books.rejected.into_iter().collect::<Vec<_>>(),
             [("20 no reason".to_owned(), 1), ("22 duplicate".to_owned(), 1)]
@@ -437,10 +396,9 @@ mod tests {
         let config = config();
         let mut out = Vec::new();
         let mut session = Session::new(&config, Arc::new(MinerStats::new()));
-        for (method, result) in [
-            ("client.get_version", json!(config.user_agent)),
-            ("mining.ping", json!("pong")),
-        ] {
+        for (method, result) in
+            [("client.get_version", json!(config.user_agent)), ("mining.ping", json!("pong"))]
+        {
             out.clear();
             let line = format!(r#"{{"id":"x","method":"{method}","params":[]}}"#);
             session.on_line(line.as_bytes(), &mut out).unwrap();

@@ -187,8 +187,6 @@ impl MinerStats {
 
     fn rest(&self) -> MutexGuard<'_, Rest> {
         // Counters stay usable whatever happened to a thread that held them.
-        self.rest
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.rest.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

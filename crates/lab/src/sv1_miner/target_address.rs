@@ -28,10 +28,7 @@ impl FromStr for ServerAddress {
     type Err = BadAddress;
 
     fn from_str(input: &str) -> Result<ServerAddress, BadAddress> {
-        let bad = |why| BadAddress {
-            input: input.to_owned(),
-            why,
-        };
+        let bad = |why| BadAddress { input: input.to_owned(), why };
         let rest = match input.split_once("://") {
             Some(("stratum+tcp" | "stratum", rest)) => rest.trim_end_matches('/'),
             Some(("stratum2+tcp", _)) => return Err(bad("that is an SV2 server, this speaks SV1")),
@@ -40,32 +37,21 @@ impl FromStr for ServerAddress {
             None => input,
         };
         let (host, port) = rest.rsplit_once(':').ok_or_else(|| bad("no port"))?;
-        let port = port
-            .parse()
-            .map_err(|_| bad("the port is not a number from 1 to 65535"))?;
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
+        let port = port.parse().map_err(|_| bad("the port is not a number from 1 to 65535"))?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if host.is_empty() {
             return Err(bad("no host"));
         }
         if port == 0 {
             return Err(bad("the port is not a number from 1 to 65535"));
         }
-        Ok(ServerAddress {
-            host: host.to_owned(),
-            port,
-        })
+        Ok(ServerAddress { host: host.to_owned(), port })
     }
 }
 
 impl From<std::net::SocketAddr> for ServerAddress {
     fn from(address: std::net::SocketAddr) -> ServerAddress {
-        ServerAddress {
-            host: address.ip().to_string(),
-            port: address.port(),
-        }
+        ServerAddress { host: address.ip().to_string(), port: address.port() }
     }
 }
 
@@ -85,11 +71,9 @@ mod tests {
 
     #[test]
     fn both_ways_of_writing_an_address_are_read() {
-        for input in [
-            "pool.example:3333",
-            "stratum+tcp://pool.example:3333",
-            "stratum+tcp://pool.example:3333/",
-        ] {
+        for input in
+            ["pool.example:3333", "stratum+tcp://pool.example:3333", "stratum+tcp://pool.example:3333/"]
+        {
             let address: ServerAddress = input.parse().unwrap();
             assert_eq!((address.host.as_str(), address.port), ("pool.example", 3333));
         }

@@ -41,22 +41,13 @@ pub(super) fn check(block: &Block, rules: &Rules) -> Result<(), BlockRejected> {
     }
     header
         .validate_pow(rules.target)
-        .map_err(|_| BlockRejected::HighHash {
-            hash: block.block_hash(),
-            target: rules.target,
-        })?;
+        .map_err(|_| BlockRejected::HighHash { hash: block.block_hash(), target: rules.target })?;
     if header.time <= rules.after {
-        return Err(BlockRejected::TimeTooOld {
-            got: header.time,
-            after: rules.after,
-        });
+        return Err(BlockRejected::TimeTooOld { got: header.time, after: rules.after });
     }
     let latest = rules.now.saturating_add(MAX_FUTURE_BLOCK_TIME);
     if header.time > latest {
-        return Err(BlockRejected::TimeTooNew {
-            got: header.time,
-            latest,
-        });
+        return Err(BlockRejected::TimeTooNew { got: header.time, latest });
     }
     check_coinbase(block, rules.height)?;
     let weight = block.weight().to_wu();
@@ -67,11 +58,7 @@ pub(super) fn check(block: &Block, rules: &Rules) -> Result<(), BlockRejected> {
         return Err(BlockRejected::MerkleRoot);
     }
     // Doubling the tail of the transactions does not change the merkle root (CVE-2012-2459).
-    let mut ids: Vec<_> = block
-        .txdata
-        .iter()
-        .map(bitcoin::Transaction::compute_txid)
-        .collect();
+    let mut ids: Vec<_> = block.txdata.iter().map(bitcoin::Transaction::compute_txid).collect();
     ids.sort_unstable();
     if ids.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(BlockRejected::DuplicateTransaction);
@@ -79,10 +66,8 @@ pub(super) fn check(block: &Block, rules: &Rules) -> Result<(), BlockRejected> {
     // The crate takes any block without witnesses; a node also wants the reserved value wherever there is
     // a commitment.
     let coinbase = &block.txdata[0];
-    let commits = coinbase
-        .output
-        .iter()
-        .any(|output| output.script_pubkey.as_bytes().starts_with(&COMMITMENT));
+    let commits =
+        coinbase.output.iter().any(|output| output.script_pubkey.as_bytes().starts_with(&COMMITMENT));
     let witness = &coinbase.input[0].witness;
     let reserved = witness.len() == 1 && witness.nth(0).is_some_and(|value| value.len() == 32);
     if !block.check_witness_commitment() || (commits && !reserved) {
@@ -100,22 +85,14 @@ fn check_coinbase(block: &Block, height: u32) -> Result<(), BlockRejected> {
     }
     let script_sig = coinbase.input[0].script_sig.as_bytes();
     if !(MIN_SCRIPT_SIG..=MAX_SCRIPT_SIG).contains(&script_sig.len()) {
-        return Err(BlockRejected::CoinbaseScriptSize {
-            got: script_sig.len(),
-        });
+        return Err(BlockRejected::CoinbaseScriptSize { got: script_sig.len() });
     }
     if !script_sig.starts_with(height_push(height).as_bytes()) {
         return Err(BlockRejected::CoinbaseHeight { expected: height });
     }
-    let claimed = coinbase
-        .output
-        .iter()
-        .fold(0_u64, |sum, output| sum.saturating_add(output.value.to_sat()));
+    let claimed = coinbase.output.iter().fold(0_u64, |sum, output| sum.saturating_add(output.value.to_sat()));
     if claimed > SUBSIDY.to_sat() {
-        return Err(BlockRejected::CoinbaseValue {
-            got: claimed,
-            allowed: SUBSIDY.to_sat(),
-        });
+        return Err(BlockRejected::CoinbaseValue { got: claimed, allowed: SUBSIDY.to_sat() });
     }
     Ok(())
 }

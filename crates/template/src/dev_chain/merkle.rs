@@ -29,8 +29,7 @@ pub fn merkle_path_of_coinbase(others: &[[u8; 32]]) -> Vec<[u8; 32]> {
 
 /// Folds a coinbase id through a merkle path; the result is the merkle root (internal byte order).
 pub fn fold_merkle_path(coinbase_txid: [u8; 32], path: &[[u8; 32]]) -> [u8; 32] {
-    path.iter()
-        .fold(coinbase_txid, |node, step| hash_pair(&node, step))
+    path.iter().fold(coinbase_txid, |node, step| hash_pair(&node, step))
 }
 
 fn hash_pair(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
@@ -47,21 +46,13 @@ mod tests {
     #[test]
     fn folding_the_path_gives_the_root_of_the_whole_tree() {
         for others in 0..70_u8 {
-            let leaves: Vec<TxMerkleNode> = (0..=others)
-                .map(|n| TxMerkleNode::from_byte_array([n; 32]))
-                .collect();
+            let leaves: Vec<TxMerkleNode> =
+                (0..=others).map(|n| TxMerkleNode::from_byte_array([n; 32])).collect();
             let rest: Vec<[u8; 32]> = leaves[1..].iter().map(|leaf| leaf.to_byte_array()).collect();
             let path = merkle_path_of_coinbase(&rest);
             let root = bitcoin::merkle_tree::calculate_root(leaves.iter().copied()).unwrap();
-            assert_eq!(
-                fold_merkle_path([0; 32], &path),
-                root.to_byte_array(),
-                "{others} others"
-            );
-            assert_eq!(
-                path.len(),
-                (usize::from(others) + 1).next_power_of_two().trailing_zeros() as usize
-            );
+            assert_eq!(fold_merkle_path([0; 32], &path), root.to_byte_array(), "{others} others");
+            assert_eq!(path.len(), (usize::from(others) + 1).next_power_of_two().trailing_zeros() as usize);
         }
     }
 }

@@ -126,14 +126,10 @@ impl DevChain {
     /// When an option is out of its range; the error says which.
     pub fn new(options: DevChainOptions) -> Result<DevChain, OptionsError> {
         if options.dummy_transactions > MAX_DUMMY_TRANSACTIONS {
-            return Err(OptionsError::TooManyTransactions {
-                got: options.dummy_transactions,
-            });
+            return Err(OptionsError::TooManyTransactions { got: options.dummy_transactions });
         }
         if !(MIN_HEADER_HISTORY..=MAX_HEADER_HISTORY).contains(&options.header_history) {
-            return Err(OptionsError::HeaderHistory {
-                got: options.header_history,
-            });
+            return Err(OptionsError::HeaderHistory { got: options.header_history });
         }
         let bits = CompactTarget::from_consensus(options.nbits);
         let target = Target::from_compact(bits);
@@ -200,11 +196,7 @@ impl DevChain {
     /// The block with this hash, if the chain still remembers it.
     pub fn block(&self, hash: &BlockHash) -> Option<Tip> {
         // Newest first: what is asked for is nearly always near the tip.
-        self.blocks
-            .iter()
-            .rev()
-            .find(|block| block.hash == *hash)
-            .copied()
+        self.blocks.iter().rev().find(|block| block.hash == *hash).copied()
     }
 
     /// Headers remembered at present.
@@ -239,10 +231,7 @@ impl DevChain {
 
     /// The template with this id, if it is among the last [`TEMPLATE_HISTORY`].
     pub fn find_template(&self, template_id: u64) -> Option<&Arc<DevTemplate>> {
-        self.templates
-            .iter()
-            .rev()
-            .find(|template| template.template_id == template_id)
+        self.templates.iter().rev().find(|template| template.template_id == template_id)
     }
 
     /// Judges a consensus-serialised block and takes it if it is good.
@@ -250,11 +239,8 @@ impl DevChain {
     /// # Errors
     /// Why the block was refused; the chain is unchanged then.
     pub fn submit_block(&mut self, block: &[u8], now: u32) -> Result<BlockAccepted, BlockRejected> {
-        let block: Block =
-            bitcoin::consensus::deserialize(block).map_err(|error| BlockRejected::Undecodable {
-                what: "block",
-                error: error.to_string(),
-            })?;
+        let block: Block = bitcoin::consensus::deserialize(block)
+            .map_err(|error| BlockRejected::Undecodable { what: "block", error: error.to_string() })?;
         self.take(&block, now)
     }
 
@@ -275,14 +261,10 @@ impl DevChain {
         now: u32,
     ) -> Result<BlockAccepted, BlockRejected> {
         let template = Arc::clone(
-            self.find_template(template_id)
-                .ok_or(BlockRejected::UnknownTemplate { template_id })?,
+            self.find_template(template_id).ok_or(BlockRejected::UnknownTemplate { template_id })?,
         );
-        let coinbase: Transaction =
-            bitcoin::consensus::deserialize(coinbase_tx).map_err(|error| BlockRejected::Undecodable {
-                what: "coinbase",
-                error: error.to_string(),
-            })?;
+        let coinbase: Transaction = bitcoin::consensus::deserialize(coinbase_tx)
+            .map_err(|error| BlockRejected::Undecodable { what: "coinbase", error: error.to_string() })?;
         let block = template.assemble(version, header_timestamp, nonce, coinbase);
         self.take(&block, now)
     }
@@ -303,9 +285,7 @@ impl DevChain {
     pub fn reorganise(&mut self, depth: u32, now: u32) -> Result<Tip, UnknownBlock> {
         let mut base = self.tip;
         for _ in 0..depth {
-            base = self
-                .block(&base.prev_hash)
-                .ok_or(UnknownBlock { hash: base.prev_hash })?;
+            base = self.block(&base.prev_hash).ok_or(UnknownBlock { hash: base.prev_hash })?;
         }
         for _ in 0..=depth {
             base = self.make_block(base, now);
@@ -346,9 +326,7 @@ impl DevChain {
             return Err(BlockRejected::Duplicate { hash });
         }
         let prev_hash = block.header.prev_blockhash;
-        let parent = self
-            .block(&prev_hash)
-            .ok_or(BlockRejected::UnknownParent { prev_hash })?;
+        let parent = self.block(&prev_hash).ok_or(BlockRejected::UnknownParent { prev_hash })?;
         let height = parent.height.saturating_add(1);
         block_check::check(
             block,
@@ -360,22 +338,13 @@ impl DevChain {
                 now,
             },
         )?;
-        let block = Tip {
-            hash,
-            prev_hash,
-            height,
-            time: block.header.time,
-        };
+        let block = Tip { hash, prev_hash, height, time: block.header.time };
         self.remember(block);
         let new_tip = height > self.tip.height;
         if new_tip {
             self.tip = block;
         }
-        Ok(BlockAccepted {
-            hash,
-            height,
-            new_tip,
-        })
+        Ok(BlockAccepted { hash, height, new_tip })
     }
 
     /// A header on `parent` that nobody has ground: only its hash, height and time matter.
@@ -394,12 +363,7 @@ impl DevChain {
             bits: self.nbits(),
             nonce: 0,
         };
-        Tip {
-            hash: header.block_hash(),
-            prev_hash: parent.hash,
-            height,
-            time: header.time,
-        }
+        Tip { hash: header.block_hash(), prev_hash: parent.hash, height, time: header.time }
     }
 
     fn remember(&mut self, block: Tip) {

@@ -89,11 +89,8 @@ pub struct CoinbaseTooLong {
 
 impl DevTemplate {
     pub(super) fn new(parts: Parts) -> DevTemplate {
-        let txids: Vec<[u8; 32]> = parts
-            .transactions
-            .iter()
-            .map(|tx| tx.compute_txid().to_byte_array())
-            .collect();
+        let txids: Vec<[u8; 32]> =
+            parts.transactions.iter().map(|tx| tx.compute_txid().to_byte_array()).collect();
         let coinbase_tx_outputs = if parts.witness_commitment {
             vec![witness_commitment_output(&parts.transactions)]
         } else {
@@ -129,9 +126,8 @@ impl DevTemplate {
     ) -> Result<CoinbaseHalves, CoinbaseTooLong> {
         let mut head = self.coinbase_prefix.clone();
         if !tag.is_empty() {
-            let push = PushBytesBuf::try_from(tag.to_vec()).map_err(|_| CoinbaseTooLong {
-                got: head.len() + tag.len() + extranonce_size,
-            })?;
+            let push = PushBytesBuf::try_from(tag.to_vec())
+                .map_err(|_| CoinbaseTooLong { got: head.len() + tag.len() + extranonce_size })?;
             head.extend_from_slice(ScriptBuf::builder().push_slice(push).into_script().as_bytes());
         }
         let script_size = head.len().saturating_add(extranonce_size);
@@ -143,10 +139,8 @@ impl DevTemplate {
         let mut script_sig = head;
         script_sig.resize(script_size, 0);
         let mut output = Vec::with_capacity(1 + self.coinbase_tx_outputs.len());
-        output.push(TxOut {
-            value: Amount::from_sat(self.coinbase_tx_value_remaining),
-            script_pubkey: payout,
-        });
+        output
+            .push(TxOut { value: Amount::from_sat(self.coinbase_tx_value_remaining), script_pubkey: payout });
         output.extend_from_slice(&self.coinbase_tx_outputs);
         let coinbase = Transaction {
             version: transaction::Version::TWO,
@@ -162,10 +156,7 @@ impl DevTemplate {
         let bytes = bitcoin::consensus::serialize(&coinbase);
         // version (4), input count (1), outpoint (36), script length (1, as it is below 253), script head.
         let cut = 4 + 1 + 36 + 1 + cut_in_script;
-        Ok(CoinbaseHalves {
-            prefix: bytes[..cut].to_vec(),
-            suffix: bytes[cut + extranonce_size..].to_vec(),
-        })
+        Ok(CoinbaseHalves { prefix: bytes[..cut].to_vec(), suffix: bytes[cut + extranonce_size..].to_vec() })
     }
 
     /// The output script that needs no key, for whoever does not mind where dev coins go.
@@ -206,16 +197,11 @@ pub(super) fn height_push(height: u32) -> ScriptBuf {
 fn witness_commitment_output(transactions: &[Transaction]) -> TxOut {
     // The coinbase's own witness id counts as zero.
     let leaves = std::iter::once(WitnessMerkleNode::all_zeros()).chain(
-        transactions
-            .iter()
-            .map(|tx| WitnessMerkleNode::from_byte_array(tx.compute_wtxid().to_byte_array())),
+        transactions.iter().map(|tx| WitnessMerkleNode::from_byte_array(tx.compute_wtxid().to_byte_array())),
     );
     let root = bitcoin::merkle_tree::calculate_root(leaves).expect("the coinbase's leaf is always there");
     let commitment = Block::compute_witness_commitment(&root, &WITNESS_RESERVED_VALUE);
     let mut script = COMMITMENT.to_vec();
     script.extend_from_slice(commitment.as_byte_array());
-    TxOut {
-        value: Amount::ZERO,
-        script_pubkey: ScriptBuf::from_bytes(script),
-    }
+    TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::from_bytes(script) }
 }

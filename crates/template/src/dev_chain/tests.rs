@@ -9,20 +9,15 @@ const EASY: u32 = 0x207f_ffff;
 const NOW: u32 = 1_800_000_000;
 
 fn chain(change: impl FnOnce(&mut DevChainOptions)) -> DevChain {
-    let mut options = DevChainOptions {
-        nbits: EASY,
-        genesis_time: NOW - 600,
-        ..Default::default()
-    };
+    let mut options = DevChainOptions { nbits: EASY, genesis_time: NOW - 600, ..Default::default() };
     change(&mut options);
     DevChain::new(options).unwrap()
 }
 
 /// A coinbase with this extranonce.
 fn coinbase(template: &DevTemplate, extranonce: [u8; 8]) -> Vec<u8> {
-    let halves = template
-        .coinbase_halves(b"/test/", extranonce.len(), DevTemplate::anyone_can_spend())
-        .unwrap();
+    let halves =
+        template.coinbase_halves(b"/test/", extranonce.len(), DevTemplate::anyone_can_spend()).unwrap();
     [halves.prefix, extranonce.to_vec(), halves.suffix].concat()
 }
 
@@ -30,14 +25,7 @@ fn coinbase(template: &DevTemplate, extranonce: [u8; 8]) -> Vec<u8> {
 fn grind(template: &DevTemplate, coinbase: &[u8], meets: bool) -> Block {
     let coinbase: Transaction = bitcoin::consensus::deserialize(coinbase).unwrap();
     (0..)
-        .map(|nonce| {
-            template.assemble(
-                template.version,
-                template.header_timestamp,
-                nonce,
-                coinbase.clone(),
-            )
-        })
+        .map(|nonce| template.assemble(template.version, template.header_timestamp, nonce, coinbase.clone()))
         .find(|block| template.target.is_met_by(block.block_hash()) == meets)
         .unwrap()
 }
@@ -59,23 +47,9 @@ fn a_solved_template_becomes_the_tip() {
             let header = grind(&template, &coinbase, true).header;
             let version = template.version;
             let accepted = chain
-                .submit_solution(
-                    template.template_id,
-                    version,
-                    header.time,
-                    header.nonce,
-                    &coinbase,
-                    NOW,
-                )
+                .submit_solution(template.template_id, version, header.time, header.nonce, &coinbase, NOW)
                 .unwrap();
-            assert_eq!(
-                accepted,
-                BlockAccepted {
-                    hash: header.block_hash(),
-                    height,
-                    new_tip: true
-                }
-            );
+            assert_eq!(accepted, BlockAccepted { hash: header.block_hash(), height, new_tip: true });
             assert_eq!(chain.tip().hash, accepted.hash);
             assert_eq!(chain.tip().height, height);
         }
@@ -90,9 +64,7 @@ fn a_whole_block_is_taken_as_a_solution_is() {
     assert!(chain.submit_block(&serialize(&block), NOW).unwrap().new_tip);
     assert_eq!(
         chain.submit_block(&serialize(&block), NOW),
-        Err(BlockRejected::Duplicate {
-            hash: block.block_hash()
-        })
+        Err(BlockRejected::Duplicate { hash: block.block_hash() })
     );
 }
 
@@ -165,22 +137,10 @@ fn each_broken_rule_is_named() {
         block.header.merkle_root = block.compute_merkle_root().unwrap();
         refuse(&regrind(block, target))
     };
-    assert_eq!(
-        change_coinbase(|tx| tx.output[0].value += bitcoin::Amount::from_sat(1)),
-        "bad-cb-amount"
-    );
-    assert_eq!(
-        change_coinbase(|tx| tx.input[0].script_sig = vec![0x52; 50].into()),
-        "bad-cb-height"
-    );
-    assert_eq!(
-        change_coinbase(|tx| tx.input[0].script_sig = vec![0x51; 101].into()),
-        "bad-cb-length"
-    );
-    assert_eq!(
-        change_coinbase(|tx| tx.input[0].witness.clear()),
-        "bad-witness-merkle-match"
-    );
+    assert_eq!(change_coinbase(|tx| tx.output[0].value += bitcoin::Amount::from_sat(1)), "bad-cb-amount");
+    assert_eq!(change_coinbase(|tx| tx.input[0].script_sig = vec![0x52; 50].into()), "bad-cb-height");
+    assert_eq!(change_coinbase(|tx| tx.input[0].script_sig = vec![0x51; 101].into()), "bad-cb-length");
+    assert_eq!(change_coinbase(|tx| tx.input[0].witness.clear()), "bad-witness-merkle-match");
     assert_eq!(chain.tip().height, 0);
 }
 
@@ -190,14 +150,9 @@ fn garbage_is_refused_without_a_panic() {
     let template = chain.template(NOW);
     let block = serialize(&grind(&template, &coinbase(&template, [5; 8]), true));
     for cut in 0..block.len() {
-        assert_eq!(
-            chain.submit_block(&block[..cut], NOW).unwrap_err().code(),
-            "undecodable"
-        );
+        assert_eq!(chain.submit_block(&block[..cut], NOW).unwrap_err().code(), "undecodable");
     }
-    let refused = chain
-        .submit_solution(template.template_id, 0, 0, 0, &[0xff; 40], NOW)
-        .unwrap_err();
+    let refused = chain.submit_solution(template.template_id, 0, 0, 0, &[0xff; 40], NOW).unwrap_err();
     assert_eq!(refused.code(), "undecodable");
     assert_eq!(
         chain.submit_solution(999, 0, 0, 0, &[], NOW),
@@ -213,14 +168,7 @@ fn a_solution_of_the_previous_tip_is_a_side_block() {
     let header = grind(&template, &coinbase, true).header;
     let tip = chain.new_tip(NOW);
     let accepted = chain
-        .submit_solution(
-            template.template_id,
-            template.version,
-            header.time,
-            header.nonce,
-            &coinbase,
-            NOW,
-        )
+        .submit_solution(template.template_id, template.version, header.time, header.nonce, &coinbase, NOW)
         .unwrap();
     assert!(!accepted.new_tip);
     assert_eq!(chain.tip(), tip);
@@ -269,31 +217,13 @@ fn memory_is_bounded() {
 #[test]
 fn unusable_options_are_refused() {
     for nbits in [0, 0x0180_0000, 0x2300_ffff, 0xff12_3456] {
-        let options = DevChainOptions {
-            nbits,
-            ..Default::default()
-        };
-        assert_eq!(
-            DevChain::new(options).unwrap_err(),
-            OptionsError::Bits { got: nbits }
-        );
+        let options = DevChainOptions { nbits, ..Default::default() };
+        assert_eq!(DevChain::new(options).unwrap_err(), OptionsError::Bits { got: nbits });
     }
-    let options = DevChainOptions {
-        header_history: 3,
-        ..Default::default()
-    };
-    assert_eq!(
-        DevChain::new(options).unwrap_err(),
-        OptionsError::HeaderHistory { got: 3 }
-    );
-    let options = DevChainOptions {
-        dummy_transactions: 1_000_000,
-        ..Default::default()
-    };
-    assert_eq!(
-        DevChain::new(options).unwrap_err(),
-        OptionsError::TooManyTransactions { got: 1_000_000 }
-    );
+    let options = DevChainOptions { header_history: 3, ..Default::default() };
+    assert_eq!(DevChain::new(options).unwrap_err(), OptionsError::HeaderHistory { got: 3 });
+    let options = DevChainOptions { dummy_transactions: 1_000_000, ..Default::default() };
+    assert_eq!(DevChain::new(options).unwrap_err(), OptionsError::TooManyTransactions { got: 1_000_000 });
 }
 
 #[test]

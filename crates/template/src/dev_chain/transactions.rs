@@ -26,10 +26,7 @@ pub(super) fn genesis_coinbase(seed: u64) -> Transaction {
             sequence: Sequence::MAX,
             witness: Witness::new(),
         }],
-        output: vec![TxOut {
-            value: Amount::ZERO,
-            script_pubkey: anyone_can_spend(),
-        }],
+        output: vec![TxOut { value: Amount::ZERO, script_pubkey: anyone_can_spend() }],
     }
 }
 
@@ -55,15 +52,7 @@ pub(super) struct DummyPool {
 
 impl DummyPool {
     pub(super) fn new(seed: u64, size: usize, witnesses: bool) -> DummyPool {
-        DummyPool {
-            seed,
-            size,
-            witnesses,
-            made: 0,
-            tip: None,
-            current: Arc::new([]),
-            next: 0,
-        }
+        DummyPool { seed, size, witnesses, made: 0, tip: None, current: Arc::new([]), next: 0 }
     }
 
     /// The transactions of the next template on `tip`, without the coinbase.
@@ -95,18 +84,12 @@ impl DummyPool {
             version: Version::TWO,
             lock_time: LockTime::ZERO,
             input: vec![TxIn {
-                previous_output: OutPoint {
-                    txid: Txid::from_engine(engine),
-                    vout: 0,
-                },
+                previous_output: OutPoint { txid: Txid::from_engine(engine), vout: 0 },
                 script_sig: ScriptBuf::new(),
                 sequence: Sequence::MAX,
                 witness,
             }],
-            output: vec![TxOut {
-                value: Amount::from_sat(1_000),
-                script_pubkey: anyone_can_spend(),
-            }],
+            output: vec![TxOut { value: Amount::from_sat(1_000), script_pubkey: anyone_can_spend() }],
         }
     }
 }

@@ -105,10 +105,7 @@ impl Client {
         if self.channels.len() >= options.max_channels || self.next_id >= u32::MAX - 1 {
             return Err(error_code::CHANNEL_CAPACITY_EXHAUSTED);
         }
-        let mut prefix = self
-            .shared
-            .next_prefix()
-            .ok_or(error_code::CHANNEL_CAPACITY_EXHAUSTED)?;
+        let mut prefix = self.shared.next_prefix().ok_or(error_code::CHANNEL_CAPACITY_EXHAUSTED)?;
         if open.is_standard {
             prefix.resize(prefix.len() + usize::from(options.extranonce_size), 0);
         }
@@ -157,15 +154,8 @@ impl Client {
     pub(super) fn on_update(&mut self, update: &UpdateChannel, now: Instant, out: &mut BytesMut) {
         let channel_id = update.channel_id;
         let last_job = self.work.job.id;
-        let mut refuse = |code| {
-            write_frame(
-                &UpdateChannelError {
-                    channel_id,
-                    error_code: Str0255::truncated(code),
-                },
-                out,
-            )
-        };
+        let mut refuse =
+            |code| write_frame(&UpdateChannelError { channel_id, error_code: Str0255::truncated(code) }, out);
         let Some(channel) = self.channels.get_mut(&channel_id) else {
             return refuse(error_code::INVALID_CHANNEL_ID);
         };
@@ -179,13 +169,7 @@ impl Client {
         self.shared.stats.channel_updated();
         let changed = channel.update(&self.shared.options, nominal_hash_rate, max_target, last_job, now);
         if let Some(target) = changed {
-            write_frame(
-                &SetTarget {
-                    channel_id,
-                    maximum_target: target.to_le_bytes(),
-                },
-                out,
-            );
+            write_frame(&SetTarget { channel_id, maximum_target: target.to_le_bytes() }, out);
         }
     }
 
@@ -217,11 +201,5 @@ fn hash_rate(nominal: f32) -> Option<f64> {
 
 fn refuse_channel(request_id: u32, code: &'static str, out: &mut BytesMut) {
     debug!(request_id, code, "channel refused");
-    write_frame(
-        &OpenMiningChannelError {
-            request_id,
-            error_code: Str0255::truncated(code),
-        },
-        out,
-    );
+    write_frame(&OpenMiningChannelError { request_id, error_code: Str0255::truncated(code) }, out);
 }

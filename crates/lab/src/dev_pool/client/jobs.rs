@@ -22,9 +22,7 @@ impl Client {
         if new_tip {
             self.first_job_on_tip = work.job.id;
             self.jobs.clear();
-            self.channels
-                .values_mut()
-                .for_each(|channel| channel.new_tip(work.job.id));
+            self.channels.values_mut().for_each(|channel| channel.new_tip(work.job.id));
         }
         self.jobs.push_back(Arc::clone(&work.job));
         while self.jobs.len() > self.shared.options.max_past_jobs + 1 {
@@ -38,9 +36,8 @@ impl Client {
         if self.channels.is_empty() {
             return;
         }
-        let group = self
-            .group_id
-            .filter(|_| self.shared.options.group_channels && !self.requires_standard_jobs);
+        let group =
+            self.group_id.filter(|_| self.shared.options.group_channels && !self.requires_standard_jobs);
         if let Some(group_id) = group {
             self.send_extended_job(group_id, future, out);
             if future {
@@ -83,10 +80,7 @@ impl Client {
     fn send_extended_job(&self, channel_id: u32, future: bool, out: &mut BytesMut) {
         let job = &self.work.job;
         // A coinbase and its path are far below these limits.
-        let (prefix, suffix) = (
-            B064K::new(&job.coinbase_tx_prefix),
-            B064K::new(&job.coinbase_tx_suffix),
-        );
+        let (prefix, suffix) = (B064K::new(&job.coinbase_tx_prefix), B064K::new(&job.coinbase_tx_suffix));
         write_frame(
             &NewExtendedMiningJob {
                 channel_id,
@@ -121,24 +115,15 @@ impl Client {
         let options = &self.shared.options;
         let last_job = self.work.job.id;
         for channel in self.channels.values_mut() {
-            let success = options
-                .acknowledge_after
-                .and_then(|age| channel.acknowledge_older(age, now));
+            let success = options.acknowledge_after.and_then(|age| channel.acknowledge_older(age, now));
             if let Some(success) = success {
                 self.shared.stats.acknowledged(success.new_submits_accepted_count);
                 write_frame(&success, out);
             }
-            let fitted = options
-                .vardiff_interval
-                .and_then(|every| channel.fit(options, every, last_job, now));
+            let fitted =
+                options.vardiff_interval.and_then(|every| channel.fit(options, every, last_job, now));
             if let Some(target) = fitted {
-                write_frame(
-                    &SetTarget {
-                        channel_id: channel.id,
-                        maximum_target: target.to_le_bytes(),
-                    },
-                    out,
-                );
+                write_frame(&SetTarget { channel_id: channel.id, maximum_target: target.to_le_bytes() }, out);
             }
         }
     }

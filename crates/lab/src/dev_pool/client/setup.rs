@@ -31,44 +31,22 @@ impl Client {
             None
         };
         if let Some(code) = error {
-            let flags = if code == error_code::UNSUPPORTED_FEATURE_FLAGS {
-                unsupported
-            } else {
-                0
-            };
-            write_frame(
-                &SetupConnectionError {
-                    flags,
-                    error_code: Str0255::truncated(code),
-                },
-                out,
-            );
+            let flags = if code == error_code::UNSUPPORTED_FEATURE_FLAGS { unsupported } else { 0 };
+            write_frame(&SetupConnectionError { flags, error_code: Str0255::truncated(code) }, out);
             return Err(Hangup::SetupRefused(code));
         }
         self.requires_standard_jobs = setup.flags & REQUIRES_STANDARD_JOBS != 0;
         self.is_set_up = true;
-        let flags = if options.version_rolling {
-            0
-        } else {
-            REQUIRES_FIXED_VERSION
-        };
-        write_frame(
-            &SetupConnectionSuccess {
-                used_version: PROTOCOL_VERSION,
-                flags,
-            },
-            out,
-        );
+        let flags = if options.version_rolling { 0 } else { REQUIRES_FIXED_VERSION };
+        write_frame(&SetupConnectionSuccess { used_version: PROTOCOL_VERSION, flags }, out);
         debug!(vendor = %setup.vendor, firmware = %setup.firmware, "client set up");
         Ok(())
     }
 
     pub(super) fn on_request_extensions(&mut self, request: &RequestExtensions<'_>, out: &mut BytesMut) {
         let granted = &self.shared.options.extensions;
-        let (supported, unsupported): (Vec<u16>, Vec<u16>) = request
-            .requested_extensions
-            .iter()
-            .partition(|extension| granted.contains(extension));
+        let (supported, unsupported): (Vec<u16>, Vec<u16>) =
+            request.requested_extensions.iter().partition(|extension| granted.contains(extension));
         let request_id = request.request_id;
         // Both are parts of a list that fits.
         if supported.is_empty() {

@@ -19,19 +19,9 @@ impl Client {
         now: Instant,
         out: &mut BytesMut,
     ) -> Result<(), Hangup> {
-        let fields = ShareFields {
-            version: share.version,
-            ntime: share.ntime,
-            nonce: share.nonce,
-            extranonce: &[],
-        };
-        self.on_share(
-            (share.channel_id, share.sequence_number, share.job_id),
-            &fields,
-            None,
-            now,
-            out,
-        )
+        let fields =
+            ShareFields { version: share.version, ntime: share.ntime, nonce: share.nonce, extranonce: &[] };
+        self.on_share((share.channel_id, share.sequence_number, share.job_id), &fields, None, now, out)
     }
 
     pub(super) fn on_share(
@@ -47,14 +37,7 @@ impl Client {
         let mut refuse = |user: Option<&_>, reason: Refusal| {
             shared.stats.rejected(user, reason);
             let error_code = Str0255::truncated(reason.code());
-            write_frame(
-                &SubmitSharesError {
-                    channel_id,
-                    sequence_number,
-                    error_code,
-                },
-                out,
-            );
+            write_frame(&SubmitSharesError { channel_id, sequence_number, error_code }, out);
             Ok(())
         };
         let job = self.jobs.iter().rev().find(|job| job.id == job_id);
@@ -64,11 +47,7 @@ impl Client {
         let user = channel.user_of(worker, |name| shared.stats.user(name));
         let Some(job) = job else {
             let was_valid = (self.first_job..self.first_job_on_tip).contains(&job_id);
-            let reason = if was_valid {
-                Refusal::StaleShare
-            } else {
-                Refusal::InvalidJobId
-            };
+            let reason = if was_valid { Refusal::StaleShare } else { Refusal::InvalidJobId };
             return refuse(Some(&user), reason);
         };
         let good = match judge(channel, job, options.version_rolling, share) {
@@ -82,13 +61,9 @@ impl Client {
             return Err(Hangup::ShareBudget(channel_id));
         }
         shared.stats.accepted(&user, good.difficulty);
-        if let Some(success) = channel.accept(
-            sequence_number,
-            good.difficulty,
-            options.share_batch_size,
-            good.is_block,
-            now,
-        ) {
+        if let Some(success) =
+            channel.accept(sequence_number, good.difficulty, options.share_batch_size, good.is_block, now)
+        {
             shared.stats.acknowledged(success.new_submits_accepted_count);
             write_frame(&success, out);
         }
