@@ -3,8 +3,6 @@
 mod backoff;
 mod event;
 mod settle;
-mod sv2_channel;
-mod sv2_jobs;
 mod sv2_pool;
 
 pub use backoff::Backoff;

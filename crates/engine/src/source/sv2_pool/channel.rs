@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use work::{ChannelJob, ChannelJobError, ChannelTerms, ExtranonceSplit, Target};
 
-use super::settle::OpenShares;
-use super::sv2_jobs::{FutureJobs, ReadyJob, Tip};
+use super::drafts::{FutureJobs, ReadyJob, Tip};
 use crate::feed::{ChannelState, Feed};
 use crate::now::Now;
+use crate::source::settle::OpenShares;
 
 /// A closing channel waits at least this long: miners may still send shares of its last job.
 pub(super) const DRAIN_AT_LEAST: Duration = Duration::from_secs(3);

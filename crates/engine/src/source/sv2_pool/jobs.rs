@@ -1,0 +1,113 @@
+//! A pool's jobs: future ones wait, active ones go to the router as feeds.
+
+use std::sync::Arc;
+
+use super::channel::Channel;
+use super::drafts::{Draft, ReadyJob, Tip};
+use super::{Sv2Pool, protocol};
+use crate::now::Now;
+use crate::source::event::{DownReason, Effects, SourceEvent};
+
+impl Sv2Pool {
+    pub(super) fn on_job(
+        &mut self,
+        message: &sv2::mining::NewExtendedMiningJob<'_>,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Result<(), DownReason> {
+        if !message.version_rolling_allowed {
+            return Err(DownReason::BadJob(
+                "it forbids version rolling, which Adit asked for at SetupConnection".into(),
+            ));
+        }
+        let draft = Arc::new(Draft::read(message));
+        let Some(min_ntime) = message.min_ntime else {
+            if let Some(channel) = self.channels.get_mut(&message.channel_id) {
+                channel.future.insert(draft);
+            } else if let Some((future, _)) = self.groups.get_mut(&message.channel_id) {
+                future.insert(draft);
+            } else {
+                self.stray_answers += 1;
+            }
+            return Ok(());
+        };
+        let ids = self.addressed(message.channel_id);
+        if ids.is_empty() {
+            self.stray_answers += 1;
+        }
+        let mut ready: Option<(Tip, usize, ReadyJob)> = None;
+        for id in ids {
+            let channel = self.channels.get_mut(&id).expect("addressed channels exist");
+            let Some(tip) = channel.tip else {
+                return Err(protocol("NewExtendedMiningJob with min_ntime before any SetNewPrevHash"));
+            };
+            let tip = Tip { min_ntime, ..tip };
+            publish(channel, &draft, tip, &mut ready, self.settings.ntime_slack, now, fx)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_prev_hash(
+        &mut self,
+        message: &sv2::mining::SetNewPrevHash,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Result<(), DownReason> {
+        let tip = Tip { prev_hash: message.prev_hash, nbits: message.nbits, min_ntime: message.min_ntime };
+        let ids = self.addressed(message.channel_id);
+        if ids.is_empty() {
+            self.stray_answers += 1;
+        }
+        let group_draft =
+            self.groups.get(&message.channel_id).and_then(|(future, _)| future.get(message.job_id));
+        let mut ready: Option<(Tip, usize, ReadyJob)> = None;
+        for id in ids {
+            let channel = self.channels.get_mut(&id).expect("addressed channels exist");
+            let draft = match &group_draft {
+                Some(draft) => Some(Arc::clone(draft)),
+                None => channel.future.get(message.job_id).or_else(|| {
+                    self.groups.get(&channel.group_id).and_then(|(future, _)| future.get(message.job_id))
+                }),
+            };
+            let Some(draft) = draft else {
+                return Err(protocol(format!(
+                    "SetNewPrevHash names job {}, which was never sent as a future job",
+                    message.job_id
+                )));
+            };
+            self.next_generation = self.next_generation.wrapping_add(1);
+            channel.set_tip(tip, self.next_generation);
+            publish(channel, &draft, tip, &mut ready, self.settings.ntime_slack, now, fx)?;
+        }
+        if let Some((future, _)) = self.groups.get_mut(&message.channel_id) {
+            future.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Puts a job on a channel and tells the router. Channels that share tip and extranonce length share the job.
+fn publish(
+    channel: &mut Channel,
+    draft: &Draft,
+    tip: Tip,
+    ready: &mut Option<(Tip, usize, ReadyJob)>,
+    ntime_slack: u32,
+    now: Now,
+    fx: &mut Effects,
+) -> Result<(), DownReason> {
+    if channel.draining.is_some() {
+        return Ok(());
+    }
+    let len = channel.extranonce_len();
+    let job = match ready {
+        Some((t, l, job)) if *t == tip && *l == len => &*job,
+        _ => {
+            let job = draft.on_tip(tip, len).map_err(|e| DownReason::BadJob(e.to_string()))?;
+            &ready.insert((tip, len, job)).2
+        }
+    };
+    let feed = channel.feed(job, ntime_slack, now).map_err(|e| DownReason::BadJob(e.to_string()))?;
+    fx.events.push(SourceEvent::Work(feed));
+    Ok(())
+}
