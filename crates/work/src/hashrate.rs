@@ -8,8 +8,8 @@
 mod meter;
 mod nominal;
 
-pub use meter::HashrateMeter;
-pub use nominal::NominalHashrate;
+pub use meter::{HashrateMeter, MIN_WINDOW};
+pub use nominal::{DRIFT_INTERVAL, JOIN_INTERVAL, LOOK_INTERVAL, NominalHashrate};
 
 use std::{iter::Sum, ops::Add};
 
@@ -32,18 +32,10 @@ pub struct Estimate {
 
 impl Estimate {
     /// Nothing is known: no work was ever seen.
-    pub const UNKNOWN: Self = Self {
-        value: 0.0,
-        low95: 0.0,
-        high95: f64::MAX,
-    };
+    pub const UNKNOWN: Self = Self { value: 0.0, low95: 0.0, high95: f64::MAX };
 
     /// Nobody is there: the hashrate of no miners.
-    pub const ZERO: Self = Self {
-        value: 0.0,
-        low95: 0.0,
-        high95: 0.0,
-    };
+    pub const ZERO: Self = Self { value: 0.0, low95: 0.0, high95: 0.0 };
 
     /// What `shares` (an effective count, so it may be a fraction) in `exposure` say, as shares per exposure
     /// scaled by `unit` to hashes per second.
@@ -53,11 +45,7 @@ impl Estimate {
             return Self::UNKNOWN;
         }
         let bound = |hashrate: f64| {
-            if hashrate.is_finite() {
-                hashrate.max(0.0)
-            } else {
-                f64::MAX
-            }
+            if hashrate.is_finite() { hashrate.max(0.0) } else { f64::MAX }
         };
         let value = bound(shares * scale);
         Self {
@@ -94,19 +82,11 @@ impl Add for Estimate {
         let bound = |hashrate: f64| if hashrate.is_finite() { hashrate } else { f64::MAX };
         let value = bound(self.value + other.value);
         if !(self.is_known() && other.is_known()) {
-            return Self {
-                value,
-                low95: bound(self.low95 + other.low95),
-                high95: f64::MAX,
-            };
+            return Self { value, low95: bound(self.low95 + other.low95), high95: f64::MAX };
         }
         let below = (self.value - self.low95).hypot(other.value - other.low95);
         let above = (self.high95 - self.value).hypot(other.high95 - other.value);
-        Self {
-            value,
-            low95: (value - below).max(0.0),
-            high95: bound(value + above),
-        }
+        Self { value, low95: (value - below).max(0.0), high95: bound(value + above) }
     }
 }
 
@@ -134,12 +114,9 @@ mod tests {
     #[test]
     fn interval_is_garwoods_exact_one_within_two_percent() {
         // n, lower, upper: exact 95 % intervals of a Poisson mean (chi-square tables).
-        for (n, low, high) in [
-            (5.0, 1.623, 11.668),
-            (10.0, 4.795, 18.390),
-            (50.0, 37.11, 65.92),
-            (100.0, 81.36, 121.63),
-        ] {
+        for (n, low, high) in
+            [(5.0, 1.623, 11.668), (10.0, 4.795, 18.390), (50.0, 37.11, 65.92), (100.0, 81.36, 121.63)]
+        {
             let e = Estimate::from_shares(n, 1.0, 1.0);
             assert_eq!(e.value, n);
             assert!((e.low95 / low - 1.0).abs() < 0.02, "{n}: {} {low}", e.low95);

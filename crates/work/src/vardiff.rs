@@ -72,10 +72,7 @@ impl Vardiff {
     pub fn new(settings: &Settings, start: &Start, now: Duration) -> Self {
         let fixed = start.fixed.and_then(positive);
         let floor = start.minimum.and_then(positive).unwrap_or(0.0);
-        let hint = start
-            .suggested
-            .and_then(positive)
-            .or(start.remembered.and_then(positive));
+        let hint = start.suggested.and_then(positive).or(start.remembered.and_then(positive));
         let wish = match fixed {
             Some(fixed) => settings.bound(fixed, 0.0),
             None => settings.bound(hint.unwrap_or(start.default_guess), floor),
@@ -152,11 +149,7 @@ impl Vardiff {
         let off = self.wish / (evidence.rate(0.0) * settings.interval());
         let fall = |band: f64| {
             let ratio = off * (-band).exp();
-            if ratio < 1.0 {
-                evidence.exposure_to_fall(ratio)
-            } else {
-                0.0
-            }
+            if ratio < 1.0 { evidence.exposure_to_fall(ratio) } else { 0.0 }
         };
         let suspicion = evidence.exposure_to_suspicion();
         let act = fall(evidence.band(false, 0.0))
@@ -174,26 +167,20 @@ impl Vardiff {
         }
         let now = now.as_secs_f64();
         let silence = self.silence(now);
-        if self
-            .evidence
-            .exposure_to_hush()
-            .is_some_and(|hush| silence >= hush)
-        {
+        if self.evidence.exposure_to_hush().is_some_and(|hush| silence >= hush) {
             self.evidence.hush(silence);
             (self.last_share, self.since, self.exposed) = (now, now, 0.0);
             return self.retarget(settings, 0.0, f64::MAX);
         }
+        // From here on: should nothing come of it, the next deadline is not this one again.
+        (self.since, self.exposed) = (now, silence);
         self.retarget(settings, silence, f64::MAX)
     }
 
     /// The miner's hashrate with its 95 % interval: the start's figure until shares or silence say more.
     #[must_use]
     pub fn hashrate(&self, now: Duration) -> Estimate {
-        let silence = if self.working {
-            self.silence(now.as_secs_f64())
-        } else {
-            0.0
-        };
+        let silence = if self.working { self.silence(now.as_secs_f64()) } else { 0.0 };
         self.evidence.estimate(silence)
     }
 
@@ -255,24 +242,10 @@ mod tests {
 
     #[test]
     fn nothing_a_miner_says_makes_a_difficulty_that_is_none() {
-        let odd = [
-            f64::NAN,
-            f64::INFINITY,
-            f64::NEG_INFINITY,
-            0.0,
-            -0.0,
-            -5.0,
-            1e-320,
-            1e308,
-            f64::MAX,
-        ];
+        let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, -5.0, 1e-320, 1e308, f64::MAX];
         for a in odd {
             for b in odd {
-                let settings = Settings {
-                    shares_per_minute: a,
-                    min: b,
-                    max: a,
-                };
+                let settings = Settings { shares_per_minute: a, min: b, max: a };
                 for settings in [settings, Settings::default()] {
                     let start = Start {
                         suggested: Some(a),
@@ -281,14 +254,7 @@ mod tests {
                         remembered: Some(b),
                         default_guess: b,
                     };
-                    for start in [
-                        start,
-                        Start {
-                            fixed: Some(a),
-                            ..start
-                        },
-                        Start::guess(a),
-                    ] {
+                    for start in [start, Start { fixed: Some(a), ..start }, Start::guess(a)] {
                         let mut vardiff = Vardiff::new(&settings, &start, at(5.0));
                         vardiff.set_in_force(a, at(4.0));
                         vardiff.set_in_force(vardiff.difficulty(), at(6.0));
@@ -309,18 +275,8 @@ mod tests {
 
     #[test]
     fn stays_within_the_listeners_and_the_miners_bounds() {
-        let settings = Settings {
-            min: 1.0,
-            max: 1000.0,
-            ..Settings::default()
-        };
-        let mut vardiff = begin(
-            &settings,
-            &Start {
-                minimum: Some(8.0),
-                ..Start::guess(100.0)
-            },
-        );
+        let settings = Settings { min: 1.0, max: 1000.0, ..Settings::default() };
+        let mut vardiff = begin(&settings, &Start { minimum: Some(8.0), ..Start::guess(100.0) });
         while let Some(deadline) = vardiff.deadline(&settings) {
             let _ = vardiff.on_deadline(&settings, deadline);
             vardiff.set_in_force(vardiff.difficulty(), deadline);
@@ -337,20 +293,11 @@ mod tests {
     #[test]
     fn a_fixed_difficulty_never_moves_and_is_measured_all_the_same() {
         let settings = Settings::default();
-        let mut vardiff = begin(
-            &settings,
-            &Start {
-                fixed: Some(0.5),
-                ..Start::guess(1e9)
-            },
-        );
+        let mut vardiff = begin(&settings, &Start { fixed: Some(0.5), ..Start::guess(1e9) });
         assert_eq!(vardiff.deadline(&settings), None);
         // The load test: 30,000 shares a second for half a minute.
         for n in 1..1_000_000 {
-            assert_eq!(
-                vardiff.on_share(&settings, 0.5, at(f64::from(n) / 30_000.0)),
-                None
-            );
+            assert_eq!(vardiff.on_share(&settings, 0.5, at(f64::from(n) / 30_000.0)), None);
         }
         let now = at(1_000_000.0 / 30_000.0);
         let hashrate =
@@ -398,13 +345,7 @@ mod tests {
     #[test]
     fn a_deadline_that_is_reached_moves_on_even_if_the_caller_changes_nothing() {
         let settings = Settings::default();
-        let mut vardiff = begin(
-            &settings,
-            &Start {
-                remembered: Some(1000.0),
-                ..Start::guess(1.0)
-            },
-        );
+        let mut vardiff = begin(&settings, &Start { remembered: Some(1000.0), ..Start::guess(1.0) });
         for n in 1..100 {
             let _ = vardiff.on_share(&settings, 1000.0, at(f64::from(n) * 3.0));
         }
@@ -427,30 +368,16 @@ mod tests {
         // Ideal would be 300: the source holds it at 10, thirty times the share rate.
         let mut wishes = 0;
         for n in 1..36_000 {
-            wishes += u32::from(
-                vardiff
-                    .on_share(&settings, 10.0, at(f64::from(n) * 0.1))
-                    .is_some(),
-            );
+            wishes += u32::from(vardiff.on_share(&settings, 10.0, at(f64::from(n) * 0.1)).is_some());
         }
-        assert!(
-            (250.0..350.0).contains(&vardiff.difficulty()),
-            "{}",
-            vardiff.difficulty()
-        );
+        assert!((250.0..350.0).contains(&vardiff.difficulty()), "{}", vardiff.difficulty());
         assert!(wishes < 10, "{wishes}");
     }
 
     #[test]
     fn shares_of_the_old_difficulty_do_not_distort_a_change() {
         let settings = Settings::default();
-        let mut vardiff = begin(
-            &settings,
-            &Start {
-                remembered: Some(1.0),
-                ..Start::guess(1.0)
-            },
-        );
+        let mut vardiff = begin(&settings, &Start { remembered: Some(1.0), ..Start::guess(1.0) });
         // Fifty times too fast, and the firmware takes the new difficulty with its next job, 30 s later.
         for n in 1..=500 {
             let now = at(f64::from(n) * 0.06);
@@ -458,11 +385,7 @@ mod tests {
                 vardiff.set_in_force(wish, now);
             }
         }
-        assert!(
-            (40.0..60.0).contains(&vardiff.difficulty()),
-            "{}",
-            vardiff.difficulty()
-        );
+        assert!((40.0..60.0).contains(&vardiff.difficulty()), "{}", vardiff.difficulty());
     }
 
     #[test]
@@ -483,27 +406,13 @@ mod tests {
     #[test]
     fn a_clock_that_steps_back_costs_nothing_but_the_time() {
         let settings = Settings::default();
-        let mut vardiff = begin(
-            &settings,
-            &Start {
-                remembered: Some(10.0),
-                ..Start::guess(1.0)
-            },
-        );
+        let mut vardiff = begin(&settings, &Start { remembered: Some(10.0), ..Start::guess(1.0) });
         for n in 1..200 {
-            let now = if n < 100 {
-                1000.0 + f64::from(n) * 3.0
-            } else {
-                f64::from(n) * 3.0
-            };
+            let now = if n < 100 { 1000.0 + f64::from(n) * 3.0 } else { f64::from(n) * 3.0 };
             let _ = vardiff.on_share(&settings, 10.0, at(now));
             assert!(vardiff.deadline(&settings).is_some_and(|d| d > at(now)));
         }
-        assert!(
-            (7.0..14.0).contains(&vardiff.difficulty()),
-            "{}",
-            vardiff.difficulty()
-        );
+        assert!((7.0..14.0).contains(&vardiff.difficulty()), "{}", vardiff.difficulty());
     }
 
     #[test]

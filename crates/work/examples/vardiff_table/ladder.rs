@@ -30,11 +30,7 @@ pub(crate) fn trial(shares_per_minute: f32, scenario: &Scenario, seed: u64) -> O
     let mut now = 0.0;
     loop {
         let mined = difficulty(target);
-        let begins = if watch.is_none() {
-            scenario.warm_up
-        } else {
-            f64::MAX
-        };
+        let begins = if watch.is_none() { scenario.warm_up } else { f64::MAX };
         let next = look.min(begins).min(end);
         shares += luck.count((next - now) * hashrate / (mined * HASHES_PER_DIFFICULTY));
         now = next;
@@ -71,19 +67,13 @@ pub(crate) fn trial(shares_per_minute: f32, scenario: &Scenario, seed: u64) -> O
     reason = "the ladder reads this clock, so its past can only be told by it"
 )]
 fn look_at(shares: u32, elapsed: u64, believed: f32, target: &Target, shares_per_minute: f32) -> Option<f32> {
-    let clock = || {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs())
-    };
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     loop {
         let second = clock();
         let mut ladder = VardiffState::new().expect("a clock after 1970");
         ladder.set_shares_since_last_update(shares);
         ladder.set_timestamp_of_last_update(second - elapsed);
-        let looked = ladder
-            .try_vardiff(believed, target, shares_per_minute)
-            .expect("a clock after 1970");
+        let looked = ladder.try_vardiff(believed, target, shares_per_minute).expect("a clock after 1970");
         if clock() == second {
             return looked;
         }
@@ -92,9 +82,6 @@ fn look_at(shares: u32, elapsed: u64, believed: f32, target: &Target, shares_per
 
 /// The difficulty of a target, in 2^32 hashes.
 fn difficulty(target: Target) -> f64 {
-    let target = target
-        .to_be_bytes()
-        .iter()
-        .fold(0.0, |sum, &byte| sum * 256.0 + f64::from(byte));
+    let target = target.to_be_bytes().iter().fold(0.0, |sum, &byte| sum * 256.0 + f64::from(byte));
     2.0_f64.powi(256) / (target + 1.0) / HASHES_PER_DIFFICULTY
 }

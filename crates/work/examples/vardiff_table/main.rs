@@ -1,10 +1,6 @@
 //! Prints how fast and how still Adit's vardiff is, side by side with the published ladder of `channels_sv2`:
 //! `cargo run --release -p adit-work --example vardiff_table -- [--trials N] [--seed N] [--json]`
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "printing is its purpose"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is its purpose")]
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -33,18 +29,11 @@ struct Options {
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options {
-        trials: 10_000,
-        seed: 1,
-        json: false,
-    };
+    let mut options = Options { trials: 10_000, seed: 1, json: false };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || {
-            let value = arguments
-                .next()
-                .and_then(|value| value.parse().ok())
-                .filter(|&value| value > 0);
+            let value = arguments.next().and_then(|value| value.parse().ok()).filter(|&value| value > 0);
             value.ok_or(format!("{argument} wants a whole number above 0"))
         };
         match argument.as_str() {
@@ -52,9 +41,7 @@ fn options() -> Result<Options, String> {
             "--seed" => options.seed = number()?,
             "--json" => options.json = true,
             _ => {
-                return Err(format!(
-                    "unknown argument {argument}: [--trials N] [--seed N] [--json]"
-                ));
+                return Err(format!("unknown argument {argument}: [--trials N] [--seed N] [--json]"));
             }
         }
     }
@@ -68,10 +55,7 @@ fn run(options: &Options, row: usize, trial: impl Fn(u64) -> Outcome + Sync) -> 
         let part = |thread: u64| {
             let trial = &trial;
             scope.spawn(move || {
-                (thread..options.trials)
-                    .step_by(THREADS as usize)
-                    .map(|n| trial(seed(n)))
-                    .collect()
+                (thread..options.trials).step_by(THREADS as usize).map(|n| trial(seed(n))).collect()
             })
         };
         let parts: Vec<_> = (0..THREADS).map(part).collect();
@@ -95,9 +79,7 @@ fn main() -> ExitCode {
         .into_iter()
         .enumerate()
         .map(|(n, row)| {
-            let ours = run(&options, n, |seed| {
-                simulation::trial(&settings, &row.scenario, seed)
-            });
+            let ours = run(&options, n, |seed| simulation::trial(&settings, &row.scenario, seed));
             let ladders = (row.scenario.firmware == Firmware::AtOnce).then(|| {
                 [LADDER_SHARES_PER_MINUTE, settings.shares_per_minute as f32]
                     .map(|rate| run(&options, n, |seed| ladder::trial(rate, &row.scenario, seed)))
@@ -166,12 +148,7 @@ fn tables(results: &Results) {
     for (row, ours, ladders) in results.iter().filter(|(row, ..)| row.kind == Kind::Steady) {
         let line = |whose: &str, of: &Summary| {
             let outside = [of.outside_1_5(), of.outside_2()].map(|share| format!("{:.3} %", share * 100.0));
-            println!(
-                "| {} | {whose} | {} | {:.0} |",
-                row.name,
-                outside.join(" | "),
-                of.changes_per_hour()
-            );
+            println!("| {} | {whose} | {} | {:.0} |", row.name, outside.join(" | "), of.changes_per_hour());
         };
         line("Adit, 20/min", ours);
         if let Some([own, same]) = ladders {
@@ -183,11 +160,7 @@ fn tables(results: &Results) {
 
 fn json(results: &Results) {
     let number = |number: f64| {
-        if number.is_finite() {
-            format!("{number:.6}")
-        } else {
-            "null".into()
-        }
+        if number.is_finite() { format!("{number:.6}") } else { "null".into() }
     };
     let object = |of: &Summary| {
         let members = [

@@ -42,10 +42,7 @@ pub(crate) fn rows() -> Vec<Row> {
         warm_up: HOUR / 2.0,
         ..cold(GUESS * factor)
     };
-    let steady = Scenario {
-        until_converged: false,
-        ..step(1.0)
-    };
+    let steady = Scenario { until_converged: false, ..step(1.0) };
     let by = |scenario, firmware| Scenario { firmware, ..scenario };
     let row = |kind| move |name, scenario| Row { name, kind, scenario };
     let (goal, more, still) = (row(Kind::Goal), row(Kind::Convergence), row(Kind::Steady));
@@ -60,13 +57,7 @@ pub(crate) fn rows() -> Vec<Row> {
         goal("cold start, 1 PH/s", cold(1e15)),
         goal("step by -50 %", step(0.5)),
         goal("step by +100 %", step(2.0)),
-        more(
-            "start with what the worker had",
-            Scenario {
-                remembered: true,
-                ..cold(10e9)
-            },
-        ),
+        more("start with what the worker had", Scenario { remembered: true, ..cold(10e9) }),
         more("step by -90 %", step(0.1)),
         more("step by -99.9 %", step(0.001)),
         more("step to 10 times", step(10.0)),
@@ -87,43 +78,16 @@ pub(crate) fn rows() -> Vec<Row> {
             "urgent changes at once, others with the next job: +100 %",
             by(step(2.0), Firmware::UrgentAtOnce),
         ),
-        more(
-            "all with the next job (30 s): 1 GH/s",
-            by(cold(1e9), Firmware::NextJob),
-        ),
-        more(
-            "all with the next job (30 s): 1 TH/s",
-            by(cold(1e12), Firmware::NextJob),
-        ),
-        more(
-            "all with the next job (30 s): -50 %",
-            by(step(0.5), Firmware::NextJob),
-        ),
-        more(
-            "all with the next job (30 s): +100 %",
-            by(step(2.0), Firmware::NextJob),
-        ),
-        more(
-            "the same, unknown to the vardiff: 1 GH/s",
-            by(cold(1e9), Firmware::NextJobUnknown),
-        ),
-        more(
-            "the same, unknown to the vardiff: 1 TH/s",
-            by(cold(1e12), Firmware::NextJobUnknown),
-        ),
-        more(
-            "the same, unknown to the vardiff: -50 %",
-            by(step(0.5), Firmware::NextJobUnknown),
-        ),
+        more("all with the next job (30 s): 1 GH/s", by(cold(1e9), Firmware::NextJob)),
+        more("all with the next job (30 s): 1 TH/s", by(cold(1e12), Firmware::NextJob)),
+        more("all with the next job (30 s): -50 %", by(step(0.5), Firmware::NextJob)),
+        more("all with the next job (30 s): +100 %", by(step(2.0), Firmware::NextJob)),
+        more("the same, unknown to the vardiff: 1 GH/s", by(cold(1e9), Firmware::NextJobUnknown)),
+        more("the same, unknown to the vardiff: 1 TH/s", by(cold(1e12), Firmware::NextJobUnknown)),
+        more("the same, unknown to the vardiff: -50 %", by(step(0.5), Firmware::NextJobUnknown)),
         still("steady", steady),
-        still(
-            "steady, urgent changes at once, others with the next job",
-            by(steady, Firmware::UrgentAtOnce),
-        ),
-        still(
-            "steady, all with the next job, unknown to the vardiff",
-            by(steady, Firmware::NextJobUnknown),
-        ),
+        still("steady, urgent changes at once, others with the next job", by(steady, Firmware::UrgentAtOnce)),
+        still("steady, all with the next job, unknown to the vardiff", by(steady, Firmware::NextJobUnknown)),
     ]
 }
 
@@ -140,10 +104,7 @@ pub(crate) struct Summary {
 
 impl Summary {
     pub(crate) fn of(outcomes: &[Outcome]) -> Self {
-        let mut times: Vec<f64> = outcomes
-            .iter()
-            .map(|o| o.converged.unwrap_or(f64::INFINITY))
-            .collect();
+        let mut times: Vec<f64> = outcomes.iter().map(|o| o.converged.unwrap_or(f64::INFINITY)).collect();
         times.sort_by(f64::total_cmp);
         let sum = |what: fn(&Outcome) -> f64| outcomes.iter().map(what).sum();
         Self {

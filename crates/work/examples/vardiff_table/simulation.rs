@@ -72,14 +72,7 @@ const STAY: f64 = 300.0;
 
 impl Watch {
     pub(crate) fn new(ideal: f64, from: f64, difficulty: f64) -> Self {
-        let mut watch = Self {
-            ideal,
-            from,
-            at: from,
-            off: 1.0,
-            since: None,
-            outcome: Outcome::default(),
-        };
+        let mut watch = Self { ideal, from, at: from, off: 1.0, since: None, outcome: Outcome::default() };
         watch.turn(difficulty);
         watch
     }
@@ -113,10 +106,7 @@ pub(crate) fn trial(settings: &Settings, scenario: &Scenario, seed: u64) -> Outc
     let luck = &mut Luck::new(seed);
     let time = Duration::from_secs_f64;
     let guess = settings.difficulty_of(scenario.guess);
-    let start = Start {
-        remembered: scenario.remembered.then_some(guess),
-        ..Start::guess(guess)
-    };
+    let start = Start { remembered: scenario.remembered.then_some(guess), ..Start::guess(guess) };
     let ideal = settings.difficulty_of(scenario.hashrate);
     let mut vardiff = Vardiff::new(settings, &start, time(0.0));
     let mut hashrate = scenario.before;
@@ -125,25 +115,16 @@ pub(crate) fn trial(settings: &Settings, scenario: &Scenario, seed: u64) -> Outc
     let mut sent: Option<(f64, f64)> = None;
     let mut waiting: Option<f64> = None;
     vardiff.set_in_force(mined, time(0.0));
-    let mut job = if scenario.firmware == Firmware::AtOnce {
-        f64::MAX
-    } else {
-        JOB_EVERY * luck.uniform()
-    };
+    let mut job = if scenario.firmware == Firmware::AtOnce { f64::MAX } else { JOB_EVERY * luck.uniform() };
     let mut watch: Option<Watch> = None;
     let end = scenario.warm_up + scenario.watch;
     let mut now = 0.0;
     loop {
         let share = now + luck.wait() * mined * HASHES_PER_DIFFICULTY / hashrate;
-        let deadline = vardiff
-            .deadline(settings)
-            .map_or(f64::MAX, |deadline| deadline.as_secs_f64().max(now));
+        let deadline =
+            vardiff.deadline(settings).map_or(f64::MAX, |deadline| deadline.as_secs_f64().max(now));
         let arrives = sent.map_or(f64::MAX, |(at, _)| at);
-        let begins = if watch.is_none() {
-            scenario.warm_up
-        } else {
-            f64::MAX
-        };
+        let begins = if watch.is_none() { scenario.warm_up } else { f64::MAX };
         now = share.min(deadline).min(arrives).min(begins).min(job).min(end);
         if let Some(watch) = &mut watch {
             watch.pass(now);

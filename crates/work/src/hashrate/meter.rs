@@ -68,11 +68,8 @@ impl HashrateMeter {
         if faded.last == 0.0 || faded.watched <= 0.0 {
             return Estimate::UNKNOWN;
         }
-        let typical = if faded.squares > 0.0 && faded.work > 0.0 {
-            faded.squares / faded.work
-        } else {
-            faded.last
-        };
+        let typical =
+            if faded.squares > 0.0 && faded.work > 0.0 { faded.squares / faded.work } else { faded.last };
         let sharper = faded.watched / faded.sharpness;
         Estimate::from_shares(
             faded.work / typical * sharper,
@@ -112,18 +109,12 @@ mod tests {
             meter.add(2.0, at(f64::from(second)));
             if second == 60 || second == 7200 {
                 let e = meter.estimate(at(f64::from(second)));
-                assert!(
-                    (e.value / (2.0 * HASHES_PER_DIFFICULTY) - 1.0).abs() < 0.01,
-                    "{second} {e:?}"
-                );
+                assert!((e.value / (2.0 * HASHES_PER_DIFFICULTY) - 1.0).abs() < 0.01, "{second} {e:?}");
             }
         }
         // 600 shares in the window: about 1.96 / sqrt(600) = 8 % to either side.
         let e = meter.estimate(at(7200.0));
-        assert!(
-            (e.value - e.low95) / e.value > 0.06 && (e.high95 - e.value) / e.value < 0.10,
-            "{e:?}"
-        );
+        assert!((e.value - e.low95) / e.value > 0.06 && (e.high95 - e.value) / e.value < 0.10, "{e:?}");
     }
 
     #[test]
@@ -134,10 +125,7 @@ mod tests {
             meter.add(difficulty, at(f64::from(second)));
         }
         let e = meter.estimate(at(3600.0));
-        assert!(
-            (e.value / (10.0 * HASHES_PER_DIFFICULTY) - 1.0).abs() < 0.02,
-            "{e:?}"
-        );
+        assert!((e.value / (10.0 * HASHES_PER_DIFFICULTY) - 1.0).abs() < 0.02, "{e:?}");
         // Nearly all work comes in the one hard share in ten: it is known like 60 shares, not like 600.
         assert!((e.high95 - e.value) / e.value > 0.2, "{e:?}");
     }
@@ -166,9 +154,6 @@ mod tests {
         meter.add(f64::MAX, at(50.0));
         meter.add(1.0, at(201.0));
         let e = meter.estimate(at(0.0));
-        assert!(
-            e.value.is_finite() && e.value > 0.0 && e.low95 <= e.value && e.value <= e.high95,
-            "{e:?}"
-        );
+        assert!(e.value.is_finite() && e.value > 0.0 && e.low95 <= e.value && e.value <= e.high95, "{e:?}");
     }
 }

@@ -30,12 +30,7 @@ impl NominalHashrate {
     /// The channel was opened with `value` hashes per second at `now`.
     #[must_use]
     pub fn new(value: f64, now: Duration) -> Self {
-        let mut nominal = Self {
-            value: 0.0,
-            sent_at: now,
-            look_at: now,
-            changed: false,
-        };
+        let mut nominal = Self { value: 0.0, sent_at: now, look_at: now, changed: false };
         nominal.sent(value, now);
         nominal
     }
@@ -81,21 +76,13 @@ impl NominalHashrate {
     /// When [`poll`](Self::poll) is to be called next: it may lie in the past, which means now.
     #[must_use]
     pub fn deadline(&self) -> Duration {
-        if self.changed {
-            self.sent_at.saturating_add(JOIN_INTERVAL)
-        } else {
-            self.look_at
-        }
+        if self.changed { self.sent_at.saturating_add(JOIN_INTERVAL) } else { self.look_at }
     }
 }
 
 /// What can be written into a message: a pool refuses NaN, and rightly so.
 fn finite(hashrate: f64) -> f64 {
-    if hashrate.is_finite() {
-        hashrate.max(0.0)
-    } else {
-        0.0
-    }
+    if hashrate.is_finite() { hashrate.max(0.0) } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -107,11 +94,7 @@ mod tests {
     }
 
     fn around(value: f64) -> Estimate {
-        Estimate {
-            value,
-            low95: value * 0.9,
-            high95: value * 1.1,
-        }
+        Estimate { value, low95: value * 0.9, high95: value * 1.1 }
     }
 
     #[test]
@@ -159,11 +142,7 @@ mod tests {
     fn nothing_that_is_not_a_number_goes_out() {
         let mut nominal = NominalHashrate::new(f64::NAN, s(0));
         assert_eq!(nominal.last_sent(), 0.0);
-        let odd = Estimate {
-            value: f64::INFINITY,
-            low95: f64::INFINITY,
-            high95: f64::INFINITY,
-        };
+        let odd = Estimate { value: f64::INFINITY, low95: f64::INFINITY, high95: f64::INFINITY };
         assert_eq!(nominal.poll(|| odd, s(100)), None);
         assert_eq!(nominal.poll(|| Estimate::UNKNOWN, s(200)), None);
     }

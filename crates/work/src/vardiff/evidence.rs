@@ -17,11 +17,11 @@
 
 use crate::hashrate::{Estimate, HASHES_PER_DIFFICULTY};
 
-/// Shares' worth of exposure after which evidence has faded to 1/e. 28 leave the estimate a standard error of 13 %.
-const MEMORY: f64 = 28.0;
+/// Shares' worth of exposure after which evidence has faded to 1/e. 25 leave the estimate a standard error of 14 %.
+const MEMORY: f64 = 25.0;
 
 /// The same while a CUSUM run is suspicious.
-const QUICK_MEMORY: f64 = 15.0;
+const QUICK_MEMORY: f64 = 18.0;
 
 /// The faded share count is kept below this many times [`MEMORY`]: evidence from a flood must not outweigh what
 /// comes after it.
@@ -51,7 +51,7 @@ const UP: f32 = 2.0;
 const DOWN: f32 = 0.5;
 
 /// Log-likelihood ratio from which a run is suspicious.
-const SUSPICION: f32 = 1.5;
+const SUSPICION: f32 = 2.0;
 
 /// Log-likelihood ratio at which a run rings: about once in e^11 shares by mistake, at 20 a minute every two days.
 const ALARM_UP: f32 = 11.0;
@@ -71,11 +71,11 @@ const AFTER_HUSH: f32 = 1.0;
 const MAX_LEAP: f64 = 64.0;
 
 /// How far the difficulty may be from the estimate, as the log of their ratio: as far as the estimate's own
-/// uncertainty goes while it is young, 1.42 when it is not, 1.28 when a run is suspicious.
+/// uncertainty goes while it is young, 1.38 when it is not, 1.22 when a run is suspicious.
 const YOUNG_BAND: f64 = 0.8;
 const WIDEST_BAND: f64 = 0.69;
-const BAND: f64 = 0.35;
-const QUICK_BAND: f64 = 0.25;
+const BAND: f64 = 0.32;
+const QUICK_BAND: f64 = 0.2;
 
 /// Exposures stay in here whatever the clock and the difficulties do.
 const MIN_EXPOSURE: f64 = 1e-30;
@@ -111,14 +111,7 @@ impl Evidence {
     pub(super) fn new(rate: f64, hinted: bool) -> Self {
         let seen = if hinted { HINT } else { 0.0 };
         let (up, down) = (Run::default(), Run::default());
-        let mut evidence = Self {
-            shares: f64::from(seen),
-            exposure: 1.0,
-            seen,
-            stretch: 1.0,
-            up,
-            down,
-        };
+        let mut evidence = Self { shares: f64::from(seen), exposure: 1.0, seen, stretch: 1.0, up, down };
         evidence.exposure = (evidence.cautious(evidence.shares) / rate).clamp(MIN_EXPOSURE, MAX_EXPOSURE);
         evidence
     }
@@ -156,11 +149,7 @@ impl Evidence {
     pub(super) fn hush(&mut self, exposure: f64) {
         let exposure = exposure.clamp(0.0, MAX_EXPOSURE);
         // In an all but complete silence the run's own beginning is no more to be trusted than what was before.
-        let run = if self.expected(exposure) >= HUSH * 0.999 {
-            Run::default()
-        } else {
-            self.down
-        };
+        let run = if self.expected(exposure) >= HUSH * 0.999 { Run::default() } else { self.down };
         self.begin_anew(run.shares + AFTER_HUSH, f64::from(run.exposure) + exposure);
         self.up.exposure = narrow(exposure);
     }
@@ -186,26 +175,14 @@ impl Evidence {
     /// Exposure without a share after which [`band`](Self::band) below is the narrow one.
     pub(super) fn exposure_to_suspicion(&self) -> f64 {
         let left = ((SUSPICION - self.down.score) / (1.0 - DOWN)).max(0.0);
-        if self.seen < GROUNDS {
-            MAX_EXPOSURE
-        } else {
-            f64::from(left) * self.exposure / self.shares
-        }
+        if self.seen < GROUNDS { MAX_EXPOSURE } else { f64::from(left) * self.exposure / self.shares }
     }
 
     /// How far (log of the ratio) the difficulty may be off before it is worth a change up or down, if `silence`
     /// has passed since the last share.
     pub(super) fn band(&self, up: bool, silence: f64) -> f64 {
-        let score = if up {
-            self.up.score
-        } else {
-            self.down.score + (1.0 - DOWN) * self.expected(silence)
-        };
-        let least = if score >= SUSPICION * 0.999 {
-            QUICK_BAND
-        } else {
-            BAND
-        };
+        let score = if up { self.up.score } else { self.down.score + (1.0 - DOWN) * self.expected(silence) };
+        let least = if score >= SUSPICION * 0.999 { QUICK_BAND } else { BAND };
         (YOUNG_BAND / f64::from(self.seen.max(1.0)).sqrt()).clamp(least, WIDEST_BAND)
     }
 
@@ -231,11 +208,8 @@ impl Evidence {
     }
 
     fn memory(&self) -> f64 {
-        if self.up.score.max(self.down.score) >= SUSPICION {
-            QUICK_MEMORY
-        } else {
-            MEMORY
-        }
+        let suspicious = self.up.score.max(self.down.score) >= SUSPICION;
+        f64::from(self.stretch) * if suspicious { QUICK_MEMORY } else { MEMORY }
     }
 
     /// Share count and exposure after more `exposure` without a share.
@@ -246,10 +220,7 @@ impl Evidence {
         let memory = self.memory();
         let per_share = self.exposure / self.shares;
         let keep = (-exposure / per_share / memory).exp();
-        (
-            self.shares * keep,
-            self.exposure * keep + per_share * memory * (1.0 - keep),
-        )
+        (self.shares * keep, self.exposure * keep + per_share * memory * (1.0 - keep))
     }
 
     /// Takes both CUSUM runs a share further.
@@ -267,11 +238,7 @@ impl Evidence {
                 }
             }
         }
-        let alarm_up = if self.seen < YOUNG {
-            ALARM_UP_YOUNG
-        } else {
-            ALARM_UP + extra
-        };
+        let alarm_up = if self.seen < YOUNG { ALARM_UP_YOUNG } else { ALARM_UP + extra };
         let rung = if self.up.score >= alarm_up {
             self.up
         } else if self.down.score >= ALARM_DOWN + extra {
@@ -296,10 +263,7 @@ impl Evidence {
 }
 
 /// Enough for the tests' sums, and half the memory; saturates instead of overflowing.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "rounding to f32 is the purpose, the range is bounded"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose, the range is bounded")]
 fn narrow(number: f64) -> f32 {
     number.min(MAX_EXPOSURE) as f32
 }
@@ -319,16 +283,9 @@ mod tests {
 
     #[test]
     fn settles_at_the_true_rate() {
-        assert!(
-            (settled().rate(0.0) - 1.0).abs() < 0.03,
-            "{}",
-            settled().rate(0.0)
-        );
+        assert!((settled().rate(0.0) - 1.0).abs() < 0.03, "{}", settled().rate(0.0));
         let e = settled().estimate(0.0);
-        assert!(
-            !e.excludes(HASHES_PER_DIFFICULTY) && e.excludes(2.0 * HASHES_PER_DIFFICULTY),
-            "{e:?}"
-        );
+        assert!(!e.excludes(HASHES_PER_DIFFICULTY) && e.excludes(2.0 * HASHES_PER_DIFFICULTY), "{e:?}");
     }
 
     #[test]
@@ -348,11 +305,7 @@ mod tests {
         for _ in 0..50 {
             evidence.share(1e-3, 1.0);
         }
-        assert!(
-            (500.0..1500.0).contains(&evidence.rate(0.0)),
-            "{}",
-            evidence.rate(0.0)
-        );
+        assert!((500.0..1500.0).contains(&evidence.rate(0.0)), "{}", evidence.rate(0.0));
     }
 
     #[test]
@@ -391,10 +344,7 @@ mod tests {
                         evidence.band(true, b),
                         evidence.band(false, b),
                     ] {
-                        assert!(
-                            number.is_finite() && number > 0.0,
-                            "{a} {b} {number} {evidence:?}"
-                        );
+                        assert!(number.is_finite() && number > 0.0, "{a} {b} {number} {evidence:?}");
                     }
                 }
                 evidence.hush(b);

@@ -25,11 +25,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            shares_per_minute: DEFAULT_SHARES_PER_MINUTE,
-            min: DEFAULT_MIN,
-            max: DEFAULT_MAX,
-        }
+        Self { shares_per_minute: DEFAULT_SHARES_PER_MINUTE, min: DEFAULT_MIN, max: DEFAULT_MAX }
     }
 }
 
@@ -43,20 +39,14 @@ impl Settings {
 
     /// Seconds between two shares at the rate aimed at.
     pub(super) fn interval(&self) -> f64 {
-        60.0 / positive(self.shares_per_minute)
-            .unwrap_or(DEFAULT_SHARES_PER_MINUTE)
-            .clamp(1e-3, 1e6)
+        60.0 / positive(self.shares_per_minute).unwrap_or(DEFAULT_SHARES_PER_MINUTE).clamp(1e-3, 1e6)
     }
 
     /// `difficulty` brought within the bounds, and not below the miner's own `floor` unless that is above `max`.
     pub(super) fn bound(&self, difficulty: f64, floor: f64) -> f64 {
         let min = positive(self.min).unwrap_or(DEFAULT_MIN);
         let max = positive(self.max).unwrap_or(DEFAULT_MAX).max(min);
-        if difficulty.is_nan() {
-            floor.clamp(min, max)
-        } else {
-            difficulty.max(floor).clamp(min, max)
-        }
+        if difficulty.is_nan() { floor.clamp(min, max) } else { difficulty.max(floor).clamp(min, max) }
     }
 }
 
@@ -82,17 +72,17 @@ impl Start {
     /// A start of which nothing is known but the configured guess, a difficulty.
     #[must_use]
     pub fn guess(default_guess: f64) -> Self {
-        Self {
-            suggested: None,
-            minimum: None,
-            fixed: None,
-            remembered: None,
-            default_guess,
-        }
+        Self { suggested: None, minimum: None, fixed: None, remembered: None, default_guess }
     }
 }
 
-/// `number` if it is one that a difficulty can be.
+/// The least difficulty that means anything: every hash is a share.
+const LOWEST: f64 = 1.0 / HASHES_PER_DIFFICULTY;
+
+/// More than all the hashing of the world will find a share of.
+const HIGHEST: f64 = 1e20;
+
+/// `number` if it is one that a difficulty can be, brought between [`LOWEST`] and [`HIGHEST`].
 pub(super) fn positive(number: f64) -> Option<f64> {
-    (number.is_finite() && number > 0.0).then_some(number)
+    (number.is_finite() && number > 0.0).then(|| number.clamp(LOWEST, HIGHEST))
 }
