@@ -18,6 +18,11 @@ pub(super) const DRAIN_WITHOUT_PROGRESS: Duration = Duration::from_secs(5);
 /// A closing channel is closed after this long whatever happens.
 pub(super) const DRAIN_AT_MOST: Duration = Duration::from_secs(15);
 
+/// Prefixes remembered for future jobs; a pool changes them seldom, and all but one are forgotten with each tip.
+const MAX_PREFIXES: usize = 8;
+/// A closing channel that waits for answers is looked at again after this.
+pub(super) const DRAIN_LOOK: Duration = Duration::from_millis(500);
+
 #[derive(Debug)]
 pub(super) struct Draining {
     pub(super) since: Duration,
@@ -30,7 +35,9 @@ pub(super) struct Channel {
     pub(super) state: Arc<ChannelState>,
     /// 0: the pool groups nothing.
     pub(super) group_id: u32,
-    pub(super) prefix: Vec<u8>,
+    /// The extranonce prefixes, oldest first, each with the number of the first job message that it holds for.
+    /// A future job keeps the prefix in force when it was sent (section 5.3.10).
+    pub(super) prefixes: Vec<(u64, Vec<u8>)>,
     pub(super) split: ExtranonceSplit,
     /// In force for jobs to come, and for future jobs that wait for their tip.
     pub(super) target: Target,
@@ -45,7 +52,21 @@ pub(super) struct Channel {
 impl Channel {
     /// The whole extranonce: prefix and rollable part.
     pub(super) fn extranonce_len(&self) -> usize {
-        self.prefix.len() + usize::from(self.split.extranonce_size())
+        self.prefix(u64::MAX).len() + usize::from(self.split.extranonce_size())
+    }
+
+    /// The prefix of the job that came as message `number`.
+    pub(super) fn prefix(&self, number: u64) -> &[u8] {
+        let of = self.prefixes.iter().rev().find(|(from, _)| *from <= number);
+        of.or(self.prefixes.first()).map_or(&[], |(_, prefix)| prefix)
+    }
+
+    /// Another prefix for jobs from message `number` on.
+    pub(super) fn set_prefix(&mut self, number: u64, prefix: Vec<u8>) {
+        if self.prefixes.len() == MAX_PREFIXES {
+            self.prefixes.remove(0);
+        }
+        self.prefixes.push((number, prefix));
     }
 
     /// A new tip: shares of jobs on the old one are stale from now on.
@@ -55,12 +76,17 @@ impl Channel {
         self.future.clear();
     }
 
+    /// No job is left that came before the newest prefix.
+    pub(super) fn forget_old_prefixes(&mut self) {
+        self.prefixes.drain(..self.prefixes.len().saturating_sub(1));
+    }
+
     /// The feed that carries `ready` to this channel's miners, with the target in force now.
-    pub(super) fn feed(&self, ready: &ReadyJob, ntime_slack: u32, now: Now) -> Result<Feed, ChannelJobError> {
+    pub(super) fn feed(&self, ready: &ReadyJob, number: u64, ntime_slack: u32, now: Now) -> Result<Feed, ChannelJobError> {
         let terms = ChannelTerms {
             source: work::SourceId(self.state.key.source.0),
             generation: self.generation,
-            extranonce_prefix: &self.prefix,
+            extranonce_prefix: self.prefix(number),
             filler: self.split.zero_filler(),
             source_target: self.target,
             ntime_slack,

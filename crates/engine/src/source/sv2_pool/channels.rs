@@ -8,7 +8,7 @@ use super::channel::Channel;
 use super::drafts::FutureJobs;
 use super::shares::end_open_shares;
 use super::{
-    MAX_GROUPS, MAX_PENDING_OPENS, OPEN_DEADLINE, PendingOpen, SourceState, Sv2Pool, protocol, shown,
+    MAX_GROUPS, MAX_PENDING_OPENS, OPEN_DEADLINE, SourceState, Sv2Pool, protocol, shown,
 };
 use crate::feed::ChannelState;
 use crate::ids::ChannelKey;
@@ -38,7 +38,8 @@ impl Sv2Pool {
             min_extranonce_size: u16::from(wish.miner_id_size) + u16::from(wish.extranonce2_size),
         };
         sv2::write_frame(&message, &mut fx.frames);
-        self.pending.insert(request_id, PendingOpen { wish, deadline: now.mono + OPEN_DEADLINE });
+        self.pending.insert(request_id, wish);
+        self.pending_order.push_back((now.mono + OPEN_DEADLINE, request_id));
     }
 
     pub(super) fn remove_channel(&mut self, channel_id: u32, fx: &mut Effects) -> bool {
@@ -47,9 +48,6 @@ impl Sv2Pool {
         };
         channel.state.end();
         self.open_shares -= channel.open.len();
-        if channel.draining.is_some() {
-            self.draining -= 1;
-        }
         end_open_shares(&self.books, &mut channel.open, fx);
         if let Some((_, members)) = self.groups.get_mut(&channel.group_id) {
             members.retain(|m| *m != channel_id);
@@ -65,7 +63,7 @@ impl Sv2Pool {
         message: &sv2::mining::OpenExtendedMiningChannelSuccess<'_>,
         fx: &mut Effects,
     ) -> Result<(), DownReason> {
-        let Some(pending) = self.pending.remove(&message.request_id) else {
+        let Some(wish) = self.pending.remove(&message.request_id) else {
             // Asked for and given up: it must not stay open unused.
             let close = sv2::mining::CloseChannel {
                 channel_id: message.channel_id,
@@ -79,7 +77,6 @@ impl Sv2Pool {
         if self.channels.contains_key(&channel_id) {
             return Err(protocol(format!("channel {channel_id} opened twice")));
         }
-        let wish = pending.wish;
         let split = match ExtranonceSplit::for_space(
             message.extranonce_size,
             wish.miner_id_size,
@@ -103,7 +100,7 @@ impl Sv2Pool {
         let channel = Channel {
             state: Arc::clone(&state),
             group_id,
-            prefix: message.extranonce_prefix.as_slice().to_vec(),
+            prefixes: vec![(0, message.extranonce_prefix.as_slice().to_vec())],
             split,
             target,
             tip: None,
@@ -155,15 +152,16 @@ impl Sv2Pool {
             return Ok(());
         };
         let prefix = message.extranonce_prefix.as_slice();
-        if prefix.len() != channel.prefix.len() {
+        let present = channel.prefix(u64::MAX).len();
+        if prefix.len() != present {
             // The script_sig's length stands in the coinbase prefix that the group shares (5.1.2.1).
             return Err(protocol(format!(
                 "SetExtranoncePrefix changes the prefix from {} to {} bytes",
-                channel.prefix.len(),
+                present,
                 prefix.len()
             )));
         }
-        channel.prefix = prefix.to_vec();
+        channel.set_prefix(self.job_messages + 1, prefix.to_vec());
         Ok(())
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Tip {
 /// A job before it has a tip.
 #[derive(Debug)]
 pub(super) struct Draft {
+    /// Counts the source's job messages.
+    number: u64,
     job_id: u32,
     version: u32,
     version_rolling_allowed: bool,
@@ -38,8 +40,9 @@ pub(super) struct ReadyJob {
 
 impl Draft {
     /// Takes a job out of its message. All lengths were bounded by the frame.
-    pub(super) fn read(message: &NewExtendedMiningJob<'_>) -> Self {
+    pub(super) fn read(number: u64, message: &NewExtendedMiningJob<'_>) -> Self {
         Self {
+            number,
             job_id: message.job_id,
             version: message.version,
             version_rolling_allowed: message.version_rolling_allowed,
@@ -74,6 +77,10 @@ impl Draft {
             tip.nbits,
         );
         Ok(ReadyJob { job: Arc::new(job), notify: Arc::new(notify) })
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn job_id(&self) -> u32 {

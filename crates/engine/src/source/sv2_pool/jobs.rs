@@ -20,7 +20,8 @@ impl Sv2Pool {
                 "it forbids version rolling, which Adit asked for at SetupConnection".into(),
             ));
         }
-        let draft = Arc::new(Draft::read(message));
+        self.job_messages += 1;
+        let draft = Arc::new(Draft::read(self.job_messages, message));
         let Some(min_ntime) = message.min_ntime else {
             if let Some(channel) = self.channels.get_mut(&message.channel_id) {
                 channel.future.insert(draft);
@@ -78,6 +79,7 @@ impl Sv2Pool {
             self.next_generation = self.next_generation.wrapping_add(1);
             channel.set_tip(tip, self.next_generation);
             publish(channel, &draft, tip, &mut ready, self.settings.ntime_slack, now, fx)?;
+            channel.forget_old_prefixes();
         }
         if let Some((future, _)) = self.groups.get_mut(&message.channel_id) {
             future.clear();
@@ -107,7 +109,7 @@ fn publish(
             &ready.insert((tip, len, job)).2
         }
     };
-    let feed = channel.feed(job, ntime_slack, now).map_err(|e| DownReason::BadJob(e.to_string()))?;
+    let feed = channel.feed(job, draft.number(), ntime_slack, now).map_err(|e| DownReason::BadJob(e.to_string()))?;
     fx.events.push(SourceEvent::Work(feed));
     Ok(())
 }

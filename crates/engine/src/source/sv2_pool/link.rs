@@ -60,14 +60,15 @@ impl Sv2Pool {
             channel.state.end();
             end_open_shares(&self.books, &mut channel.open, fx);
         }
-        for (_, pending) in self.pending.drain() {
+        for (_, wish) in self.pending.drain() {
             fx.events.push(SourceEvent::NotOpened {
-                request: pending.wish.request,
+                request: wish.request,
                 why: ChannelRefusal::ByPool(why.to_string()),
             });
         }
         self.groups.clear();
-        self.draining = 0;
+        self.pending_order.clear();
+        self.drain_looks.clear();
         self.open_shares = 0;
         self.refused_in_a_row = 0;
         self.worker_names = false;

@@ -11,13 +11,15 @@ mod jobs;
 mod link;
 mod shares;
 
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use sv2::{FrameHeader, Message};
 
-use channel::{Channel, Draining};
+use channel::{Channel, DRAIN_AT_LEAST, DRAIN_LOOK, Draining};
 use channels::as_f32;
 use drafts::FutureJobs;
 
@@ -141,12 +143,6 @@ pub struct SourceStatus {
     pub stray_answers: u64,
 }
 
-#[derive(Debug)]
-struct PendingOpen {
-    wish: OpenChannel,
-    deadline: Duration,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Sv2Pool {
@@ -161,10 +157,16 @@ pub struct Sv2Pool {
     channels: HashMap<u32, Channel, foldhash::fast::FixedState>,
     /// Members by group channel.
     groups: HashMap<u32, (FutureJobs, Vec<u32>), foldhash::fast::FixedState>,
-    pending: HashMap<u32, PendingOpen, foldhash::fast::FixedState>,
+    /// Channels wished for, by request id.
+    pending: HashMap<u32, OpenChannel, foldhash::fast::FixedState>,
+    /// Their deadlines, in order; of those answered meanwhile, too.
+    pending_order: VecDeque<(Duration, u32)>,
     next_request: u32,
     next_generation: u32,
-    draining: usize,
+    /// When closing channels are to be looked at.
+    drain_looks: BinaryHeap<Reverse<(Duration, u32)>>,
+    /// Job messages received.
+    job_messages: u64,
     open_shares: usize,
     refused_in_a_row: u32,
     batch_seen: u32,
@@ -194,7 +196,9 @@ impl Sv2Pool {
             pending: HashMap::with_hasher(hasher),
             next_request: 0,
             next_generation: 0,
-            draining: 0,
+            pending_order: VecDeque::new(),
+            drain_looks: BinaryHeap::new(),
+            job_messages: 0,
             open_shares: 0,
             refused_in_a_row: 0,
             batch_seen: 1,
@@ -251,18 +255,8 @@ impl Sv2Pool {
             SourceState::SettingUp { deadline } | SourceState::Negotiating { deadline } => Some(deadline),
             SourceState::Off | SourceState::Dialling | SourceState::Ready => None,
         };
-        let opens = self.pending.values().map(|p| p.deadline).min();
-        let drains = if self.draining == 0 {
-            None
-        } else {
-            // Drains are looked at twice a second while there are any.
-            self.channels
-                .values()
-                .filter_map(|c| c.draining.as_ref())
-                .map(|d| d.since.max(d.progress))
-                .min()
-                .map(|t| t + Duration::from_millis(500))
-        };
+        let opens = self.pending_order.front().map(|(deadline, _)| *deadline);
+        let drains = self.drain_looks.peek().map(|Reverse((at, _))| *at);
         let stuck = (self.open_shares >= self.unsettled_max()).then(|| self.last_answer + STUCK_AFTER);
         earliest(earliest(state, opens), earliest(drains, stuck))
     }
@@ -312,7 +306,7 @@ impl Sv2Pool {
                     && channel.draining.is_none()
                 {
                     channel.draining = Some(Draining { since: now.mono, progress: now.mono });
-                    self.draining += 1;
+                    self.drain_looks.push(Reverse((now.mono + DRAIN_AT_LEAST, channel_id)));
                 }
             }
         }
@@ -339,24 +333,26 @@ impl Sv2Pool {
         if self.open_shares > 0 && self.room() == 0 && now.reached(self.last_answer + STUCK_AFTER) {
             self.fail(DownReason::IgnoresShares, now, fx);
         }
-        let silent: Vec<u32> =
-            self.pending.iter().filter(|(_, p)| now.reached(p.deadline)).map(|(id, _)| *id).collect();
-        for id in silent {
-            if let Some(p) = self.pending.remove(&id) {
-                fx.events
-                    .push(SourceEvent::NotOpened { request: p.wish.request, why: ChannelRefusal::Silent });
+        while let Some((deadline, id)) = self.pending_order.front().copied()
+            && now.reached(deadline)
+        {
+            self.pending_order.pop_front();
+            if let Some(wish) = self.pending.remove(&id) {
+                let why = ChannelRefusal::Silent;
+                fx.events.push(SourceEvent::NotOpened { request: wish.request, why });
             }
         }
-        if self.draining > 0 {
-            let done: Vec<u32> =
-                self.channels.iter().filter(|(_, c)| c.drained(now)).map(|(id, _)| *id).collect();
-            for id in done {
-                let close = sv2::mining::CloseChannel {
-                    channel_id: id,
-                    reason_code: sv2::Str0255::truncated("unused"),
-                };
-                sv2::write_frame(&close, &mut fx.frames);
+        while let Some(Reverse((at, id))) = self.drain_looks.peek().copied()
+            && now.reached(at)
+        {
+            self.drain_looks.pop();
+            let Some(channel) = self.channels.get(&id).filter(|c| c.draining.is_some()) else { continue };
+            if channel.drained(now) {
+                let reason_code = sv2::Str0255::truncated("unused");
+                sv2::write_frame(&sv2::mining::CloseChannel { channel_id: id, reason_code }, &mut fx.frames);
                 self.remove_channel(id, fx);
+            } else {
+                self.drain_looks.push(Reverse((now.mono + DRAIN_LOOK, id)));
             }
         }
     }
@@ -408,9 +404,9 @@ impl Sv2Pool {
             mining::OpenExtendedMiningChannelSuccess::MSG_TYPE => self.on_opened(&parse(payload)?, fx),
             mining::OpenMiningChannelError::MSG_TYPE => {
                 let error: mining::OpenMiningChannelError<'_> = parse(payload)?;
-                if let Some(pending) = self.pending.remove(&error.request_id) {
+                if let Some(wish) = self.pending.remove(&error.request_id) {
                     let why = ChannelRefusal::ByPool(shown(error.error_code.as_bytes()));
-                    fx.events.push(SourceEvent::NotOpened { request: pending.wish.request, why });
+                    fx.events.push(SourceEvent::NotOpened { request: wish.request, why });
                 } else {
                     self.stray_answers += 1;
                 }
