@@ -214,7 +214,7 @@ impl Evidence {
 
     /// Share count and exposure after more `exposure` without a share.
     fn faded(&self, exposure: f64) -> (f64, f64) {
-        if !self.fades() {
+        if exposure == 0.0 || !self.fades() {
             return (self.shares, self.exposure + exposure);
         }
         let memory = self.memory();
