@@ -25,11 +25,7 @@ fn keys() -> Keys {
     let authority = AuthoritySecretKey::from_bytes([1; 32]).expect("in range");
     let server = StaticKeypair::from_secret_bytes([2; 32]).expect("in range");
     let certificate = Certificate::issue(&authority, &server, 0, u32::MAX, [3; 32]);
-    Keys {
-        authority,
-        server,
-        certificate,
-    }
+    Keys { authority, server, certificate }
 }
 
 fn link(keys: &Keys) -> (Sealer, Opener) {
@@ -37,9 +33,7 @@ fn link(keys: &Keys) -> (Sealer, Opener) {
     let (act2, server) = Responder::new(&keys.server, keys.certificate, [5; 32])
         .respond(&act1)
         .expect("any act 1 is answered");
-    let client = initiator
-        .finish(&act2, 1, DEFAULT_LEEWAY_S)
-        .expect("the certificate is good");
+    let client = initiator.finish(&act2, 1, DEFAULT_LEEWAY_S).expect("the certificate is good");
     (client.split().0, server.split().1)
 }
 
@@ -91,10 +85,9 @@ fn sealing(c: &mut Criterion) {
 fn opening(c: &mut Criterion) {
     let keys = keys();
     let mut group = c.benchmark_group("open");
-    for (name, payload_len, frames) in [
-        ("70_byte_frames", SHARE_PAYLOAD, 10_000),
-        ("200_kB_frames", 200_000, 20),
-    ] {
+    for (name, payload_len, frames) in
+        [("70_byte_frames", SHARE_PAYLOAD, 10_000), ("200_kB_frames", 200_000, 20)]
+    {
         let plain = frame(payload_len);
         group.throughput(Throughput::Elements(frames));
         group.bench_function(name, |b| {
@@ -125,9 +118,8 @@ fn handshake(c: &mut Criterion) {
     let keys = keys();
     let authority = keys.authority.public();
     let mut group = c.benchmark_group("handshake");
-    group.bench_function("initiator_act1", |b| {
-        b.iter(|| Initiator::new(Some(authority), black_box([4; 32])))
-    });
+    group
+        .bench_function("initiator_act1", |b| b.iter(|| Initiator::new(Some(authority), black_box([4; 32]))));
     let (_, act1) = Initiator::new(Some(authority), [4; 32]);
     group.bench_function("responder", |b| {
         b.iter(|| Responder::new(&keys.server, keys.certificate, [5; 32]).respond(black_box(&act1)));

@@ -26,9 +26,7 @@ impl AuthorityPublicKey {
     /// # Errors
     /// [`KeyError::NotOnCurve`] when no point of the curve has that x coordinate.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, KeyError> {
-        XOnlyPublicKey::from_slice(&bytes)
-            .map(Self)
-            .map_err(|_| KeyError::NotOnCurve)
+        XOnlyPublicKey::from_slice(&bytes).map(Self).map_err(|_| KeyError::NotOnCurve)
     }
 
     /// The 32 bytes of the x coordinate, big-endian.
@@ -153,10 +151,7 @@ mod tests {
         let text = PUBLISHED_EXAMPLE_KEYS[2];
         let key: AuthorityPublicKey = text.parse().unwrap();
         assert_eq!(key.to_bytes(), SPEC_VECTOR);
-        assert_eq!(
-            AuthorityPublicKey::from_bytes(SPEC_VECTOR).unwrap().to_string(),
-            text
-        );
+        assert_eq!(AuthorityPublicKey::from_bytes(SPEC_VECTOR).unwrap().to_string(), text);
     }
 
     #[test]
@@ -181,32 +176,11 @@ mod tests {
         let good = PUBLISHED_EXAMPLE_KEYS[0];
 
         assert_eq!(refuse(""), KeyError::Empty);
-        assert_eq!(
-            refuse(&format!("{}3", &good[..good.len() - 1])),
-            KeyError::Checksum
-        );
+        assert_eq!(refuse(&format!("{}3", &good[..good.len() - 1])), KeyError::Checksum);
         assert_eq!(refuse(&good[..good.len() - 1]), KeyError::Checksum);
-        assert_eq!(
-            refuse(" 9auq"),
-            KeyError::Character {
-                character: ' ',
-                position: 1
-            }
-        );
-        assert_eq!(
-            refuse("9auqO"),
-            KeyError::Character {
-                character: 'O',
-                position: 5
-            }
-        );
-        assert_eq!(
-            refuse("9aé1"),
-            KeyError::Character {
-                character: 'é',
-                position: 3
-            }
-        );
+        assert_eq!(refuse(" 9auq"), KeyError::Character { character: ' ', position: 1 });
+        assert_eq!(refuse("9auqO"), KeyError::Character { character: 'O', position: 5 });
+        assert_eq!(refuse("9aé1"), KeyError::Character { character: 'é', position: 3 });
         assert_eq!(refuse(EXAMPLE_SECRET), KeyError::SecretForPublic);
         // The reference implementation's own vector of version 12.
         assert_eq!(
@@ -216,25 +190,13 @@ mod tests {
         // and of a key that is one byte short
         assert_eq!(
             refuse("2wmHTKZkLg2QzXyEXGMBXzKP7JXDUt8yy9SA5hoQwERc92qR6c"),
-            KeyError::Length {
-                got: 33,
-                expected: 34
-            }
+            KeyError::Length { got: 33, expected: 34 }
         );
         let mut long = vec![1, 0];
         long.extend([7; 33]);
-        assert_eq!(
-            refuse(&with_check(&long)),
-            KeyError::Length {
-                got: 35,
-                expected: 34
-            }
-        );
+        assert_eq!(refuse(&with_check(&long)), KeyError::Length { got: 35, expected: 34 });
         assert_eq!(refuse("9a"), KeyError::TextLength { got: 2 });
-        assert_eq!(
-            refuse(&"9".repeat(100_000)),
-            KeyError::TextLength { got: 100_000 }
-        );
+        assert_eq!(refuse(&"9".repeat(100_000)), KeyError::TextLength { got: 100_000 });
         assert_eq!(refuse(&"1".repeat(80)), KeyError::Checksum);
         let mut off_curve = vec![1, 0];
         off_curve.extend([0xff; 32]);
@@ -247,16 +209,10 @@ mod tests {
         assert_eq!(refuse(PUBLISHED_EXAMPLE_KEYS[0]), KeyError::PublicForSecret);
         assert_eq!(
             refuse(&bs58::encode([7; 31]).with_check().into_string()),
-            KeyError::Length {
-                got: 31,
-                expected: 32
-            }
+            KeyError::Length { got: 31, expected: 32 }
         );
         for bytes in [[0; 32], [0xff; 32]] {
-            assert_eq!(
-                refuse(&bs58::encode(bytes).with_check().into_string()),
-                KeyError::SecretOutOfRange
-            );
+            assert_eq!(refuse(&bs58::encode(bytes).with_check().into_string()), KeyError::SecretOutOfRange);
         }
     }
 
@@ -264,9 +220,6 @@ mod tests {
     fn debug_output_never_shows_a_secret() {
         let secret: AuthoritySecretKey = EXAMPLE_SECRET.parse().unwrap();
         let shown = format!("{secret:?}");
-        assert!(
-            !shown.contains(EXAMPLE_SECRET) && shown.contains(PUBLISHED_EXAMPLE_KEYS[0]),
-            "{shown}"
-        );
+        assert!(!shown.contains(EXAMPLE_SECRET) && shown.contains(PUBLISHED_EXAMPLE_KEYS[0]), "{shown}");
     }
 }

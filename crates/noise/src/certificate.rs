@@ -90,12 +90,8 @@ impl Certificate {
         not_valid_after: u32,
         aux_rand: [u8; 32],
     ) -> Self {
-        let mut certificate = Self {
-            version: CERTIFICATE_VERSION,
-            valid_from,
-            not_valid_after,
-            signature: [0; 64],
-        };
+        let mut certificate =
+            Self { version: CERTIFICATE_VERSION, valid_from, not_valid_after, signature: [0; 64] };
         let message = certificate.signed_message(&static_key.x_only());
         certificate.signature = authority
             .with_keypair(|pair| SECP256K1.sign_schnorr_with_aux_rand(&message, pair, &aux_rand))
@@ -133,16 +129,10 @@ impl Certificate {
         let (from, until) = (u64::from(self.valid_from), u64::from(self.not_valid_after));
         let leeway = u64::from(leeway_s);
         if now_unix.saturating_add(leeway) < from {
-            return Err(CertificateError::NotYetValid {
-                valid_in_s: from - now_unix,
-                leeway_s,
-            });
+            return Err(CertificateError::NotYetValid { valid_in_s: from - now_unix, leeway_s });
         }
         if now_unix > until.saturating_add(leeway) {
-            return Err(CertificateError::Expired {
-                expired_for_s: now_unix - until,
-                leeway_s,
-            });
+            return Err(CertificateError::Expired { expired_for_s: now_unix - until, leeway_s });
         }
         Ok(())
     }
@@ -221,12 +211,7 @@ mod tests {
             certificate().verify(&server(2).x_only(), &authority(1).public(), now, leeway)
         };
         let early = |valid_in_s, leeway_s| Err(CertificateError::NotYetValid { valid_in_s, leeway_s });
-        let late = |expired_for_s, leeway_s| {
-            Err(CertificateError::Expired {
-                expired_for_s,
-                leeway_s,
-            })
-        };
+        let late = |expired_for_s, leeway_s| Err(CertificateError::Expired { expired_for_s, leeway_s });
         for (now, leeway, expected) in [
             (0, 0, Ok(())),
             (-1, 0, early(1, 0)),
@@ -261,16 +246,8 @@ mod tests {
 
     #[test]
     fn clock_errors_speak_of_the_clock() {
-        let late = CertificateError::Expired {
-            expired_for_s: 61,
-            leeway_s: 10,
-        }
-        .to_string();
-        let early = CertificateError::NotYetValid {
-            valid_in_s: 6,
-            leeway_s: 5,
-        }
-        .to_string();
+        let late = CertificateError::Expired { expired_for_s: 61, leeway_s: 10 }.to_string();
+        let early = CertificateError::NotYetValid { valid_in_s: 6, leeway_s: 5 }.to_string();
         assert!(late.contains("61 s") && late.contains("clock"), "{late}");
         assert!(early.contains("6 s") && early.contains("clock"), "{early}");
     }

@@ -129,20 +129,14 @@ impl Dh for EllSwiftDh {
         // snow hands its whole key buffer, which is one byte longer than our keys.
         let theirs = pubkey.first_chunk::<ELLSWIFT_LEN>().ok_or(snow::Error::Dh)?;
         let mut key = SecretKey::from_slice(&*self.secret).map_err(|_| snow::Error::Dh)?;
-        let (ours, theirs) = (
-            ElligatorSwift::from_array(self.public),
-            ElligatorSwift::from_array(*theirs),
-        );
+        let (ours, theirs) = (ElligatorSwift::from_array(self.public), ElligatorSwift::from_array(*theirs));
         let (a, b) = match self.party {
             Party::A => (ours, theirs),
             Party::B => (theirs, ours),
         };
         let mut shared = ElligatorSwift::shared_secret(a, b, key, self.party, None).to_secret_bytes();
         key.non_secure_erase();
-        let written = out
-            .first_chunk_mut::<32>()
-            .map(|out| *out = shared)
-            .ok_or(snow::Error::Dh);
+        let written = out.first_chunk_mut::<32>().map(|out| *out = shared).ok_or(snow::Error::Dh);
         shared.zeroize();
         written
     }
@@ -157,11 +151,7 @@ mod tests {
     use super::*;
 
     fn dh(party: Party) -> Box<dyn Dh> {
-        let resolver = Resolver {
-            party,
-            entropy: Expansion::new([party as u8; 32]),
-            static_key: None,
-        };
+        let resolver = Resolver { party, entropy: Expansion::new([party as u8; 32]), static_key: None };
         let mut dh = resolver.resolve_dh(&DHChoice::P256).unwrap();
         dh.generate(&mut *resolver.resolve_rng().unwrap()).unwrap();
         dh
@@ -181,11 +171,7 @@ mod tests {
 
     #[test]
     fn without_a_key_there_is_no_secret() {
-        let resolver = Resolver {
-            party: Party::A,
-            entropy: Expansion::new([1; 32]),
-            static_key: None,
-        };
+        let resolver = Resolver { party: Party::A, entropy: Expansion::new([1; 32]), static_key: None };
         let empty = resolver.resolve_dh(&DHChoice::P256).unwrap();
         assert_eq!(empty.dh(&[1; 64], &mut [0; 32]), Err(snow::Error::Dh));
         assert_eq!(dh(Party::A).dh(&[1; 63], &mut [0; 32]), Err(snow::Error::Dh));

@@ -16,10 +16,7 @@ pub(crate) struct Expansion {
 
 impl Expansion {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self {
-            seed: Zeroizing::new(seed),
-            counter: 0,
-        }
+        Self { seed: Zeroizing::new(seed), counter: 0 }
     }
 
     /// The next 32 bytes.
@@ -54,11 +51,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_values_and_every_value_differs() {
-        let (mut a, mut b, mut other) = (
-            Expansion::new([1; 32]),
-            Expansion::new([1; 32]),
-            Expansion::new([2; 32]),
-        );
+        let (mut a, mut b, mut other) =
+            (Expansion::new([1; 32]), Expansion::new([1; 32]), Expansion::new([2; 32]));
         let mut seen = Vec::new();
         for _ in 0..50 {
             let value = *a.draw();

@@ -57,13 +57,7 @@ mod tests {
 
     #[test]
     fn the_declared_length_is_a_little_endian_u24() {
-        assert_eq!(
-            declared_payload_len(&[0xff, 0xff, 0xff, 0x01, 0x02, 0x03]),
-            0x03_02_01
-        );
-        assert_eq!(
-            declared_payload_len(&[0, 0, 0, 0xff, 0xff, 0xff]),
-            PAYLOAD_LEN_MAX
-        );
+        assert_eq!(declared_payload_len(&[0xff, 0xff, 0xff, 0x01, 0x02, 0x03]), 0x03_02_01);
+        assert_eq!(declared_payload_len(&[0, 0, 0, 0xff, 0xff, 0xff]), PAYLOAD_LEN_MAX);
     }
 }

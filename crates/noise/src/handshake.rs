@@ -53,11 +53,7 @@ fn handshake_state(
     static_key: Option<&StaticKeypair>,
     entropy: [u8; 32],
 ) -> Result<HandshakeState, snow::Error> {
-    let resolver = Resolver {
-        party,
-        entropy: Expansion::new(entropy),
-        static_key: static_key.cloned(),
-    };
+    let resolver = Resolver { party, entropy: Expansion::new(entropy), static_key: static_key.cloned() };
     let builder = snow::Builder::with_resolver(noise_params(), Box::new(resolver));
     match static_key {
         Some(key) => builder.local_private_key(&key.secret()[..])?.build_responder(),
@@ -89,9 +85,7 @@ impl Initiator {
             .expect("the pattern is fixed and NX asks nothing of an initiator");
         // snow wants room for a MAC, which act 1 does not have.
         let mut message = [0; ACT1_LEN + MAC_LEN];
-        state
-            .write_message(&[], &mut message)
-            .expect("the buffer has room and the turn is ours");
+        state.write_message(&[], &mut message).expect("the buffer has room and the turn is ours");
         let mut act1 = [0; ACT1_LEN];
         act1.copy_from_slice(&message[..ACT1_LEN]);
         (Self { state, authority }, act1)
@@ -129,10 +123,7 @@ impl Initiator {
     }
 
     fn server_static_xonly(&self) -> Result<[u8; 32], HandshakeError> {
-        let key = self
-            .state
-            .get_remote_static()
-            .and_then(|key| key.first_chunk::<ELLSWIFT_LEN>());
+        let key = self.state.get_remote_static().and_then(|key| key.first_chunk::<ELLSWIFT_LEN>());
         let key = ElligatorSwift::from_array(*key.ok_or(HandshakeError::NotAuthentic)?);
         Ok(PublicKey::from_ellswift(key).x_only_public_key().0.serialize())
     }
@@ -140,9 +131,7 @@ impl Initiator {
 
 impl fmt::Debug for Initiator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Initiator")
-            .field("authority", &self.authority)
-            .finish_non_exhaustive()
+        f.debug_struct("Initiator").field("authority", &self.authority).finish_non_exhaustive()
     }
 }
 
@@ -174,16 +163,13 @@ impl Responder {
     pub fn respond(mut self, act1: &[u8; ACT1_LEN]) -> Result<([u8; ACT2_LEN], Transport), HandshakeError> {
         self.state.read_message(act1, &mut [])?;
         let mut act2 = [0; ACT2_LEN];
-        self.state
-            .write_message(&self.certificate.to_bytes(), &mut act2)?;
+        self.state.write_message(&self.certificate.to_bytes(), &mut act2)?;
         Ok((act2, Transport::new(self.state, Peer::Unauthenticated)?))
     }
 }
 
 impl fmt::Debug for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Responder")
-            .field("certificate", &self.certificate)
-            .finish_non_exhaustive()
+        f.debug_struct("Responder").field("certificate", &self.certificate).finish_non_exhaustive()
     }
 }

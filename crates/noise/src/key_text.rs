@@ -76,26 +76,19 @@ fn decode(text: &str) -> Result<(Zeroizing<[u8; DECODED_MAX]>, usize), KeyError>
     }
     // Base58 costs the square of the length: nobody's text is looked at beyond what a key can have.
     if text.chars().nth(TEXT_MAX).is_some() {
-        return Err(KeyError::TextLength {
-            got: text.chars().count(),
-        });
+        return Err(KeyError::TextLength { got: text.chars().count() });
     }
     let mut bytes = Zeroizing::new([0_u8; DECODED_MAX]);
     match bs58::decode(text).with_check(None).onto(&mut bytes[..]) {
         Ok(len) => Ok((bytes, len)),
-        Err(bs58::decode::Error::NoChecksum) => Err(KeyError::TextLength {
-            got: text.chars().count(),
-        }),
+        Err(bs58::decode::Error::NoChecksum) => Err(KeyError::TextLength { got: text.chars().count() }),
         Err(
             bs58::decode::Error::InvalidCharacter { index, .. }
             | bs58::decode::Error::NonAsciiCharacter { index },
         ) => {
             // The index counts bytes, and all before it are ASCII.
             let character = text.chars().nth(index).unwrap_or(char::REPLACEMENT_CHARACTER);
-            Err(KeyError::Character {
-                character,
-                position: index + 1,
-            })
+            Err(KeyError::Character { character, position: index + 1 })
         }
         Err(_) => Err(KeyError::Checksum),
     }
@@ -108,10 +101,7 @@ pub(crate) fn decode_public(text: &str) -> Result<[u8; 32], KeyError> {
         PUBLIC_LEN => {}
         SECRET_LEN => return Err(KeyError::SecretForPublic),
         got => {
-            return Err(KeyError::Length {
-                got,
-                expected: PUBLIC_LEN,
-            });
+            return Err(KeyError::Length { got, expected: PUBLIC_LEN });
         }
     }
     let got = u16::from_le_bytes([bytes[0], bytes[1]]);
@@ -130,10 +120,7 @@ pub(crate) fn decode_secret(text: &str) -> Result<Zeroizing<[u8; 32]>, KeyError>
         SECRET_LEN => {}
         PUBLIC_LEN => return Err(KeyError::PublicForSecret),
         got => {
-            return Err(KeyError::Length {
-                got,
-                expected: SECRET_LEN,
-            });
+            return Err(KeyError::Length { got, expected: SECRET_LEN });
         }
     }
     let mut key = Zeroizing::new([0; 32]);

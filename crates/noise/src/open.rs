@@ -73,11 +73,7 @@ pub struct Opener {
 
 impl Opener {
     pub(crate) fn new(keys: Arc<Keys>) -> Self {
-        Self {
-            keys,
-            nonce: 0,
-            state: State::Header,
-        }
+        Self { keys, nonce: 0, state: State::Header }
     }
 
     /// Takes the next frame out of `input`, which holds whatever ciphertext has arrived, in pieces of any
@@ -121,22 +117,12 @@ impl Opener {
             };
             let declared = declared_payload_len(&header);
             if declared > max_payload {
-                return Err(OpenError::TooLong {
-                    declared,
-                    limit: max_payload,
-                });
+                return Err(OpenError::TooLong { declared, limit: max_payload });
             }
-            self.state = State::Payload {
-                header,
-                opened: BytesMut::new(),
-                remaining: declared,
-            };
+            self.state = State::Payload { header, opened: BytesMut::new(), remaining: declared };
         }
-        let State::Payload {
-            header,
-            mut opened,
-            mut remaining,
-        } = std::mem::replace(&mut self.state, State::Header)
+        let State::Payload { header, mut opened, mut remaining } =
+            std::mem::replace(&mut self.state, State::Header)
         else {
             return Err(OpenError::Closed);
         };
@@ -144,11 +130,7 @@ impl Opener {
             let plain_len = remaining.min(BLOCK_PLAINTEXT_MAX);
             let sealed_len = plain_len + MAC_LEN;
             if input.len() < sealed_len {
-                self.state = State::Payload {
-                    header,
-                    opened,
-                    remaining,
-                };
+                self.state = State::Payload { header, opened, remaining };
                 return Ok(None);
             }
             if sealed_len <= IN_PLACE_MAX && opened.is_empty() {
@@ -162,10 +144,7 @@ impl Opener {
             }
             remaining -= plain_len;
         }
-        Ok(Some(OpenedFrame {
-            header,
-            payload: opened,
-        }))
+        Ok(Some(OpenedFrame { header, payload: opened }))
     }
 
     fn open_header(&mut self, input: &mut BytesMut) -> Result<Option<[u8; HEADER_LEN]>, OpenError> {
@@ -196,9 +175,7 @@ impl Opener {
         if self.nonce == u64::MAX {
             return Err(OpenError::NonceExhausted);
         }
-        self.keys
-            .open(self.nonce, sealed, out)
-            .map_err(|_| OpenError::NotAuthentic)?;
+        self.keys.open(self.nonce, sealed, out).map_err(|_| OpenError::NotAuthentic)?;
         self.nonce += 1;
         Ok(())
     }
@@ -211,9 +188,7 @@ impl Opener {
 
 impl fmt::Debug for Opener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opener")
-            .field("nonce", &self.nonce)
-            .finish_non_exhaustive()
+        f.debug_struct("Opener").field("nonce", &self.nonce).finish_non_exhaustive()
     }
 }
 
@@ -243,13 +218,7 @@ mod tests {
         let (mut sealer, mut opener) = halves();
         let mut input = sealed(&mut sealer, 1_001);
         input.truncate(SEALED_HEADER_LEN);
-        assert_eq!(
-            opener.open(&mut input, 1_000),
-            Err(OpenError::TooLong {
-                declared: 1_001,
-                limit: 1_000
-            })
-        );
+        assert_eq!(opener.open(&mut input, 1_000), Err(OpenError::TooLong { declared: 1_001, limit: 1_000 }));
         assert_eq!(opener.open(&mut input, PAYLOAD_LEN_MAX), Err(OpenError::Closed));
     }
 
@@ -274,11 +243,7 @@ mod tests {
                 assert_eq!(arrived, wire.len());
             }
             assert!(input.len() < BLOCK_CIPHERTEXT_MAX);
-            assert!(
-                held(&opener) <= 2 * arrived,
-                "{} held of {arrived}",
-                held(&opener)
-            );
+            assert!(held(&opener) <= 2 * arrived, "{} held of {arrived}", held(&opener));
         }
         assert!(matches!(opener.state, State::Header));
     }

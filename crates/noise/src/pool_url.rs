@@ -125,11 +125,7 @@ impl PoolUrl {
         if port == 0 {
             return Err(PoolUrlError::Port { got: "0".to_owned() });
         }
-        Ok(Self {
-            host,
-            port,
-            authority,
-        })
+        Ok(Self { host, port, authority })
     }
 
     /// Reads a URL whose authority key may be missing: only for a source that its owner configured as
@@ -138,13 +134,10 @@ impl PoolUrl {
     /// # Errors
     /// [`PoolUrlError`].
     pub fn parse_insecure(text: &str) -> Result<Self, PoolUrlError> {
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| PoolUrlError::NoScheme {
-            text: text.to_owned(),
-        })?;
+        let (scheme, rest) =
+            text.split_once("://").ok_or_else(|| PoolUrlError::NoScheme { text: text.to_owned() })?;
         if !scheme.eq_ignore_ascii_case(SCHEME) {
-            return Err(PoolUrlError::Scheme {
-                got: scheme.to_owned(),
-            });
+            return Err(PoolUrlError::Scheme { got: scheme.to_owned() });
         }
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (place, path) = rest.split_at(end);
@@ -156,11 +149,7 @@ impl PoolUrl {
             None | Some("") => return Err(PoolUrlError::NoPort { host }),
             Some(digits) => parse_port(digits)?,
         };
-        Ok(Self {
-            host,
-            port,
-            authority: parse_path(path)?,
-        })
+        Ok(Self { host, port, authority: parse_path(path)? })
     }
 
     /// A DNS name, or an address without brackets.
@@ -195,10 +184,7 @@ impl FromStr for PoolUrl {
     fn from_str(text: &str) -> Result<Self, PoolUrlError> {
         let url = Self::parse_insecure(text)?;
         if url.authority.is_none() {
-            return Err(PoolUrlError::NoKey {
-                host: bracketed(&url.host),
-                port: url.port,
-            });
+            return Err(PoolUrlError::NoKey { host: bracketed(&url.host), port: url.port });
         }
         Ok(url)
     }
@@ -215,19 +201,13 @@ impl fmt::Display for PoolUrl {
 }
 
 fn bracketed(host: &str) -> String {
-    if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    }
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// The checked host, and what stands after its colon.
 fn split_port(place: &str) -> Result<(String, Option<&str>), PoolUrlError> {
     if let Some(rest) = place.strip_prefix('[') {
-        let wrong = || PoolUrlError::Host {
-            got: place.to_owned(),
-        };
+        let wrong = || PoolUrlError::Host { got: place.to_owned() };
         let (address, after) = rest.split_once(']').ok_or_else(wrong)?;
         let address: Ipv6Addr = address.parse().map_err(|_| wrong())?;
         return match after.strip_prefix(':') {
@@ -238,9 +218,7 @@ fn split_port(place: &str) -> Result<(String, Option<&str>), PoolUrlError> {
     }
     // More than one colon is an IPv6 address without its brackets.
     match place.split_once(':') {
-        Some((_, port)) if port.contains(':') => Err(PoolUrlError::Host {
-            got: place.to_owned(),
-        }),
+        Some((_, port)) if port.contains(':') => Err(PoolUrlError::Host { got: place.to_owned() }),
         Some((host, port)) => Ok((name_or_ipv4(host)?, Some(port))),
         None => Ok((name_or_ipv4(place)?, None)),
     }
@@ -252,9 +230,7 @@ fn name_or_ipv4(host: &str) -> Result<String, PoolUrlError> {
     }
     let label_ok = |label: &str| {
         (1..=LABEL_MAX).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -262,10 +238,8 @@ fn name_or_ipv4(host: &str) -> Result<String, PoolUrlError> {
     let name = host.strip_suffix('.').unwrap_or(host);
     let name_ok = name.len() <= HOST_MAX && name.split('.').all(label_ok);
     // What ends in a number is an address or a mistyped one, never a name.
-    let last_is_number = name
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let last_is_number =
+        name.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     if name_ok && (!last_is_number || host.parse::<Ipv4Addr>().is_ok()) {
         Ok(host.to_ascii_lowercase())
     } else {
@@ -274,35 +248,23 @@ fn name_or_ipv4(host: &str) -> Result<String, PoolUrlError> {
 }
 
 fn parse_port(digits: &str) -> Result<u16, PoolUrlError> {
-    let number = digits
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| digits.parse().ok())
-        .flatten();
+    let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
     match number {
         Some(port) if port > 0 => Ok(port),
-        _ => Err(PoolUrlError::Port {
-            got: digits.to_owned(),
-        }),
+        _ => Err(PoolUrlError::Port { got: digits.to_owned() }),
     }
 }
 
 /// The key of a path `/key`; `None` for no path or a bare `/`.
 fn parse_path(path: &str) -> Result<Option<AuthorityPublicKey>, PoolUrlError> {
     let Some(rest) = path.strip_prefix('/') else {
-        return if path.is_empty() {
-            Ok(None)
-        } else {
-            Err(PoolUrlError::AfterKey { got: path.to_owned() })
-        };
+        return if path.is_empty() { Ok(None) } else { Err(PoolUrlError::AfterKey { got: path.to_owned() }) };
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (key, after) = rest.split_at(end);
     let key = if key.is_empty() { None } else { Some(key.parse()?) };
     if !after.is_empty() {
-        return Err(PoolUrlError::AfterKey {
-            got: after.to_owned(),
-        });
+        return Err(PoolUrlError::AfterKey { got: after.to_owned() });
     }
     Ok(key)
 }
@@ -320,12 +282,7 @@ mod tests {
     #[test]
     fn names_and_addresses_are_read_and_written_back() {
         for (text, host, port, shown) in [
-            (
-                "stratum2+tcp://thepool.com:34254/KEY",
-                "thepool.com",
-                34_254,
-                None,
-            ),
+            ("stratum2+tcp://thepool.com:34254/KEY", "thepool.com", 34_254, None),
             ("stratum2+tcp://192.168.1.7:3336/KEY", "192.168.1.7", 3_336, None),
             ("stratum2+tcp://[2001:db8::1]:1/KEY", "2001:db8::1", 1, None),
             ("stratum2+tcp://localhost:65535/KEY", "localhost", 65_535, None),
@@ -362,104 +319,32 @@ mod tests {
         let text = |text: &str| text.to_owned();
         for (url, error) in [
             ("", E::NoScheme { text: text("") }),
-            (
-                "thepool.com:34254",
-                E::NoScheme {
-                    text: text("thepool.com:34254"),
-                },
-            ),
-            (
-                "stratum+tcp://thepool.com:3333",
-                E::Scheme {
-                    got: text("stratum+tcp"),
-                },
-            ),
-            (
-                " stratum2+tcp://p:1/KEY",
-                E::Scheme {
-                    got: text(" stratum2+tcp"),
-                },
-            ),
+            ("thepool.com:34254", E::NoScheme { text: text("thepool.com:34254") }),
+            ("stratum+tcp://thepool.com:3333", E::Scheme { got: text("stratum+tcp") }),
+            (" stratum2+tcp://p:1/KEY", E::Scheme { got: text(" stratum2+tcp") }),
             ("stratum2+tcp://", E::NoHost),
             ("stratum2+tcp:///KEY", E::NoHost),
             ("stratum2+tcp://:34254/KEY", E::NoHost),
             ("stratum2+tcp://me@thepool.com:1/KEY", E::User),
-            (
-                "stratum2+tcp://the pool:1/KEY",
-                E::Host {
-                    got: text("the pool"),
-                },
-            ),
-            (
-                "stratum2+tcp://bücher.example:1/KEY",
-                E::Host {
-                    got: text("bücher.example"),
-                },
-            ),
+            ("stratum2+tcp://the pool:1/KEY", E::Host { got: text("the pool") }),
+            ("stratum2+tcp://bücher.example:1/KEY", E::Host { got: text("bücher.example") }),
             ("stratum2+tcp://a..b:1/KEY", E::Host { got: text("a..b") }),
             ("stratum2+tcp://-a.b:1/KEY", E::Host { got: text("-a.b") }),
             ("stratum2+tcp://1.2.3:1/KEY", E::Host { got: text("1.2.3") }),
-            (
-                "stratum2+tcp://1.2.3.256:1/KEY",
-                E::Host {
-                    got: text("1.2.3.256"),
-                },
-            ),
-            (
-                "stratum2+tcp://2001:db8::1:34254/KEY",
-                E::Host {
-                    got: text("2001:db8::1:34254"),
-                },
-            ),
-            (
-                "stratum2+tcp://[2001:db8::1/KEY",
-                E::Host {
-                    got: text("[2001:db8::1"),
-                },
-            ),
-            (
-                "stratum2+tcp://[::1]34254/KEY",
-                E::Host {
-                    got: text("[::1]34254"),
-                },
-            ),
-            (
-                "stratum2+tcp://[1.2.3.4]:34254/KEY",
-                E::Host {
-                    got: text("[1.2.3.4]:34254"),
-                },
-            ),
-            (
-                "stratum2+tcp://thepool.com/KEY",
-                E::NoPort {
-                    host: text("thepool.com"),
-                },
-            ),
-            (
-                "stratum2+tcp://thepool.com:/KEY",
-                E::NoPort {
-                    host: text("thepool.com"),
-                },
-            ),
+            ("stratum2+tcp://1.2.3.256:1/KEY", E::Host { got: text("1.2.3.256") }),
+            ("stratum2+tcp://2001:db8::1:34254/KEY", E::Host { got: text("2001:db8::1:34254") }),
+            ("stratum2+tcp://[2001:db8::1/KEY", E::Host { got: text("[2001:db8::1") }),
+            ("stratum2+tcp://[::1]34254/KEY", E::Host { got: text("[::1]34254") }),
+            ("stratum2+tcp://[1.2.3.4]:34254/KEY", E::Host { got: text("[1.2.3.4]:34254") }),
+            ("stratum2+tcp://thepool.com/KEY", E::NoPort { host: text("thepool.com") }),
+            ("stratum2+tcp://thepool.com:/KEY", E::NoPort { host: text("thepool.com") }),
             ("stratum2+tcp://[::1]/KEY", E::NoPort { host: text("::1") }),
             ("stratum2+tcp://p:0/KEY", E::Port { got: text("0") }),
             ("stratum2+tcp://p:65536/KEY", E::Port { got: text("65536") }),
             ("stratum2+tcp://p:+1/KEY", E::Port { got: text("+1") }),
             ("stratum2+tcp://p:abc/KEY", E::Port { got: text("abc") }),
-            (
-                "stratum2+tcp://p:1",
-                E::NoKey {
-                    host: text("p"),
-                    port: 1,
-                },
-            ),
-            (
-                "stratum2+tcp://[::1]:1/",
-                E::NoKey {
-                    host: text("[::1]"),
-                    port: 1,
-                },
-            ),
+            ("stratum2+tcp://p:1", E::NoKey { host: text("p"), port: 1 }),
+            ("stratum2+tcp://[::1]:1/", E::NoKey { host: text("[::1]"), port: 1 }),
             ("stratum2+tcp://p:1/9bXiEd8b", E::Key(KeyError::Checksum)),
             ("stratum2+tcp://p:1/KEY/", E::AfterKey { got: text("/") }),
             ("stratum2+tcp://p:1/KEY?x=1", E::AfterKey { got: text("?x=1") }),
@@ -489,14 +374,9 @@ mod tests {
     #[test]
     fn errors_say_what_would_be_right_and_never_repeat_a_key() {
         let shown = parse("stratum+tcp://thepool.com:3333").unwrap_err().to_string();
-        assert!(
-            shown.contains("Stratum V1") && shown.contains("stratum2+tcp://host:port/"),
-            "{shown}"
-        );
+        assert!(shown.contains("Stratum V1") && shown.contains("stratum2+tcp://host:port/"), "{shown}");
         let secret = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
-        let shown = parse(&format!("stratum2+tcp://p:1/{secret}"))
-            .unwrap_err()
-            .to_string();
+        let shown = parse(&format!("stratum2+tcp://p:1/{secret}")).unwrap_err().to_string();
         assert!(shown.contains("secret key") && !shown.contains(secret), "{shown}");
     }
 
@@ -508,13 +388,7 @@ mod tests {
             ("stratum2+tcp://[::1]:7", "[::1]:7")
         );
         assert_eq!(PoolUrl::new("", 7, None), Err(PoolUrlError::NoHost));
-        assert_eq!(
-            PoolUrl::new("p", 0, None),
-            Err(PoolUrlError::Port { got: "0".to_owned() })
-        );
-        assert!(matches!(
-            PoolUrl::new("[::1]", 7, None),
-            Err(PoolUrlError::Host { .. })
-        ));
+        assert_eq!(PoolUrl::new("p", 0, None), Err(PoolUrlError::Port { got: "0".to_owned() }));
+        assert!(matches!(PoolUrl::new("[::1]", 7, None), Err(PoolUrlError::Host { .. })));
     }
 }

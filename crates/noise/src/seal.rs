@@ -72,10 +72,7 @@ impl Sealer {
     pub fn seal_frame(&mut self, frame: &[u8], out: &mut BytesMut) -> Result<(), SealError> {
         let expected = first_frame_len(frame)?;
         if frame.len() != expected {
-            return Err(SealError::NotOneFrame {
-                expected,
-                got: frame.len(),
-            });
+            return Err(SealError::NotOneFrame { expected, got: frame.len() });
         }
         self.seal_all(frame, out)
     }
@@ -113,9 +110,7 @@ impl Sealer {
             let (header, payload) = frame.split_at(HEADER_LEN);
             for block in std::iter::once(header).chain(payload.chunks(BLOCK_PLAINTEXT_MAX)) {
                 let (sealed, free) = out.split_at_mut(block.len() + MAC_LEN);
-                self.keys
-                    .seal(self.nonce, block, sealed)
-                    .map_err(SealError::Library)?;
+                self.keys.seal(self.nonce, block, sealed).map_err(SealError::Library)?;
                 self.nonce += 1;
                 out = free;
             }
@@ -134,25 +129,17 @@ impl Sealer {
 fn first_frame_len(frames: &[u8]) -> Result<usize, SealError> {
     let header = frames
         .first_chunk::<HEADER_LEN>()
-        .ok_or(SealError::PartialFrame {
-            expected: HEADER_LEN,
-            got: frames.len(),
-        })?;
+        .ok_or(SealError::PartialFrame { expected: HEADER_LEN, got: frames.len() })?;
     let expected = HEADER_LEN + declared_payload_len(header);
     if frames.len() < expected {
-        return Err(SealError::PartialFrame {
-            expected,
-            got: frames.len(),
-        });
+        return Err(SealError::PartialFrame { expected, got: frames.len() });
     }
     Ok(expected)
 }
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer")
-            .field("nonce", &self.nonce)
-            .finish_non_exhaustive()
+        f.debug_struct("Sealer").field("nonce", &self.nonce).finish_non_exhaustive()
     }
 }
 
@@ -185,21 +172,12 @@ mod tests {
         for (plain, expected, got) in [(&ONE[..6], 7, 6), (&ONE[..3], 6, 3)] {
             let mut frames = BytesMut::from(&[&EMPTY[..], plain].concat()[..]);
             let kept = frames.clone();
-            assert_eq!(
-                sealer.seal(&mut frames, &mut out),
-                Err(SealError::PartialFrame { expected, got })
-            );
+            assert_eq!(sealer.seal(&mut frames, &mut out), Err(SealError::PartialFrame { expected, got }));
             assert_eq!(frames, kept);
         }
         let two = [&EMPTY[..], &ONE].concat();
-        assert_eq!(
-            sealer.seal_frame(&two, &mut out),
-            Err(SealError::NotOneFrame { expected: 6, got: 13 })
-        );
-        assert_eq!(
-            sealer.seal_frame(&[], &mut out),
-            Err(SealError::PartialFrame { expected: 6, got: 0 })
-        );
+        assert_eq!(sealer.seal_frame(&two, &mut out), Err(SealError::NotOneFrame { expected: 6, got: 13 }));
+        assert_eq!(sealer.seal_frame(&[], &mut out), Err(SealError::PartialFrame { expected: 6, got: 0 }));
         assert_eq!((&out[..], sealer.nonce), (&b"before"[..], 0));
         assert_eq!(sealer.seal(&mut BytesMut::new(), &mut out), Ok(()));
         assert_eq!(out, b"before"[..]);
@@ -216,20 +194,14 @@ mod tests {
         let mut wire = BytesMut::new();
         sealer.seal_frame(&ONE, &mut wire).unwrap();
         assert_eq!(opener.open(&mut wire, 1).unwrap().unwrap().payload, [0xaa][..]);
-        assert_eq!(
-            sealer.seal_frame(&EMPTY, &mut wire),
-            Err(SealError::NonceExhausted)
-        );
+        assert_eq!(sealer.seal_frame(&EMPTY, &mut wire), Err(SealError::NonceExhausted));
         assert!(wire.is_empty());
 
         // What would need one nonce more than there is leaves no half frame behind, and ends the link even
         // for a frame that would still fit: the one before it was lost.
         sealer.set_nonce(u64::MAX - 1);
         assert_eq!(sealer.seal_frame(&ONE, &mut wire), Err(SealError::NonceExhausted));
-        assert_eq!(
-            sealer.seal_frame(&EMPTY, &mut wire),
-            Err(SealError::NonceExhausted)
-        );
+        assert_eq!(sealer.seal_frame(&EMPTY, &mut wire), Err(SealError::NonceExhausted));
         assert!(wire.is_empty());
     }
 }

@@ -31,11 +31,7 @@ impl StaticKeypair {
         let x_only = pair.x_only_public_key().0.serialize();
         pair.non_secure_erase();
         secret.non_secure_erase();
-        Ok(Self {
-            secret: bytes,
-            ellswift,
-            x_only,
-        })
+        Ok(Self { secret: bytes, ellswift, x_only })
     }
 
     /// The public key's x coordinate, 32 bytes big-endian: what a certificate signs.

@@ -27,11 +27,7 @@ impl Authenticated {
         certificate: Certificate,
         static_key: [u8; 32],
     ) -> Self {
-        Self {
-            authority,
-            certificate,
-            static_key,
-        }
+        Self { authority, certificate, static_key }
     }
 
     /// The authority that vouches for the server.
@@ -111,11 +107,7 @@ pub struct Transport {
 
 impl Transport {
     pub(crate) fn new(state: HandshakeState, peer: Peer) -> Result<Self, HandshakeError> {
-        let keys = Keys(
-            state
-                .into_stateless_transport_mode()
-                .map_err(HandshakeError::Library)?,
-        );
+        let keys = Keys(state.into_stateless_transport_mode().map_err(HandshakeError::Library)?);
         Ok(Self { keys, peer })
     }
 
@@ -135,9 +127,7 @@ impl Transport {
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport")
-            .field("peer", &self.peer)
-            .finish_non_exhaustive()
+        f.debug_struct("Transport").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
@@ -152,9 +142,7 @@ pub(crate) mod tests {
         let server = StaticKeypair::from_secret_bytes([2; 32]).unwrap();
         let certificate = Certificate::issue(&authority, &server, 0, u32::MAX, [3; 32]);
         let (initiator, act1) = Initiator::new(Some(authority.public()), [seed; 32]);
-        let (act2, at_server) = Responder::new(&server, certificate, [!seed; 32])
-            .respond(&act1)
-            .unwrap();
+        let (act2, at_server) = Responder::new(&server, certificate, [!seed; 32]).respond(&act1).unwrap();
         (initiator.finish(&act2, 1, 0).unwrap(), at_server)
     }
 
@@ -162,21 +150,9 @@ pub(crate) mod tests {
     fn the_peer_is_known_on_the_dialling_side_only() {
         let (client, server) = link(1);
         let proof = client.peer().authenticated().unwrap();
-        assert_eq!(
-            proof.authority(),
-            &AuthoritySecretKey::from_bytes([1; 32]).unwrap().public()
-        );
-        assert_eq!(
-            proof.server_static_key(),
-            &StaticKeypair::from_secret_bytes([2; 32]).unwrap().x_only()
-        );
-        assert_eq!(
-            (
-                proof.certificate().valid_from,
-                proof.certificate().not_valid_after
-            ),
-            (0, u32::MAX)
-        );
+        assert_eq!(proof.authority(), &AuthoritySecretKey::from_bytes([1; 32]).unwrap().public());
+        assert_eq!(proof.server_static_key(), &StaticKeypair::from_secret_bytes([2; 32]).unwrap().x_only());
+        assert_eq!((proof.certificate().valid_from, proof.certificate().not_valid_after), (0, u32::MAX));
         assert_eq!(server.peer(), &Peer::Unauthenticated);
     }
 

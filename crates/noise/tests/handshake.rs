@@ -14,9 +14,7 @@ fn dial() -> (Initiator, [u8; ACT1_LEN]) {
 }
 
 fn listen(act1: &[u8; ACT1_LEN]) -> ([u8; ACT2_LEN], Transport) {
-    Responder::new(&static_key(), certificate(), [2; 32])
-        .respond(act1)
-        .unwrap()
+    Responder::new(&static_key(), certificate(), [2; 32]).respond(act1).unwrap()
 }
 
 #[test]
@@ -73,10 +71,7 @@ fn a_replayed_act_2_is_refused_by_the_next_connection() {
     let (_, act1) = dial();
     let (act2, _) = listen(&act1);
     let (next, _) = Initiator::new(Some(authority().public()), [7; 32]);
-    assert_eq!(
-        next.finish(&act2, NOW, DEFAULT_LEEWAY_S).unwrap_err(),
-        HandshakeError::NotAuthentic
-    );
+    assert_eq!(next.finish(&act2, NOW, DEFAULT_LEEWAY_S).unwrap_err(), HandshakeError::NotAuthentic);
 }
 
 #[test]
@@ -88,13 +83,8 @@ fn a_replayed_act_1_with_the_recorded_frames_opens_nothing() {
     sealer.seal_frame(&frame(1, 30), &mut recorded).unwrap();
 
     // The server's own fresh entropy makes the second connection another one.
-    let (_, again) = Responder::new(&static_key(), certificate(), [3; 32])
-        .respond(&act1)
-        .unwrap();
-    assert_eq!(
-        again.split().1.open(&mut recorded, 100),
-        Err(OpenError::NotAuthentic)
-    );
+    let (_, again) = Responder::new(&static_key(), certificate(), [3; 32]).respond(&act1).unwrap();
+    assert_eq!(again.split().1.open(&mut recorded, 100), Err(OpenError::NotAuthentic));
 }
 
 #[test]
@@ -103,10 +93,7 @@ fn the_first_frame_shows_when_both_sides_saw_different_acts() {
     let (_, server) = link(2);
     let mut wire = common::buffer(&[]);
     client.split().0.seal_frame(&frame(1, 30), &mut wire).unwrap();
-    assert_eq!(
-        server.split().1.open(&mut wire, 100),
-        Err(OpenError::NotAuthentic)
-    );
+    assert_eq!(server.split().1.open(&mut wire, 100), Err(OpenError::NotAuthentic));
 }
 
 #[test]
@@ -134,20 +121,8 @@ fn each_fault_of_a_certificate_is_named_through_the_handshake() {
     for (certificate, fault) in [
         (issue(now - 10, now - 6), None),
         (issue(now + 6, now + 10), None),
-        (
-            issue(0, now - 11),
-            Some(E::Expired {
-                expired_for_s: 11,
-                leeway_s: 10,
-            }),
-        ),
-        (
-            issue(now + 60, u32::MAX),
-            Some(E::NotYetValid {
-                valid_in_s: 60,
-                leeway_s: 10,
-            }),
-        ),
+        (issue(0, now - 11), Some(E::Expired { expired_for_s: 11, leeway_s: 10 })),
+        (issue(now + 60, u32::MAX), Some(E::NotYetValid { valid_in_s: 60, leeway_s: 10 })),
         (
             Certificate::issue(&other, &static_key(), 0, u32::MAX, [0; 32]),
             Some(E::WrongAuthority { expected }),
@@ -157,27 +132,13 @@ fn each_fault_of_a_certificate_is_named_through_the_handshake() {
             Some(E::WrongAuthority { expected }),
         ),
         (altered(|it| it.version = 1), Some(E::Version { got: 1 })),
-        (
-            altered(|it| it.valid_from -= 1),
-            Some(E::WrongAuthority { expected }),
-        ),
-        (
-            altered(|it| it.not_valid_after += 1),
-            Some(E::WrongAuthority { expected }),
-        ),
-        (
-            altered(|it| it.signature[63] ^= 1),
-            Some(E::WrongAuthority { expected }),
-        ),
-        (
-            altered(|it| it.signature = [0xff; 64]),
-            Some(E::MalformedSignature),
-        ),
+        (altered(|it| it.valid_from -= 1), Some(E::WrongAuthority { expected })),
+        (altered(|it| it.not_valid_after += 1), Some(E::WrongAuthority { expected })),
+        (altered(|it| it.signature[63] ^= 1), Some(E::WrongAuthority { expected })),
+        (altered(|it| it.signature = [0xff; 64]), Some(E::MalformedSignature)),
     ] {
         let (initiator, act1) = dial();
-        let (act2, _) = Responder::new(&static_key(), certificate, [2; 32])
-            .respond(&act1)
-            .unwrap();
+        let (act2, _) = Responder::new(&static_key(), certificate, [2; 32]).respond(&act1).unwrap();
         let verdict = initiator.finish(&act2, NOW, DEFAULT_LEEWAY_S).map(drop).err();
         assert_eq!(verdict, fault.map(HandshakeError::Certificate), "{certificate:?}");
     }
@@ -194,9 +155,7 @@ fn an_insecure_link_is_never_taken_for_an_authenticated_one() {
     let mut certificate = certificate();
     certificate.version = 7;
     let (initiator, act1) = Initiator::new(None, [1; 32]);
-    let (act2, _) = Responder::new(&static_key(), certificate, [2; 32])
-        .respond(&act1)
-        .unwrap();
+    let (act2, _) = Responder::new(&static_key(), certificate, [2; 32]).respond(&act1).unwrap();
     assert_eq!(
         initiator.finish(&act2, NOW, DEFAULT_LEEWAY_S).unwrap_err(),
         HandshakeError::Certificate(CertificateError::Version { got: 7 })

@@ -14,18 +14,8 @@ use noise::{
     PAYLOAD_LEN_MAX, Responder, Sealer,
 };
 
-const PAYLOADS: [usize; 10] = [
-    0,
-    1,
-    64,
-    495,
-    496,
-    497,
-    noise::BLOCK_PLAINTEXT_MAX,
-    noise::BLOCK_PLAINTEXT_MAX + 1,
-    131_038,
-    200_000,
-];
+const PAYLOADS: [usize; 10] =
+    [0, 1, 64, 495, 496, 497, noise::BLOCK_PLAINTEXT_MAX, noise::BLOCK_PLAINTEXT_MAX + 1, 131_038, 200_000];
 
 fn reference_responder() -> Box<noise_sv2::Responder> {
     let secret = authority();
@@ -38,10 +28,7 @@ fn reference_responder() -> Box<noise_sv2::Responder> {
 }
 
 /// The reference reads the machine's clock; only these tests do so too.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the reference's handshake dates its certificate by the clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the reference's handshake dates its certificate by the clock")]
 fn clock() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
@@ -71,20 +58,12 @@ fn exchange(mut sealer: Sealer, mut opener: Opener, theirs: codec_sv2::Transport
         assert_eq!(wire.len(), 22 + noise::sealed_payload_len(payload_len));
         let (read, next) = reference_reads(&mut decoder, their_decryptor, &wire);
         their_decryptor = next;
-        assert!(
-            read == plain,
-            "the reference read another frame of {payload_len} bytes"
-        );
+        assert!(read == plain, "the reference read another frame of {payload_len} bytes");
 
-        let sent = encoder
-            .encode_transport(Raw(plain.clone()), &mut their_encryptor)
-            .unwrap();
+        let sent = encoder.encode_transport(Raw(plain.clone()), &mut their_encryptor).unwrap();
         let mut input = BytesMut::from(AsRef::<[u8]>::as_ref(&sent));
         let opened = opener.open(&mut input, PAYLOAD_LEN_MAX).unwrap().unwrap();
-        assert!(
-            concat(&opened) == plain,
-            "we read another frame of {payload_len} bytes"
-        );
+        assert!(concat(&opened) == plain, "we read another frame of {payload_len} bytes");
         assert!(input.is_empty());
     }
 }
@@ -115,10 +94,7 @@ fn we_dial_the_reference() {
     let (act2, theirs) = Handshake::responder(reference_responder()).step_1(act1).unwrap();
     let act2: [u8; ACT2_LEN] = act2.payload().try_into().unwrap();
     let ours = initiator.finish(&act2, clock(), DEFAULT_LEEWAY_S).unwrap();
-    assert_eq!(
-        *ours.peer().authenticated().unwrap().authority(),
-        authority().public()
-    );
+    assert_eq!(*ours.peer().authenticated().unwrap().authority(), authority().public());
     let (sealer, opener) = ours.split();
     exchange(sealer, opener, theirs);
 }
@@ -149,9 +125,7 @@ fn the_reference_and_we_agree_on_when_a_certificate_holds() {
         let reference = theirs.step_2_with_now(act2, u32::try_from(now).unwrap());
 
         let (initiator, act1) = Initiator::new(Some(authority().public()), [1; 32]);
-        let (act2, _) = Responder::new(&static_key(), certificate(), [2; 32])
-            .respond(&act1)
-            .unwrap();
+        let (act2, _) = Responder::new(&static_key(), certificate(), [2; 32]).respond(&act1).unwrap();
         let ours = initiator.finish(&act2, u64::try_from(now).unwrap(), DEFAULT_LEEWAY_S);
         assert_eq!(reference.is_ok(), ours.is_ok(), "at {now}");
     }
@@ -159,9 +133,7 @@ fn the_reference_and_we_agree_on_when_a_certificate_holds() {
 
 #[test]
 fn a_reference_server_with_another_authority_is_refused() {
-    let other = noise::AuthoritySecretKey::from_bytes([0x44; 32])
-        .unwrap()
-        .public();
+    let other = noise::AuthoritySecretKey::from_bytes([0x44; 32]).unwrap().public();
     let (initiator, act1) = Initiator::new(Some(other), [1; 32]);
     let (act2, _) = reference_responder().step_1(act1).unwrap();
     assert_eq!(
@@ -175,21 +147,12 @@ fn the_reference_refuses_our_certificate_under_another_key() {
     let role = noise_sv2::Initiator::from_raw_k(authority().public().to_bytes()).unwrap();
     let (act1, theirs) = Handshake::initiator(role).step_0().unwrap();
     let another = noise::AuthoritySecretKey::from_bytes([0x44; 32]).unwrap();
-    let certificate = Certificate::issue(
-        &another,
-        &static_key(),
-        common::VALID_FROM,
-        common::NOT_VALID_AFTER,
-        [0; 32],
-    );
+    let certificate =
+        Certificate::issue(&another, &static_key(), common::VALID_FROM, common::NOT_VALID_AFTER, [0; 32]);
     let (act2, _) = Responder::new(&static_key(), certificate, [2; 32])
         .respond(&act1.payload().try_into().unwrap())
         .unwrap();
-    assert!(
-        theirs
-            .step_2_with_now(act2, u32::try_from(common::NOW).unwrap())
-            .is_err()
-    );
+    assert!(theirs.step_2_with_now(act2, u32::try_from(common::NOW).unwrap()).is_err());
 }
 
 #[test]

@@ -32,15 +32,8 @@ fn open_all(opener: &mut Opener, input: &mut BytesMut, into: &mut Vec<OpenedFram
 #[test]
 fn payloads_of_every_awkward_size_arrive() {
     let (mut sealer, mut opener) = halves(1);
-    let edges = [
-        BLOCK_PLAINTEXT_MAX - 1,
-        BLOCK_PLAINTEXT_MAX,
-        BLOCK_PLAINTEXT_MAX + 1,
-    ];
-    let sizes = [0, 1, 495, 496, 497]
-        .into_iter()
-        .chain(edges)
-        .chain([2 * BLOCK_PLAINTEXT_MAX, 200_000]);
+    let edges = [BLOCK_PLAINTEXT_MAX - 1, BLOCK_PLAINTEXT_MAX, BLOCK_PLAINTEXT_MAX + 1];
+    let sizes = [0, 1, 495, 496, 497].into_iter().chain(edges).chain([2 * BLOCK_PLAINTEXT_MAX, 200_000]);
     for (message_type, size) in (0..).zip(sizes.chain([PAYLOAD_LEN_MAX])) {
         let plain = frame(message_type, size);
         let (mut wire, mut frames) = (BytesMut::new(), BytesMut::from(&plain[..]));
@@ -83,11 +76,7 @@ fn replay_reorder_loss_and_truncation_are_noticed_at_the_first_wrong_byte() {
             input.extend_from_slice(&sealed[*at]);
         }
         let mut opened = Vec::new();
-        assert_eq!(
-            open_all(&mut opener, &mut input, &mut opened),
-            Err(OpenError::NotAuthentic),
-            "{order:?}"
-        );
+        assert_eq!(open_all(&mut opener, &mut input, &mut opened), Err(OpenError::NotAuthentic), "{order:?}");
         assert_eq!(opened.len(), arrive, "{order:?}");
     }
 }
@@ -119,11 +108,7 @@ fn every_flipped_bit_of_a_frame_is_noticed() {
         let (_, mut opener) = halves(1);
         let mut input = sealed.clone();
         input[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(
-            opener.open(&mut input, 100),
-            Err(OpenError::NotAuthentic),
-            "bit {bit}"
-        );
+        assert_eq!(opener.open(&mut input, 100), Err(OpenError::NotAuthentic), "bit {bit}");
     }
 }
 
@@ -131,21 +116,11 @@ fn every_flipped_bit_of_a_frame_is_noticed() {
 fn a_flipped_bit_in_a_late_block_of_a_long_payload_is_noticed() {
     let (mut sealer, _) = halves(1);
     let sealed = &seal_each(&mut sealer, &[frame(1, 200_000)])[0];
-    for at in [
-        22,
-        22 + 65_534,
-        22 + 65_535,
-        22 + 2 * 65_535 + 5,
-        sealed.len() - 1,
-    ] {
+    for at in [22, 22 + 65_534, 22 + 65_535, 22 + 2 * 65_535 + 5, sealed.len() - 1] {
         let (_, mut opener) = halves(1);
         let mut input = sealed.clone();
         input[at] ^= 0x10;
-        assert_eq!(
-            opener.open(&mut input, PAYLOAD_LEN_MAX),
-            Err(OpenError::NotAuthentic),
-            "byte {at}"
-        );
+        assert_eq!(opener.open(&mut input, PAYLOAD_LEN_MAX), Err(OpenError::NotAuthentic), "byte {at}");
     }
 }
 

@@ -64,11 +64,7 @@ struct Deterministic {
 fn seal(sealer: &mut Sealer, plain: &[u8], from: &str) -> Message {
     let mut wire = BytesMut::new();
     sealer.seal_frame(plain, &mut wire).unwrap();
-    Message {
-        from: from.to_owned(),
-        plaintext: hex::encode(plain),
-        ciphertext: hex::encode(wire),
-    }
+    Message { from: from.to_owned(), plaintext: hex::encode(plain), ciphertext: hex::encode(wire) }
 }
 
 fn deterministic(n: u8) -> Deterministic {
@@ -80,9 +76,7 @@ fn deterministic(n: u8) -> Deterministic {
     let now_unix = u64::from(valid_from) + 5;
 
     let (initiator, act1) = Initiator::new(Some(authority.public()), e_initiator);
-    let (act2, at_server) = Responder::new(&server, certificate, e_responder)
-        .respond(&act1)
-        .unwrap();
+    let (act2, at_server) = Responder::new(&server, certificate, e_responder).respond(&act1).unwrap();
     let at_client = initiator.finish(&act2, now_unix, DEFAULT_LEEWAY_S).unwrap();
     let ((mut up, _), (mut down, _)) = (at_client.split(), at_server.split());
     let messages = vec![
@@ -158,9 +152,7 @@ fn what_the_reference_responder_sent_still_opens() {
         let authority: AuthorityPublicKey = recorded.authority_public.parse().unwrap();
         let (initiator, act1) = Initiator::new(Some(authority), array(&recorded.initiator_entropy));
         assert_eq!(hex::encode(act1), recorded.act1);
-        let link = initiator
-            .finish(&array(&recorded.act2), recorded.now_unix, DEFAULT_LEEWAY_S)
-            .unwrap();
+        let link = initiator.finish(&array(&recorded.act2), recorded.now_unix, DEFAULT_LEEWAY_S).unwrap();
         assert_eq!(link.peer().authenticated().unwrap().authority(), &authority);
         opens_everything(&mut link.split().1, &recorded.messages);
     }
@@ -197,15 +189,9 @@ fn reference_messages(theirs: codec_sv2::Transport, from: &str) -> Vec<Message> 
     let mut encoder = NoiseEncoder::new();
     let mut record = |payload_len| {
         let plain = frame(0x1b, payload_len);
-        let sealed = encoder
-            .encode_transport(Raw(plain.clone()), &mut encryptor)
-            .unwrap();
+        let sealed = encoder.encode_transport(Raw(plain.clone()), &mut encryptor).unwrap();
         let ciphertext = hex::encode(AsRef::<[u8]>::as_ref(&sealed));
-        Message {
-            from: from.to_owned(),
-            plaintext: hex::encode(plain),
-            ciphertext,
-        }
+        Message { from: from.to_owned(), plaintext: hex::encode(plain), ciphertext }
     };
     [0, 1, 39, 600].map(&mut record).into()
 }
@@ -215,10 +201,7 @@ const RECORDED_WITH: &str = "noise_sv2 2.0.0, codec_sv2 7.0.0";
 #[test]
 #[ignore = "writes the vectors anew: only when the format of the files or the expansion of entropy changes"]
 fn record() {
-    write(
-        "deterministic.json",
-        &(1..=4).map(deterministic).collect::<Vec<_>>(),
-    );
+    write("deterministic.json", &(1..=4).map(deterministic).collect::<Vec<_>>());
 
     let secret = AuthoritySecretKey::from_bytes([0x11; 32]).unwrap();
     let authority = secret.public();
@@ -238,13 +221,7 @@ fn record() {
             authority_public: authority.to_string(),
             initiator_entropy: hex::encode([n; 32]),
             // The reference dates its certificate by the clock: the vector holds at that moment.
-            now_unix: ours
-                .peer()
-                .authenticated()
-                .unwrap()
-                .certificate()
-                .valid_from
-                .into(),
+            now_unix: ours.peer().authenticated().unwrap().certificate().valid_from.into(),
             act1: hex::encode(act1),
             act2: hex::encode(act2),
             messages: reference_messages(theirs, "responder"),
@@ -258,9 +235,7 @@ fn record() {
         let act1 = act1.payload().try_into().unwrap();
         let server = StaticKeypair::from_secret_bytes([n; 32]).unwrap();
         let certificate = Certificate::issue(&secret, &server, 0, u32::MAX, [0; 32]);
-        let (act2, _) = Responder::new(&server, certificate, [n; 32])
-            .respond(&act1)
-            .unwrap();
+        let (act2, _) = Responder::new(&server, certificate, [n; 32]).respond(&act1).unwrap();
         let theirs = theirs.step_2_with_now(act2, 1).unwrap();
         ReferenceAsInitiator {
             recorded_with: RECORDED_WITH.to_owned(),

@@ -1,9 +1,6 @@
 //! What one line costs: `cargo bench -p adit-sv1`.
 
-#![allow(
-    missing_docs,
-    reason = "criterion's macros make functions without documentation"
-)]
+#![allow(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use std::hint::black_box;
 
@@ -34,24 +31,12 @@ fn lines(c: &mut Criterion) {
             out.len()
         });
     });
-    let parts = sv1::notify::render_job(
-        &[1; 32],
-        &[2; 60],
-        &[3; 180],
-        &[[4; 32]; 12],
-        0x2000_0000,
-        0x1703_4219,
-    );
+    let parts =
+        sv1::notify::render_job(&[1; 32], &[2; 60], &[3; 180], &[[4; 32]; 12], 0x2000_0000, 0x1703_4219);
     c.bench_function("NotifyParts::write", |b| {
         b.iter(|| {
             out.clear();
-            parts.write(
-                &mut out,
-                black_box(0x1a2b),
-                black_box(&[5; 8]),
-                black_box(0x6752_a1b4),
-                true,
-            );
+            parts.write(&mut out, black_box(0x1a2b), black_box(&[5; 8]), black_box(0x6752_a1b4), true);
             out.len()
         });
     });

@@ -73,10 +73,7 @@ impl<'a> Configure<'a> {
         let Some(name) = name.string() else { return };
         match &*name {
             "version-rolling" => {
-                self.version_rolling.get_or_insert(VersionRolling {
-                    mask: u32::MAX,
-                    min_bit_count: 0,
-                });
+                self.version_rolling.get_or_insert(VersionRolling { mask: u32::MAX, min_bit_count: 0 });
             }
             "minimum-difficulty" => {
                 self.minimum_difficulty.get_or_insert(0.0);
@@ -100,9 +97,7 @@ impl<'a> Configure<'a> {
         match key {
             "version-rolling.mask" => {
                 let mask = match value.kind() {
-                    Kind::String => value
-                        .string()
-                        .and_then(|text| hex::parse_prefixed_u32(text.as_bytes())),
+                    Kind::String => value.string().and_then(|text| hex::parse_prefixed_u32(text.as_bytes())),
                     _ => value.integer().and_then(|mask| u32::try_from(mask).ok()),
                 };
                 if let (Some(rolling), Some(mask)) = (&mut self.version_rolling, mask) {

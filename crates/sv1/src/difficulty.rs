@@ -22,11 +22,8 @@ const SIGNIFICANT_DIGITS: i32 = 6;
 /// `MIN_DIFFICULTY`, above [`MAX_DIFFICULTY`] it is `MAX_DIFFICULTY`. Applying it twice changes nothing.
 #[must_use]
 pub fn written_difficulty(difficulty: f64) -> f64 {
-    let difficulty = if difficulty.is_nan() {
-        MIN_DIFFICULTY
-    } else {
-        difficulty.clamp(MIN_DIFFICULTY, MAX_DIFFICULTY)
-    };
+    let difficulty =
+        if difficulty.is_nan() { MIN_DIFFICULTY } else { difficulty.clamp(MIN_DIFFICULTY, MAX_DIFFICULTY) };
     if difficulty >= INTEGER_DIFFICULTY_FROM {
         return difficulty.floor();
     }
@@ -40,11 +37,7 @@ pub fn written_difficulty(difficulty: f64) -> f64 {
     // The product may have been rounded to either side of an integer: the quotient decides.
     let digits = (difficulty * scale).round();
     let nearest = digits / scale;
-    if nearest <= difficulty {
-        nearest
-    } else {
-        (digits - 1.0) / scale
-    }
+    if nearest <= difficulty { nearest } else { (digits - 1.0) / scale }
 }
 
 #[cfg(test)]
@@ -69,10 +62,7 @@ mod tests {
             (1_000_000.7, 1_000_000.0),
             (4.656_542_373_906_925e-10, 4.65654e-10),
         ] {
-            assert!(
-                (written_difficulty(difficulty) - written).abs() <= 0.0,
-                "{difficulty}"
-            );
+            assert!((written_difficulty(difficulty) - written).abs() <= 0.0, "{difficulty}");
         }
     }
 

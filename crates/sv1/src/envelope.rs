@@ -30,9 +30,7 @@ impl<'a> Envelope<'a> {
         };
         let mut envelope = Envelope::default();
         let mut de = serde_json::Deserializer::from_str(text);
-        let parsed = EnvelopeSeed(&mut envelope)
-            .deserialize(&mut de)
-            .and_then(|()| de.end());
+        let parsed = EnvelopeSeed(&mut envelope).deserialize(&mut de).and_then(|()| de.end());
         let id = match envelope.id {
             None => Ok(Id::MISSING),
             Some(id) => Id::from_json(id.text()).ok_or(RequestErrorKind::BadId { len: id.text().len() }),
@@ -47,10 +45,7 @@ impl<'a> Envelope<'a> {
         match (kind, id) {
             (None, Ok(id)) => Ok((id, envelope)),
             (None, Err(kind)) => Err(RequestError { id: None, kind }),
-            (Some(kind), id) => Err(RequestError {
-                id: id.ok().filter(|id| !id.is_missing()),
-                kind,
-            }),
+            (Some(kind), id) => Err(RequestError { id: id.ok().filter(|id| !id.is_missing()), kind }),
         }
     }
 }
@@ -79,10 +74,7 @@ fn not_json(text: &str, error: &serde_json::Error) -> RequestErrorKind {
             }
         }
     };
-    RequestErrorKind::NotJson {
-        at: error.column(),
-        problem,
-    }
+    RequestErrorKind::NotJson { at: error.column(), problem }
 }
 
 /// Whether the error at `column` (from 1) is a bracket after a comma.

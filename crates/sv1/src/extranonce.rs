@@ -17,10 +17,7 @@ impl Extranonce {
     /// `None` if there are more than [`MAX_EXTRANONCE`] bytes.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        let mut this = Self {
-            bytes: [0; MAX_EXTRANONCE],
-            len: u8::try_from(bytes.len()).ok()?,
-        };
+        let mut this = Self { bytes: [0; MAX_EXTRANONCE], len: u8::try_from(bytes.len()).ok()? };
         this.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(this)
     }
@@ -31,10 +28,7 @@ impl Extranonce {
     pub fn from_hex(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; MAX_EXTRANONCE];
         let len = hex::decode(text, &mut bytes)?;
-        Some(Self {
-            bytes,
-            len: u8::try_from(len).ok()?,
-        })
+        Some(Self { bytes, len: u8::try_from(len).ok()? })
     }
 
     /// The bytes.
@@ -83,14 +77,8 @@ mod tests {
     #[test]
     fn case_does_not_make_another_extranonce_but_length_does() {
         assert_eq!(Extranonce::from_hex(b"00aaBB"), Extranonce::new(&[0, 0xaa, 0xbb]));
-        assert_ne!(
-            Extranonce::from_hex(b"0000aabb"),
-            Extranonce::new(&[0, 0xaa, 0xbb])
-        );
-        assert_eq!(
-            format!("{:?}", Extranonce::from_hex(b"00Ab").unwrap()),
-            "Extranonce(00ab)"
-        );
+        assert_ne!(Extranonce::from_hex(b"0000aabb"), Extranonce::new(&[0, 0xaa, 0xbb]));
+        assert_eq!(format!("{:?}", Extranonce::from_hex(b"00Ab").unwrap()), "Extranonce(00ab)");
     }
 
     #[test]

@@ -45,11 +45,7 @@ pub(crate) fn parse_u32(text: &[u8]) -> Option<u32> {
 
 /// Like [`parse_u32`], with an optional `0x`.
 pub(crate) fn parse_prefixed_u32(text: &[u8]) -> Option<u32> {
-    parse_u32(
-        text.strip_prefix(b"0x")
-            .or_else(|| text.strip_prefix(b"0X"))
-            .unwrap_or(text),
-    )
+    parse_u32(text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).unwrap_or(text))
 }
 
 /// Decodes an even number of digits into the front of `out`; returns the number of bytes, or `None` if
@@ -107,13 +103,9 @@ mod tests {
 
     #[test]
     fn only_one_to_eight_hex_digits_are_a_number() {
-        for (text, value) in [
-            ("0", 0),
-            ("00000000", 0),
-            ("fFfFffFF", u32::MAX),
-            ("1f", 0x1f),
-            ("0000001F", 0x1f),
-        ] {
+        for (text, value) in
+            [("0", 0), ("00000000", 0), ("fFfFffFF", u32::MAX), ("1f", 0x1f), ("0000001F", 0x1f)]
+        {
             assert_eq!(parse_u32(text.as_bytes()), Some(value), "{text}");
         }
         for text in ["", "000000001", "g", "-1", " 1", "1 ", "0x1", "\u{ff11}"] {

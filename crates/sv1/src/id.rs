@@ -156,18 +156,9 @@ mod tests {
 
     #[test]
     fn ids_of_every_kind_come_back_as_they_were() {
-        for text in [
-            "0",
-            "7",
-            "007",
-            "-1",
-            "1.0",
-            "1e3",
-            "18446744073709551616",
-            "\"a\"",
-            "null",
-            "{\"a\":[1]}",
-        ] {
+        for text in
+            ["0", "7", "007", "-1", "1.0", "1e3", "18446744073709551616", "\"a\"", "null", "{\"a\":[1]}"]
+        {
             let id = Id::from_json(text).unwrap();
             let mut out = Vec::new();
             id.to_owned().as_id().write(&mut out);

@@ -97,10 +97,7 @@ impl<'a> Value<'a> {
         if self.kind() != Kind::List {
             return None;
         }
-        let mut list = List {
-            items: [Value::NULL; N],
-            len: 0,
-        };
+        let mut list = List { items: [Value::NULL; N], len: 0 };
         let mut de = serde_json::Deserializer::from_str(self.0);
         ListSeed(&mut list).deserialize(&mut de).ok()?;
         Some(list)
@@ -133,17 +130,11 @@ pub(crate) struct List<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> List<'a, N> {
-    pub(crate) const EMPTY: Self = List {
-        items: [Value::NULL; N],
-        len: 0,
-    };
+    pub(crate) const EMPTY: Self = List { items: [Value::NULL; N], len: 0 };
 
     /// `None` for an element that is missing or null.
     pub(crate) fn get(&self, index: usize) -> Option<Value<'a>> {
-        self.items[..self.len]
-            .get(index)
-            .copied()
-            .filter(|value| !value.is_null())
+        self.items[..self.len].get(index).copied().filter(|value| !value.is_null())
     }
 
     /// The last element that was kept.

@@ -61,10 +61,7 @@ impl LineReader {
     /// A reader at the beginning of a stream; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            carry: Vec::new(),
-            state: State::Collecting,
-        }
+        Self { carry: Vec::new(), state: State::Collecting }
     }
 
     /// Takes the next complete line off `chunk` and returns it without its line end (`\n` or `\r\n`);
@@ -129,11 +126,7 @@ impl LineReader {
     /// Bytes of an unfinished line that are being kept.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        if self.state == State::HandedOut {
-            0
-        } else {
-            self.carry.len()
-        }
+        if self.state == State::HandedOut { 0 } else { self.carry.len() }
     }
 
     /// Bytes that the carry buffer has allocated: 0 between lines, never more than about the line limit.
@@ -162,10 +155,8 @@ impl LineReader {
     fn grow(&mut self, more: usize, max_line: usize) {
         let needed = self.carry.len() + more;
         if needed > self.carry.capacity() {
-            let wanted = needed
-                .max(self.carry.capacity() * 2)
-                .max(FIRST_CARRY)
-                .min(max_line.saturating_add(1));
+            let wanted =
+                needed.max(self.carry.capacity() * 2).max(FIRST_CARRY).min(max_line.saturating_add(1));
             self.carry.reserve_exact(wanted.max(needed) - self.carry.len());
         }
     }
@@ -230,10 +221,7 @@ mod tests {
 
     #[test]
     fn blank_lines_are_skipped_wherever_they_are_cut() {
-        assert_eq!(
-            lines_of(&[b"\n\r\n  \t\n", b" ", b"\r", b"\na\n\n"], 10),
-            [Ok(b"a".to_vec())]
-        );
+        assert_eq!(lines_of(&[b"\n\r\n  \t\n", b" ", b"\r", b"\na\n\n"], 10), [Ok(b"a".to_vec())]);
     }
 
     #[test]
@@ -242,18 +230,9 @@ mod tests {
         assert_eq!(lines_of(&[b"abcd\n"], 4), [Ok(b"abcd".to_vec())]);
         assert_eq!(lines_of(&[b"abcd\r\n"], 4), [Ok(b"abcd".to_vec())]);
         assert_eq!(lines_of(&[b"abcd", b"\r\n"], 4), [Ok(b"abcd".to_vec())]);
-        assert_eq!(
-            lines_of(&[b"abcde\n", b"ok\n"], 4),
-            [Err(long), Ok(b"ok".to_vec())]
-        );
-        assert_eq!(
-            lines_of(&[b"abcde", b"\nok\n"], 4),
-            [Err(long), Ok(b"ok".to_vec())]
-        );
-        assert_eq!(
-            lines_of(&[b"abc", b"de\nok\n"], 4),
-            [Err(long), Ok(b"ok".to_vec())]
-        );
+        assert_eq!(lines_of(&[b"abcde\n", b"ok\n"], 4), [Err(long), Ok(b"ok".to_vec())]);
+        assert_eq!(lines_of(&[b"abcde", b"\nok\n"], 4), [Err(long), Ok(b"ok".to_vec())]);
+        assert_eq!(lines_of(&[b"abc", b"de\nok\n"], 4), [Err(long), Ok(b"ok".to_vec())]);
     }
 
     #[test]

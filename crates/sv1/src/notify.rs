@@ -59,10 +59,7 @@ pub fn render_job(
     back.extend_from_slice(b"\",\"");
     hex::push_u32(&mut back, nbits);
     back.extend_from_slice(b"\",\"");
-    NotifyParts {
-        front: front.into_boxed_slice(),
-        back: back.into_boxed_slice(),
-    }
+    NotifyParts { front: front.into_boxed_slice(), back: back.into_boxed_slice() }
 }
 
 impl NotifyParts {
@@ -79,11 +76,7 @@ impl NotifyParts {
         hex::push(out, coinb1_extra);
         out.extend_from_slice(&self.back);
         hex::push_u32(out, ntime);
-        out.extend_from_slice(if clean_jobs {
-            b"\",true]}\n"
-        } else {
-            b"\",false]}\n"
-        });
+        out.extend_from_slice(if clean_jobs { b"\",true]}\n" } else { b"\",false]}\n" });
     }
 
     /// The most bytes that [`Self::write`] appends with `coinb1_extra` bytes of that length.

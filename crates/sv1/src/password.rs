@@ -23,16 +23,8 @@ impl PasswordHints {
         let mut hints = Self::default();
         for part in password.split([',', ';']) {
             for (at, _) in part.match_indices('=') {
-                let key = part[..at]
-                    .trim_end()
-                    .rsplit([' ', '\t', '='])
-                    .next()
-                    .unwrap_or_default();
-                let value = part[at + 1..]
-                    .trim_start()
-                    .split([' ', '\t', '='])
-                    .next()
-                    .unwrap_or_default();
+                let key = part[..at].trim_end().rsplit([' ', '\t', '=']).next().unwrap_or_default();
+                let value = part[at + 1..].trim_start().split([' ', '\t', '=']).next().unwrap_or_default();
                 let slot = match key.as_bytes() {
                     [b'd' | b'D'] => &mut hints.start,
                     [b'm' | b'M', b'd' | b'D'] => &mut hints.minimum,
@@ -61,11 +53,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn hints(start: Option<f64>, minimum: Option<f64>, fixed: Option<f64>) -> PasswordHints {
-        PasswordHints {
-            start,
-            minimum,
-            fixed,
-        }
+        PasswordHints { start, minimum, fixed }
     }
 
     #[test]

@@ -102,10 +102,7 @@ const SUGGEST_TARGET: &str = "mining.suggest_target";
 #[inline]
 pub fn parse_request(line: &[u8]) -> Result<Request<'_>, RequestError<'_>> {
     match submit::parse_fast(line) {
-        Some((id, submit)) => Ok(Request {
-            id,
-            method: Method::Submit(submit),
-        }),
+        Some((id, submit)) => Ok(Request { id, method: Method::Submit(submit) }),
         None => parse_request_general(line),
     }
 }
@@ -119,10 +116,7 @@ pub fn parse_request_general(line: &[u8]) -> Result<Request<'_>, RequestError<'_
     let (id, envelope) = Envelope::parse(line)?;
     match parse_method(&envelope) {
         Ok(method) => Ok(Request { id, method }),
-        Err(kind) => Err(RequestError {
-            id: (!id.is_missing()).then_some(id),
-            kind,
-        }),
+        Err(kind) => Err(RequestError { id: (!id.is_missing()).then_some(id), kind }),
     }
 }
 
@@ -132,15 +126,10 @@ fn parse_method<'a>(envelope: &Envelope<'a>) -> Result<Method<'a>, RequestErrorK
             return Err(RequestErrorKind::MissingMethod);
         }
         let raw = |value: Option<Value<'a>>| value.filter(|value| !value.is_null()).map(Value::text);
-        return Ok(Method::Response {
-            result: raw(envelope.result),
-            error: raw(envelope.error),
-        });
+        return Ok(Method::Response { result: raw(envelope.result), error: raw(envelope.error) });
     };
     let Some(name) = method.string() else {
-        return Err(RequestErrorKind::BadMethod {
-            got: excerpt(method.text()),
-        });
+        return Err(RequestErrorKind::BadMethod { got: excerpt(method.text()) });
     };
     // Parameters that a method does not need are not looked at: whatever they are does no harm.
     let params = |method| params_of(envelope, method);
@@ -168,20 +157,13 @@ fn params_of<'a>(envelope: &Envelope<'a>, method: &'static str) -> Result<Params
     };
     match params.kind() {
         Kind::Null => Ok(List::EMPTY),
-        _ => params.list().ok_or_else(|| RequestErrorKind::BadParams {
-            method,
-            got: excerpt(params.text()),
-        }),
+        _ => params.list().ok_or_else(|| RequestErrorKind::BadParams { method, got: excerpt(params.text()) }),
     }
 }
 
 fn authorize<'a>(params: &Params<'a>) -> Result<Method<'a>, RequestErrorKind> {
     let (method, param) = (AUTHORIZE, "user name");
-    let user = params.get(0).ok_or(RequestErrorKind::MissingParam {
-        method,
-        param,
-        index: 0,
-    })?;
+    let user = params.get(0).ok_or(RequestErrorKind::MissingParam { method, param, index: 0 })?;
     Ok(Method::Authorize {
         user: user.name().ok_or_else(|| bad(method, param, "a string", user))?,
         password: params.get(1).and_then(Value::name).unwrap_or_default(),
@@ -190,11 +172,7 @@ fn authorize<'a>(params: &Params<'a>) -> Result<Method<'a>, RequestErrorKind> {
 
 fn suggested_difficulty(params: &Params<'_>) -> Result<f64, RequestErrorKind> {
     let (method, param) = (SUGGEST_DIFFICULTY, "difficulty");
-    let value = params.get(0).ok_or(RequestErrorKind::MissingParam {
-        method,
-        param,
-        index: 0,
-    })?;
+    let value = params.get(0).ok_or(RequestErrorKind::MissingParam { method, param, index: 0 })?;
     value
         .number()
         .filter(|difficulty| *difficulty > 0.0)
@@ -203,11 +181,7 @@ fn suggested_difficulty(params: &Params<'_>) -> Result<f64, RequestErrorKind> {
 
 fn suggested_target(params: &Params<'_>) -> Result<[u8; 32], RequestErrorKind> {
     let (method, param) = (SUGGEST_TARGET, "target");
-    let value = params.get(0).ok_or(RequestErrorKind::MissingParam {
-        method,
-        param,
-        index: 0,
-    })?;
+    let value = params.get(0).ok_or(RequestErrorKind::MissingParam { method, param, index: 0 })?;
     target_from_hex(value).ok_or_else(|| bad(method, param, "1 to 64 hex digits", value))
 }
 
@@ -232,12 +206,7 @@ pub(crate) fn bad(
     expected: &'static str,
     got: Value<'_>,
 ) -> RequestErrorKind {
-    RequestErrorKind::BadParam {
-        method,
-        param,
-        expected,
-        got: excerpt(got.text()),
-    }
+    RequestErrorKind::BadParam { method, param, expected, got: excerpt(got.text()) }
 }
 
 #[cfg(test)]
@@ -245,9 +214,7 @@ mod tests {
     use super::*;
 
     fn method(line: &str) -> Method<'_> {
-        parse_request(line.as_bytes())
-            .unwrap_or_else(|error| panic!("{line}: {error}"))
-            .method
+        parse_request(line.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error}")).method
     }
 
     fn error(line: &[u8]) -> (Option<String>, String) {
@@ -272,20 +239,12 @@ mod tests {
             let line = format!(r#"{{"method":"mining.ping","id":{id}}}"#);
             assert_eq!(parse_request(line.as_bytes()).unwrap().id.to_string(), id);
         }
-        assert!(
-            parse_request(br#"{"method":"mining.ping"}"#)
-                .unwrap()
-                .id
-                .is_missing()
-        );
+        assert!(parse_request(br#"{"method":"mining.ping"}"#).unwrap().id.is_missing());
     }
 
     #[test]
     fn members_come_in_any_order_and_unknown_ones_are_skipped() {
-        let subscribe = Method::Subscribe(Subscribe {
-            user_agent: Some("a".into()),
-            ..Subscribe::default()
-        });
+        let subscribe = Method::Subscribe(Subscribe { user_agent: Some("a".into()), ..Subscribe::default() });
         for line in [
             r#"{"id":1,"method":"mining.subscribe","params":["a"]}"#,
             r#"{"params":["a"],"method":"mining.subscribe","id":1}"#,
@@ -301,12 +260,7 @@ mod tests {
         let subscribe = |params: &str| match method(&format!(r#"{{"method":"mining.subscribe"{params}}}"#)) {
             Method::Subscribe(subscribe) => {
                 let text = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
-                (
-                    text(subscribe.user_agent),
-                    text(subscribe.session_id),
-                    text(subscribe.host),
-                    subscribe.port,
-                )
+                (text(subscribe.user_agent), text(subscribe.session_id), text(subscribe.host), subscribe.port)
             }
             other => panic!("{other:?}"),
         };
@@ -321,10 +275,7 @@ mod tests {
         ] {
             assert_eq!(subscribe(nothing), (None, None, None, None), "{nothing}");
         }
-        assert_eq!(
-            subscribe(r#","params":["ua",null]"#),
-            (some("ua"), None, None, None)
-        );
+        assert_eq!(subscribe(r#","params":["ua",null]"#), (some("ua"), None, None, None));
         assert_eq!(
             subscribe(r#","params":["ua","s1","pool.example.com",3333]"#),
             (some("ua"), some("s1"), some("pool.example.com"), Some(3333))
@@ -333,10 +284,7 @@ mod tests {
             subscribe(r#","params":[1.5,12,null,"3333"]"#),
             (some("1.5"), some("12"), None, Some(3333))
         );
-        assert_eq!(
-            subscribe(r#","params":["ua","s",{},99999]"#),
-            (some("ua"), some("s"), None, None)
-        );
+        assert_eq!(subscribe(r#","params":["ua","s",{},99999]"#), (some("ua"), some("s"), None, None));
     }
 
     #[test]
@@ -351,10 +299,7 @@ mod tests {
             let line = format!(r#"{{"id":1,"method":"mining.authorize","params":{params}}}"#);
             assert_eq!(
                 method(&line),
-                Method::Authorize {
-                    user: user.into(),
-                    password: password.into()
-                },
+                Method::Authorize { user: user.into(), password: password.into() },
                 "{params}"
             );
         }
@@ -365,42 +310,24 @@ mod tests {
             assert_eq!(words, "mining.authorize: user name is missing (parameter 1)");
         }
         let (_, words) = error(br#"{"id":1,"method":"mining.authorize","params":{"user":"a"}}"#);
-        assert_eq!(
-            words,
-            r#"mining.authorize: params must be a list, got {"user":"a"}"#
-        );
+        assert_eq!(words, r#"mining.authorize: params must be a list, got {"user":"a"}"#);
     }
 
     #[test]
     fn suggestions_are_numbers_above_zero() {
-        for (params, difficulty) in [
-            ("[1024]", 1024.0),
-            ("[0.00015]", 0.00015),
-            ("[\"512\"]", 512.0),
-            ("[1e3, 2]", 1000.0),
-        ] {
+        for (params, difficulty) in
+            [("[1024]", 1024.0), ("[0.00015]", 0.00015), ("[\"512\"]", 512.0), ("[1e3, 2]", 1000.0)]
+        {
             let line = format!(r#"{{"id":1,"method":"mining.suggest_difficulty","params":{params}}}"#);
             assert_eq!(method(&line), Method::SuggestDifficulty(difficulty));
         }
-        for params in [
-            "[]",
-            "[0]",
-            "[-1]",
-            "[1e400]",
-            "[\"x\"]",
-            "[\"inf\"]",
-            "[null]",
-            "[[1]]",
-        ] {
+        for params in ["[]", "[0]", "[-1]", "[1e400]", "[\"x\"]", "[\"inf\"]", "[null]", "[[1]]"] {
             let line = format!(r#"{{"id":1,"method":"mining.suggest_difficulty","params":{params}}}"#);
             assert!(parse_request(line.as_bytes()).is_err(), "{params}");
         }
         let mut target = [0; 32];
         target[4..6].fill(0xff);
-        for text in [
-            format!("00000000ffff{}", "0".repeat(52)),
-            format!("0xFFFF{}", "0".repeat(52)),
-        ] {
+        for text in [format!("00000000ffff{}", "0".repeat(52)), format!("0xFFFF{}", "0".repeat(52))] {
             let line = format!(r#"{{"id":1,"method":"mining.suggest_target","params":["{text}"]}}"#);
             assert_eq!(method(&line), Method::SuggestTarget(target));
         }
@@ -412,13 +339,8 @@ mod tests {
 
     #[test]
     fn methods_without_parameters_do_not_mind_them() {
-        for params in [
-            "",
-            r#","params":[]"#,
-            r#","params":null"#,
-            r#","params":{}"#,
-            r#","params":[1,[2]]"#,
-        ] {
+        for params in ["", r#","params":[]"#, r#","params":null"#, r#","params":{}"#, r#","params":[1,[2]]"#]
+        {
             for (name, expected) in [
                 ("mining.extranonce.subscribe", Method::ExtranonceSubscribe),
                 ("mining.ping", Method::Ping),
@@ -426,16 +348,10 @@ mod tests {
                 ("mining.multi_version", Method::MultiVersion),
                 ("mining.get_transactions", Method::GetTransactions),
             ] {
-                assert_eq!(
-                    method(&format!(r#"{{"id":1,"method":"{name}"{params}}}"#)),
-                    expected
-                );
+                assert_eq!(method(&format!(r#"{{"id":1,"method":"{name}"{params}}}"#)), expected);
             }
         }
-        assert_eq!(
-            method(r#"{"id":1,"method":"eth_submitWork"}"#),
-            Method::Unknown("eth_submitWork".into())
-        );
+        assert_eq!(method(r#"{"id":1,"method":"eth_submitWork"}"#), Method::Unknown("eth_submitWork".into()));
         assert_eq!(method(r#"{"id":1,"method":""}"#), Method::Unknown("".into()));
     }
 
@@ -445,28 +361,13 @@ mod tests {
             r#"{"id":3,"result":"cgminer/4.11.1","error":null}"#,
             r#"{"id":3,"method":null,"result":"cgminer/4.11.1"}"#,
         ] {
-            assert_eq!(
-                method(line),
-                Method::Response {
-                    result: Some("\"cgminer/4.11.1\""),
-                    error: None
-                }
-            );
+            assert_eq!(method(line), Method::Response { result: Some("\"cgminer/4.11.1\""), error: None });
         }
         assert_eq!(
             method(r#"{"id":3,"error":[20,"x",null]}"#),
-            Method::Response {
-                result: None,
-                error: Some(r#"[20,"x",null]"#)
-            }
+            Method::Response { result: None, error: Some(r#"[20,"x",null]"#) }
         );
-        assert_eq!(
-            method(r#"{"id":null,"result":null}"#),
-            Method::Response {
-                result: None,
-                error: None
-            }
-        );
+        assert_eq!(method(r#"{"id":null,"result":null}"#), Method::Response { result: None, error: None });
     }
 
     #[test]
@@ -478,23 +379,14 @@ mod tests {
             };
         let rolling = |mask, min_bit_count| {
             let version_rolling = Some(crate::VersionRolling { mask, min_bit_count });
-            format!(
-                "{:?}",
-                Configure {
-                    version_rolling,
-                    ..Configure::default()
-                }
-            )
+            format!("{:?}", Configure { version_rolling, ..Configure::default() })
         };
         for (params, expected) in [
             (
                 r#"[["version-rolling"],{"version-rolling.mask":"1fffe000","version-rolling.min-bit-count":2}]"#,
                 rolling(0x1fff_e000, 2),
             ),
-            (
-                r#"[["version-rolling"],{"version-rolling.mask":"FFFFFFFF"}]"#,
-                rolling(u32::MAX, 0),
-            ),
+            (r#"[["version-rolling"],{"version-rolling.mask":"FFFFFFFF"}]"#, rolling(u32::MAX, 0)),
             (r#"[["version-rolling"]]"#, rolling(u32::MAX, 0)),
             (r#"["version-rolling"]"#, rolling(u32::MAX, 0)),
             (
@@ -505,10 +397,7 @@ mod tests {
                 r#"[["version-rolling"],{"version-rolling.mask":8192,"version-rolling.min-bit-count":1000}]"#,
                 rolling(8192, 0),
             ),
-            (
-                r#"[[],{"version-rolling.mask":"1fffe000"}]"#,
-                format!("{:?}", Configure::default()),
-            ),
+            (r#"[[],{"version-rolling.mask":"1fffe000"}]"#, format!("{:?}", Configure::default())),
             ("[]", format!("{:?}", Configure::default())),
             ("null", format!("{:?}", Configure::default())),
         ] {
@@ -532,19 +421,11 @@ mod tests {
         assert_eq!(all, format!("{expected:?}"));
         for value in ["0", "-4", "null", "\"x\"", "1e999"] {
             let params = format!(r#"[["minimum-difficulty"],{{"minimum-difficulty.value":{value}}}]"#);
-            assert!(
-                configure(&params).contains("minimum_difficulty: Some(0.0)"),
-                "{value}"
-            );
+            assert!(configure(&params).contains("minimum_difficulty: Some(0.0)"), "{value}");
         }
         let many: Vec<_> = (0..1000).map(|number| format!("\"x-{number}\"")).collect();
-        let line = format!(
-            r#"{{"method":"mining.configure","params":[[{}]]}}"#,
-            many.join(",")
-        );
-        let Method::Configure(read) = method(&line) else {
-            panic!("not configure")
-        };
+        let line = format!(r#"{{"method":"mining.configure","params":[[{}]]}}"#, many.join(","));
+        let Method::Configure(read) = method(&line) else { panic!("not configure") };
         assert_eq!(read.unknown.len(), crate::MAX_UNKNOWN_EXTENSIONS);
     }
 

@@ -47,11 +47,7 @@ const NUMBER: &str = "a string of 1 to 8 hex digits";
 impl<'a> Submit<'a> {
     pub(crate) fn from_params(params: &Params<'a>) -> Result<Self, RequestErrorKind> {
         let get = |index, param| {
-            params.get(index).ok_or(RequestErrorKind::MissingParam {
-                method: METHOD,
-                param,
-                index,
-            })
+            params.get(index).ok_or(RequestErrorKind::MissingParam { method: METHOD, param, index })
         };
         let number = |index, param| {
             let value = get(index, param)?;
@@ -60,9 +56,7 @@ impl<'a> Submit<'a> {
         };
         let worker = match params.get(0) {
             None => Cow::Borrowed(""),
-            Some(value) => value
-                .name()
-                .ok_or_else(|| bad(METHOD, "worker name", "a string", value))?,
+            Some(value) => value.name().ok_or_else(|| bad(METHOD, "worker name", "a string", value))?,
         };
         // A null job id is unknown like any other; a list too short to hold one says that shares are
         // written wrongly.
@@ -71,16 +65,9 @@ impl<'a> Submit<'a> {
             None => JobId::Unparsable,
         };
         let value = get(2, "extranonce2")?;
-        let extranonce2 = value
-            .string()
-            .and_then(|text| Extranonce::from_hex(text.as_bytes()))
-            .ok_or_else(|| {
-                bad(
-                    METHOD,
-                    "extranonce2",
-                    "a string of an even number of hex digits, at most 64",
-                    value,
-                )
+        let extranonce2 =
+            value.string().and_then(|text| Extranonce::from_hex(text.as_bytes())).ok_or_else(|| {
+                bad(METHOD, "extranonce2", "a string of an even number of hex digits, at most 64", value)
             })?;
         let ntime = number(3, "ntime")?;
         let nonce = number(4, "nonce")?;
@@ -89,14 +76,7 @@ impl<'a> Submit<'a> {
             Some(value) if value.text() == "\"\"" => None,
             Some(_) => Some(number(5, "version bits")?),
         };
-        Ok(Self {
-            worker,
-            job_id,
-            extranonce2,
-            ntime,
-            nonce,
-            version_bits,
-        })
+        Ok(Self { worker, job_id, extranonce2, ntime, nonce, version_bits })
     }
 }
 
@@ -160,10 +140,7 @@ fn plain_len(text: &[u8]) -> usize {
         len += 8;
     }
     let tail = &text[len..];
-    len + tail
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '))
-        .unwrap_or(tail.len())
+    len + tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' ')).unwrap_or(tail.len())
 }
 
 /// What is left of a line. A slice that gets shorter, not a position in one: with a position the optimiser
@@ -256,11 +233,7 @@ impl<'a> Scan<'a> {
             extranonce2: Extranonce::from_hex(extranonce2)?,
             ntime: hex::parse_u32(ntime)?,
             nonce: hex::parse_u32(nonce)?,
-            version_bits: if len == 6 {
-                Some(hex::parse_u32(version_bits)?)
-            } else {
-                None
-            },
+            version_bits: if len == 6 { Some(hex::parse_u32(version_bits)?) } else { None },
         })
     }
 }
@@ -274,30 +247,17 @@ mod tests {
 
     fn submit(line: &str) -> Submit<'_> {
         match parse_request(line.as_bytes()) {
-            Ok(Request {
-                method: Method::Submit(submit),
-                ..
-            }) => submit,
+            Ok(Request { method: Method::Submit(submit), .. }) => submit,
             other => panic!("{line}: {other:?}"),
         }
     }
 
     /// The line with one parameter replaced.
     fn with(index: usize, json: &str) -> String {
-        let mut params = [
-            "\"w\"",
-            "\"1f\"",
-            "\"00ab\"",
-            "\"0000001a\"",
-            "\"000000ff\"",
-            "\"00002000\"",
-        ]
-        .map(str::to_owned);
+        let mut params = ["\"w\"", "\"1f\"", "\"00ab\"", "\"0000001a\"", "\"000000ff\"", "\"00002000\""]
+            .map(str::to_owned);
         params[index] = json.to_owned();
-        format!(
-            r#"{{"id":1,"method":"mining.submit","params":[{}]}}"#,
-            params.join(",")
-        )
+        format!(r#"{{"id":1,"method":"mining.submit","params":[{}]}}"#, params.join(","))
     }
 
     #[test]
@@ -314,14 +274,8 @@ mod tests {
             assert!(matches!(submit.worker, Cow::Borrowed("w")));
             assert_eq!(submit.job_id, JobId::Number(0x1f));
             assert_eq!(submit.extranonce2.as_slice(), [0, 0xab]);
-            assert_eq!(
-                (submit.ntime, submit.nonce, submit.version_bits),
-                (0x1a, 0xff, Some(0x2000))
-            );
-            assert_eq!(
-                parse_request_general(line.as_bytes()).unwrap().method,
-                Method::Submit(submit)
-            );
+            assert_eq!((submit.ntime, submit.nonce, submit.version_bits), (0x1a, 0xff, Some(0x2000)));
+            assert_eq!(parse_request_general(line.as_bytes()).unwrap().method, Method::Submit(submit));
         }
     }
 
@@ -362,16 +316,7 @@ mod tests {
 
     #[test]
     fn job_ids_that_are_not_ours_are_unknown_jobs_not_errors() {
-        for json in [
-            "\"\"",
-            "\"job7\"",
-            "\"000000001\"",
-            "\"1f#2\"",
-            "\"-1\"",
-            "31",
-            "{}",
-            "\"0x1f\"",
-        ] {
+        for json in ["\"\"", "\"job7\"", "\"000000001\"", "\"1f#2\"", "\"-1\"", "31", "{}", "\"0x1f\""] {
             assert_eq!(submit(&with(1, json)).job_id, JobId::Unparsable, "{json}");
         }
     }
@@ -399,12 +344,7 @@ mod tests {
             assert!(error.to_string().contains(words), "{json}: {error}");
         }
         let long = with(2, &format!("\"{}\"", "00".repeat(33)));
-        assert!(
-            parse_request(long.as_bytes())
-                .unwrap_err()
-                .to_string()
-                .contains("at most 64")
-        );
+        assert!(parse_request(long.as_bytes()).unwrap_err().to_string().contains("at most 64"));
     }
 
     #[test]
@@ -420,11 +360,8 @@ mod tests {
         }
         let first = text.chars().next().unwrap();
         let mut units = [0; 2];
-        let escaped: String = first
-            .encode_utf16(&mut units)
-            .iter()
-            .map(|unit| format!("\\u{unit:04x}"))
-            .collect();
+        let escaped: String =
+            first.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect();
         let rest = serde_json::to_string(&text[first.len_utf8()..]).unwrap();
         format!("\"{escaped}{}", &rest[1..])
     }

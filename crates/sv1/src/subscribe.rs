@@ -23,20 +23,12 @@ pub struct Subscribe<'a> {
 
 impl<'a> Subscribe<'a> {
     pub(crate) fn from_params(params: &Params<'a>) -> Self {
-        let text = |index| {
-            params
-                .get(index)
-                .and_then(Value::name)
-                .filter(|text| !text.is_empty())
-        };
+        let text = |index| params.get(index).and_then(Value::name).filter(|text| !text.is_empty());
         Self {
             user_agent: text(0),
             session_id: text(1),
             host: text(2),
-            port: params
-                .get(3)
-                .and_then(Value::integer)
-                .and_then(|port| u16::try_from(port).ok()),
+            port: params.get(3).and_then(Value::integer).and_then(|port| u16::try_from(port).ok()),
         }
     }
 }

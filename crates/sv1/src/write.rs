@@ -239,32 +239,16 @@ mod tests {
     fn line(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = b"before".to_vec();
         write(&mut out);
-        String::from_utf8(out)
-            .unwrap()
-            .strip_prefix("before")
-            .unwrap()
-            .to_owned()
+        String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned()
     }
 
     #[test]
     fn replies_are_written_exactly_so() {
         let id = Id::number(7);
-        assert_eq!(
-            line(|out| write_true(out, id)),
-            "{\"id\":7,\"result\":true,\"error\":null}\n"
-        );
-        assert_eq!(
-            line(|out| write_false(out, id)),
-            "{\"id\":7,\"result\":false,\"error\":null}\n"
-        );
-        assert_eq!(
-            line(|out| write_pong(out, id)),
-            "{\"id\":7,\"result\":\"pong\",\"error\":null}\n"
-        );
-        assert_eq!(
-            line(|out| write_empty_list(out, id)),
-            "{\"id\":7,\"result\":[],\"error\":null}\n"
-        );
+        assert_eq!(line(|out| write_true(out, id)), "{\"id\":7,\"result\":true,\"error\":null}\n");
+        assert_eq!(line(|out| write_false(out, id)), "{\"id\":7,\"result\":false,\"error\":null}\n");
+        assert_eq!(line(|out| write_pong(out, id)), "{\"id\":7,\"result\":\"pong\",\"error\":null}\n");
+        assert_eq!(line(|out| write_empty_list(out, id)), "{\"id\":7,\"result\":[],\"error\":null}\n");
         assert_eq!(
             line(|out| write_error(out, Id::MISSING, ErrorCode::JobNotFound, "Stale share")),
             "{\"id\":null,\"result\":null,\"error\":[21,\"Stale share\",null]}\n"
@@ -289,10 +273,7 @@ mod tests {
         assert_eq!(answer(ConfigureResult::default()), "{}");
         let version_rolling = Some(VersionRollingResult::Granted { mask: 0x1fff_e000 });
         assert_eq!(
-            answer(ConfigureResult {
-                version_rolling,
-                ..ConfigureResult::default()
-            }),
+            answer(ConfigureResult { version_rolling, ..ConfigureResult::default() }),
             r#"{"version-rolling":true,"version-rolling.mask":"1fffe000"}"#
         );
         assert_eq!(

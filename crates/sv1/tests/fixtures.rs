@@ -1,10 +1,6 @@
 //! Replays `protocol-fixtures/sv1`: what firmware and pools really send means what stands beside it.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test says what went wrong by panicking"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
 use std::path::PathBuf;
 
@@ -36,12 +32,7 @@ fn transcripts() -> Vec<(String, Vec<Entry>)> {
     assert!(!files.is_empty());
     files
         .into_iter()
-        .map(|path| {
-            (
-                path.file_name().unwrap().to_string_lossy().into_owned(),
-                read(&path),
-            )
-        })
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), read(&path)))
         .collect()
 }
 
@@ -51,34 +42,16 @@ fn read(path: &PathBuf) -> Vec<Entry> {
     let head: Value = serde_json::from_str(lines.next().unwrap()).unwrap();
     assert!(head["family"].is_string());
     let sources = head["sources"].as_array().unwrap();
-    assert!(
-        sources
-            .iter()
-            .all(|source| source.as_str().unwrap().starts_with("https://"))
-    );
+    assert!(sources.iter().all(|source| source.as_str().unwrap().starts_with("https://")));
     let entry = |(number, line): (usize, &str)| {
         let place = format!("{}:{}", path.display(), number + 2);
         let entry: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{place}: {error}"));
         let source = usize::try_from(entry["source"].as_u64().unwrap()).unwrap();
         assert!(source < sources.len(), "{place}: no such source");
-        let text = |key: &str| {
-            entry[key]
-                .as_str()
-                .unwrap_or_else(|| panic!("{place}: no {key}"))
-                .to_owned()
-        };
+        let text = |key: &str| entry[key].as_str().unwrap_or_else(|| panic!("{place}: no {key}")).to_owned();
         let (from, mark, line) = (text("from"), text("mark"), text("line"));
-        assert!(
-            ["recorded", "published", "reconstructed"].contains(&&*mark),
-            "{place}: mark {mark}"
-        );
-        Entry {
-            place,
-            from,
-            mark,
-            line,
-            expect: entry["expect"].clone(),
-        }
+        assert!(["recorded", "published", "reconstructed"].contains(&&*mark), "{place}: mark {mark}");
+        Entry { place, from, mark, line, expect: entry["expect"].clone() }
     };
     lines.enumerate().map(entry).collect()
 }
@@ -121,9 +94,7 @@ fn describe_request(request: &Request<'_>) -> Value {
         Method::Response { result, .. } => json!({ "result": result }),
         _ => json!({}),
     };
-    out.as_object_mut()
-        .unwrap()
-        .extend(fields.as_object().unwrap().clone());
+    out.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     out
 }
 
@@ -135,10 +106,7 @@ fn describe_message(message: &ServerMessage<'_>) -> Value {
         ServerMessage::SetVersionMask(mask) => {
             json!({ "method": "mining.set_version_mask", "mask": format!("{mask:08x}") })
         }
-        ServerMessage::SetExtranonce {
-            extranonce1,
-            extranonce2_size,
-        } => json!({
+        ServerMessage::SetExtranonce { extranonce1, extranonce2_size } => json!({
             "method": "mining.set_extranonce",
             "extranonce1": hex::encode(extranonce1),
             "extranonce2_size": extranonce2_size,
@@ -174,24 +142,14 @@ fn describe_message(message: &ServerMessage<'_>) -> Value {
 fn every_line_means_what_stands_beside_it() {
     let mut miners = 0;
     for entry in transcripts().into_iter().flat_map(|(_, entries)| entries) {
-        let Entry {
-            place,
-            from,
-            line,
-            mut expect,
-            ..
-        } = entry;
+        let Entry { place, from, line, mut expect, .. } = entry;
         match &*from {
             "miner" => {
                 miners += 1;
                 let request =
                     parse_request(line.as_bytes()).unwrap_or_else(|error| panic!("{place}: {error}"));
                 assert_eq!(describe_request(&request), expect, "{place}");
-                assert_eq!(
-                    parse_request_general(line.as_bytes()).as_ref(),
-                    Ok(&request),
-                    "{place}"
-                );
+                assert_eq!(parse_request_general(line.as_bytes()).as_ref(), Ok(&request), "{place}");
             }
             "pool" => {
                 let message =
@@ -211,11 +169,8 @@ fn every_line_means_what_stands_beside_it() {
 #[test]
 fn whole_sessions_pass_the_line_reader_however_they_are_cut() {
     for (name, entries) in transcripts() {
-        let lines: Vec<_> = entries
-            .iter()
-            .filter(|entry| entry.from == "miner")
-            .map(|entry| entry.line.as_str())
-            .collect();
+        let lines: Vec<_> =
+            entries.iter().filter(|entry| entry.from == "miner").map(|entry| entry.line.as_str()).collect();
         for (end, size) in [("\n", 1), ("\r\n", 7), ("\n\n", 1460)] {
             let stream: String = lines.iter().map(|line| format!("{line}{end}")).collect();
             let mut reader = LineReader::new();

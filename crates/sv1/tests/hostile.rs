@@ -1,11 +1,7 @@
 //! What no peer can do with a line: make us panic, recurse, hold memory or answer with something that is
 //! not one line of JSON.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test says what went wrong by panicking"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
 use std::collections::BTreeMap;
 
@@ -40,12 +36,7 @@ fn check(line: &[u8]) {
 #[test]
 fn nesting_a_hundred_thousand_deep_overflows_no_stack() {
     let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
-    for value in [
-        deep("[", "]"),
-        deep("{\"a\":", "}"),
-        "[".repeat(100_000),
-        "{\"a\":".repeat(100_000),
-    ] {
+    for value in [deep("[", "]"), deep("{\"a\":", "}"), "[".repeat(100_000), "{\"a\":".repeat(100_000)] {
         check(value.as_bytes());
         for key in ["id", "method", "params", "result", "error", "x"] {
             check(format!(r#"{{"method":"mining.submit","{key}":{value}}}"#).as_bytes());
@@ -70,16 +61,11 @@ fn nesting_a_hundred_thousand_deep_overflows_no_stack() {
 
 #[test]
 fn a_hundred_thousand_members_or_elements_are_walked_once() {
-    let members: Vec<_> = (0..100_000)
-        .map(|number| format!("\"k{number}\":{number}"))
-        .collect();
+    let members: Vec<_> = (0..100_000).map(|number| format!("\"k{number}\":{number}")).collect();
     check(format!("{{{}}}", members.join(",")).as_bytes());
     check(
-        format!(
-            r#"{{"method":"mining.configure","params":[["info"],{{{}}}]}}"#,
-            members.join(",")
-        )
-        .as_bytes(),
+        format!(r#"{{"method":"mining.configure","params":[["info"],{{{}}}]}}"#, members.join(","))
+            .as_bytes(),
     );
     let elements = vec!["\"a\""; 100_000].join(",");
     for method in ["mining.configure", "mining.subscribe", "mining.submit"] {
@@ -93,21 +79,9 @@ fn a_hundred_thousand_members_or_elements_are_walked_once() {
 #[test]
 fn numbers_beyond_every_type_are_only_text() {
     let digits = "9".repeat(10_000);
-    for number in [
-        digits.as_str(),
-        "-0",
-        "1e999999",
-        "-1e-999999",
-        "0.1e+5",
-        "18446744073709551616",
-    ] {
+    for number in [digits.as_str(), "-0", "1e999999", "-1e-999999", "0.1e+5", "18446744073709551616"] {
         check(format!(r#"{{"id":{number},"method":"mining.ping"}}"#).as_bytes());
-        for method in [
-            "mining.submit",
-            "mining.suggest_difficulty",
-            "mining.subscribe",
-            "mining.authorize",
-        ] {
+        for method in ["mining.submit", "mining.suggest_difficulty", "mining.subscribe", "mining.authorize"] {
             let params = [number; 6].join(",");
             check(format!(r#"{{"id":1,"method":"{method}","params":[{params}]}}"#).as_bytes());
         }
@@ -158,9 +132,8 @@ fn converse(reads: &[&[u8]], limit: usize) -> (usize, usize, usize) {
 
 #[test]
 fn a_stream_of_every_kind_of_junk_costs_at_most_one_line_of_memory() {
-    let junk: Vec<u8> = (0..200_000_u32)
-        .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
+    let junk: Vec<u8> =
+        (0..200_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let reads: Vec<_> = junk.chunks(1500).collect();
     let (answers, _, most) = converse(&reads, MAX_LINE);
     assert!(answers > 100);
@@ -191,20 +164,11 @@ fn json() -> impl Strategy<Value = String> {
         Just("null".to_owned()),
         any::<bool>().prop_map(|value| value.to_string()),
         any::<i64>().prop_map(|value| value.to_string()),
-        any::<f64>().prop_map(|value| if value.is_finite() {
-            value.to_string()
-        } else {
-            "1e999".to_owned()
-        }),
+        any::<f64>().prop_map(|value| if value.is_finite() { value.to_string() } else { "1e999".to_owned() }),
         ".{0,12}".prop_map(|text| serde_json::to_string(&text).unwrap()),
         "[0-9a-fA-F]{0,70}".prop_map(|text| format!("\"{text}\"")),
         prop::sample::select(
-            &[
-                "\"version-rolling\"",
-                "\"info\"",
-                "\"minimum-difficulty\"",
-                "\"\\ud800\""
-            ][..]
+            &["\"version-rolling\"", "\"info\"", "\"minimum-difficulty\"", "\"\\ud800\""][..]
         )
         .prop_map(str::to_owned),
     ];
@@ -221,10 +185,8 @@ fn json() -> impl Strategy<Value = String> {
                 0..4
             )
             .prop_map(|members| {
-                let members: Vec<_> = members
-                    .iter()
-                    .map(|(key, value)| format!("\"{key}\":{value}"))
-                    .collect();
+                let members: Vec<_> =
+                    members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
                 format!("{{{}}}", members.join(","))
             }),
         ]

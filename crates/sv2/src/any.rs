@@ -62,10 +62,7 @@ macro_rules! of_named {
             type $protocol<'a> = ExtensionsMessage<'a>;
             $result
         } else if matches!(header.extension_type, 0 | ExtensionsMessage::EXTENSION_TYPE) {
-            Err(DecodeError::UnknownMessageType {
-                protocol: "AnyMessage",
-                msg_type: header.msg_type,
-            })
+            Err(DecodeError::UnknownMessageType { protocol: "AnyMessage", msg_type: header.msg_type })
         } else {
             Err(header.unknown_extension())
         }

@@ -111,23 +111,14 @@ mod tests {
     #[test]
     fn errors_say_what_came_and_what_was_expected() {
         let truncated = FieldError::Truncated { needed: 32, left: 5 };
-        let error = DecodeError::Field {
-            message: "SetTarget",
-            field: "maximum_target",
-            error: truncated,
-        };
+        let error = DecodeError::Field { message: "SetTarget", field: "maximum_target", error: truncated };
         assert_eq!(
             error.to_string(),
             "SetTarget: field maximum_target: truncated: needs 32 bytes, 5 are left"
         );
-        let error = DecodeError::WrongChannelMsg {
-            message: "NewMiningJob",
-            expected: true,
-        };
+        let error = DecodeError::WrongChannelMsg { message: "NewMiningJob", expected: true };
         assert!(
-            error
-                .to_string()
-                .starts_with("NewMiningJob came with channel_msg 0, the specification says 1")
+            error.to_string().starts_with("NewMiningJob came with channel_msg 0, the specification says 1")
         );
     }
 }

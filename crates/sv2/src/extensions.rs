@@ -67,12 +67,7 @@ impl<'a> UserIdentity<'a> {
     pub const fn new(name: &'a [u8]) -> Result<Self, LengthError> {
         let (max, len) = (Self::MAX, name.len());
         if len > max {
-            return Err(LengthError {
-                data_type: "user_identity",
-                unit: "bytes",
-                max,
-                len,
-            });
+            return Err(LengthError { data_type: "user_identity", unit: "bytes", max, len });
         }
         Ok(Self(name))
     }

@@ -54,11 +54,7 @@ impl FrameHeader {
 
     /// Appends the six bytes. Of `length` the lower 24 bits are written: the wire has no more.
     pub fn write(&self, out: &mut BytesMut) {
-        debug_assert!(
-            self.length <= U24::MAX,
-            "a payload of {} bytes fits no frame",
-            self.length
-        );
+        debug_assert!(self.length <= U24::MAX, "a payload of {} bytes fits no frame", self.length);
         let channel_msg = if self.channel_msg { CHANNEL_MSG } else { 0 };
         let extension_type = (self.extension_type & !CHANNEL_MSG) | channel_msg;
         let [length @ .., _] = self.length.to_le_bytes();
@@ -91,10 +87,7 @@ impl FrameHeader {
         if usize::try_from(self.length).is_ok_and(|declared| declared == payload.len()) {
             Ok(())
         } else {
-            Err(DecodeError::LengthMismatch {
-                declared: self.length,
-                got: payload.len(),
-            })
+            Err(DecodeError::LengthMismatch { declared: self.length, got: payload.len() })
         }
     }
 
@@ -103,10 +96,7 @@ impl FrameHeader {
         if self.channel_msg == M::CHANNEL_MSG {
             Ok(())
         } else {
-            Err(DecodeError::WrongChannelMsg {
-                message: M::NAME,
-                expected: M::CHANNEL_MSG,
-            })
+            Err(DecodeError::WrongChannelMsg { message: M::NAME, expected: M::CHANNEL_MSG })
         }
     }
 
@@ -129,12 +119,7 @@ mod tests {
         for extension_type in [0, 1, 2, 0x0abc, 0x4000, 0x7fff] {
             for channel_msg in [false, true] {
                 for length in [0, 1, 0xff, 0x0100, 0x00ff_ffff] {
-                    let header = FrameHeader {
-                        extension_type,
-                        channel_msg,
-                        msg_type: 0x1b,
-                        length,
-                    };
+                    let header = FrameHeader { extension_type, channel_msg, msg_type: 0x1b, length };
                     let mut out = BytesMut::new();
                     header.write(&mut out);
                     let bytes: [u8; FrameHeader::SIZE] = out[..].try_into().unwrap();
@@ -149,23 +134,11 @@ mod tests {
         let header = FrameHeader::parse(&[0xbc, 0x8a, 0x42, 0x04, 0x00, 0x00]);
         assert_eq!(
             header,
-            FrameHeader {
-                extension_type: 0x0abc,
-                channel_msg: true,
-                msg_type: 0x42,
-                length: 4
-            }
+            FrameHeader { extension_type: 0x0abc, channel_msg: true, msg_type: 0x42, length: 4 }
         );
         assert_eq!(header.channel_id(&[1, 2, 0, 0]), Some(0x0201));
         assert_eq!(header.channel_id(&[1, 2, 0]), None);
-        assert_eq!(
-            FrameHeader {
-                channel_msg: false,
-                ..header
-            }
-            .channel_id(&[1, 2, 0, 0]),
-            None
-        );
+        assert_eq!(FrameHeader { channel_msg: false, ..header }.channel_id(&[1, 2, 0, 0]), None);
     }
 
     #[test]

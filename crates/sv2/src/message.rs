@@ -38,10 +38,7 @@ pub trait Message<'a>: Sized {
         if rest.is_empty() {
             Ok(message)
         } else {
-            Err(DecodeError::Trailing {
-                message: Self::NAME,
-                extra: rest.len(),
-            })
+            Err(DecodeError::Trailing { message: Self::NAME, extra: rest.len() })
         }
     }
 
@@ -54,10 +51,8 @@ pub trait Message<'a>: Sized {
     /// negotiated extension's field breaks its rule.
     fn decode_with_tlvs(payload: &'a [u8], negotiated: &[u16]) -> Result<(Self, Tlvs<'a>), DecodeError> {
         let (message, rest) = Self::decode_prefix(payload)?;
-        let tlvs = Tlvs::parse(rest, negotiated).map_err(|error| DecodeError::Tlv {
-            message: Self::NAME,
-            error,
-        })?;
+        let tlvs =
+            Tlvs::parse(rest, negotiated).map_err(|error| DecodeError::Tlv { message: Self::NAME, error })?;
         Ok((message, tlvs))
     }
 
@@ -70,12 +65,7 @@ pub trait Message<'a>: Sized {
 
 /// Appends a whole frame, header and payload, in one pass.
 pub fn write_frame<'a, M: Message<'a>>(message: &M, out: &mut BytesMut) {
-    const {
-        assert!(
-            M::MAX_LEN <= U24::MAX as usize,
-            "every payload fits the header's length"
-        )
-    };
+    const { assert!(M::MAX_LEN <= U24::MAX as usize, "every payload fits the header's length") };
     // The order is that of no TLV field.
     append_frame(message, &[], TlvByteOrder::BigEndian, out);
 }

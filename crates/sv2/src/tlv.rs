@@ -84,18 +84,9 @@ impl<'a> Tlv<'a> {
     pub const fn new(extension_type: u16, field_type: u8, value: &'a [u8]) -> Result<Self, LengthError> {
         let (max, len) = (Self::MAX_VALUE_LEN, value.len());
         if len > max {
-            return Err(LengthError {
-                data_type: "TLV value",
-                unit: "bytes",
-                max,
-                len,
-            });
+            return Err(LengthError { data_type: "TLV value", unit: "bytes", max, len });
         }
-        Ok(Self {
-            extension_type,
-            field_type,
-            value,
-        })
+        Ok(Self { extension_type, field_type, value })
     }
 
     /// The extension that defines the field.
@@ -144,11 +135,7 @@ impl<'a> Tlv<'a> {
             return Err((length, rest.len()));
         };
         *input = rest;
-        Ok(Self {
-            extension_type: order.read([type_0, type_1]),
-            field_type,
-            value,
-        })
+        Ok(Self { extension_type: order.read([type_0, type_1]), field_type, value })
     }
 }
 
@@ -187,12 +174,7 @@ impl<'a> Tlvs<'a> {
             (Err(_), Ok(little)) => (TlvByteOrder::LittleEndian, little.unexpected),
             (Err(error), Err(_)) => return Err(error),
         };
-        let mut tlvs = Self {
-            bytes,
-            order,
-            unexpected,
-            user_identity: None,
-        };
+        let mut tlvs = Self { bytes, order, unexpected, user_identity: None };
         if negotiated.contains(&WORKER_HASHRATE_TRACKING) {
             tlvs.user_identity = tlvs
                 .get(WORKER_HASHRATE_TRACKING, UserIdentity::FIELD_TYPE)
@@ -252,10 +234,7 @@ struct Counts {
 }
 
 fn scan(bytes: &[u8], order: TlvByteOrder, negotiated: &[u16]) -> Result<Counts, TlvError> {
-    let mut counts = Counts {
-        expected: 0,
-        unexpected: 0,
-    };
+    let mut counts = Counts { expected: 0, unexpected: 0 };
     let mut rest = bytes;
     while !rest.is_empty() {
         let offset = bytes.len() - rest.len();
@@ -293,10 +272,7 @@ mod tests {
         assert_eq!(written(&[identity.into()], TlvByteOrder::BigEndian)[..], EXAMPLE);
         let tlvs = Tlvs::parse(&EXAMPLE, &NEGOTIATED).unwrap();
         assert_eq!(tlvs.user_identity(), Some(identity));
-        assert_eq!(
-            (tlvs.byte_order(), tlvs.unexpected()),
-            (TlvByteOrder::BigEndian, 0)
-        );
+        assert_eq!((tlvs.byte_order(), tlvs.unexpected()), (TlvByteOrder::BigEndian, 0));
     }
 
     #[test]
@@ -320,10 +296,7 @@ mod tests {
 
         let tlvs = Tlvs::parse(&bytes, &NEGOTIATED).unwrap();
         assert_eq!((tlvs.unexpected(), tlvs.iter().count()), (1, 2));
-        assert_eq!(
-            tlvs.user_identity().map(|name| name.as_bytes()),
-            Some(&b"worker"[..])
-        );
+        assert_eq!(tlvs.user_identity().map(|name| name.as_bytes()), Some(&b"worker"[..]));
         assert_eq!(tlvs.get(3, 7), Some(&b"x"[..]));
 
         let tlvs = Tlvs::parse(&bytes, &[]).unwrap();
@@ -334,10 +307,7 @@ mod tests {
     fn a_name_over_32_bytes_is_refused_only_when_the_extension_is_negotiated() {
         let name = [b'w'; 33];
         let bytes = written(&[Tlv::new(2, 1, &name).unwrap()], TlvByteOrder::BigEndian);
-        assert_eq!(
-            Tlvs::parse(&bytes, &NEGOTIATED),
-            Err(TlvError::UserIdentityTooLong { len: 33 })
-        );
+        assert_eq!(Tlvs::parse(&bytes, &NEGOTIATED), Err(TlvError::UserIdentityTooLong { len: 33 }));
         assert!(Tlvs::parse(&bytes, &[]).is_ok());
         assert!(UserIdentity::new(&name).is_err());
     }
@@ -345,18 +315,11 @@ mod tests {
     #[test]
     fn what_is_no_list_of_fields_is_refused() {
         for end in 1..EXAMPLE.len() {
-            assert!(
-                Tlvs::parse(&EXAMPLE[..end], &NEGOTIATED).is_err(),
-                "first {end} bytes"
-            );
+            assert!(Tlvs::parse(&EXAMPLE[..end], &NEGOTIATED).is_err(), "first {end} bytes");
         }
         assert_eq!(
             Tlvs::parse(&EXAMPLE[..6], &[]),
-            Err(TlvError::Malformed {
-                offset: 0,
-                needed: 10,
-                left: 1
-            })
+            Err(TlvError::Malformed { offset: 0, needed: 10, left: 1 })
         );
         assert!(Tlvs::parse(&[], &NEGOTIATED).is_ok_and(|tlvs| tlvs.is_empty()));
     }

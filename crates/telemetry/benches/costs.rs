@@ -10,9 +10,7 @@ use telemetry::{AccountSnapshot, BooksSnapshot, Exporter, Latencies, Reasons, Sn
 
 /// Durations that are spread over the buckets, the same for all.
 fn durations() -> Vec<Duration> {
-    (0..1024_u64)
-        .map(|n| Duration::from_nanos(5_000 + n * n * 97))
-        .collect()
+    (0..1024_u64).map(|n| Duration::from_nanos(5_000 + n * n * 97)).collect()
 }
 
 /// Wall time of `threads` threads that each observe `count` durations.
@@ -56,11 +54,8 @@ fn observe(c: &mut Criterion) {
 
 /// A snapshot with that many accounts, each with as many reasons as there are.
 fn snapshot(accounts: usize) -> Snapshot {
-    let reasons = |count: usize| {
-        (0..count)
-            .map(|n| (format!("reason_{n}").into(), 1000))
-            .collect::<Reasons>()
-    };
+    let reasons =
+        |count: usize| (0..count).map(|n| (format!("reason_{n}").into(), 1000)).collect::<Reasons>();
     let account = |n: usize| AccountSnapshot {
         listener: format!("listener-{}", n % 3),
         route: format!("route-{}", n / 3 % 2),
@@ -73,10 +68,7 @@ fn snapshot(accounts: usize) -> Snapshot {
         }
         .with_totals(),
     };
-    Snapshot {
-        accounts: (0..accounts).map(account).collect(),
-        ..Snapshot::default()
-    }
+    Snapshot { accounts: (0..accounts).map(account).collect(), ..Snapshot::default() }
 }
 
 fn scrape(c: &mut Criterion) {

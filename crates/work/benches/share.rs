@@ -20,11 +20,8 @@ const MASK: u32 = 0x1fff_e000;
 
 fn job() -> Arc<ChannelJob> {
     // 42 bytes, 48 of script before the extranonce of 16; two outputs and a commitment: 250 bytes with it.
-    let prefix = [
-        hex::decode(format!("0200000001{}ffffffff46", "00".repeat(32))).unwrap(),
-        vec![3; 48],
-    ]
-    .concat();
+    let prefix =
+        [hex::decode(format!("0200000001{}ffffffff46", "00".repeat(32))).unwrap(), vec![3; 48]].concat();
     let mut suffix = vec![5; 6];
     suffix.extend([0xff; 4]);
     suffix.push(3);
@@ -61,14 +58,8 @@ fn job() -> Arc<ChannelJob> {
 fn parts(c: &mut Criterion) {
     let job = job();
     let mut group = c.benchmark_group("parts");
-    let header = Header {
-        version: 1,
-        prev_hash: [1; 32],
-        merkle_root: [2; 32],
-        ntime: 3,
-        nbits: 4,
-        nonce: 5,
-    };
+    let header =
+        Header { version: 1, prev_hash: [1; 32], merkle_root: [2; 32], ntime: 3, nbits: 4, nonce: 5 };
     let bytes = header.to_bytes();
     group.bench_function("header, 80 bytes (the floor)", |b| {
         b.iter(|| sha256d::hash_header(black_box(&bytes)))
@@ -76,13 +67,9 @@ fn parts(c: &mut Criterion) {
     group.bench_function("header, by sha2's Digest", |b| {
         b.iter(|| Sha256::digest(Sha256::digest(black_box(&bytes))));
     });
-    group.bench_function("header, by bitcoin_hashes", |b| {
-        b.iter(|| other::Hash::hash(black_box(&bytes)))
-    });
+    group.bench_function("header, by bitcoin_hashes", |b| b.iter(|| other::Hash::hash(black_box(&bytes))));
     let path = job.job.merkle_path.clone();
-    group.bench_function("merkle path of 12", |b| {
-        b.iter(|| merkle::root(black_box([9; 32]), &path))
-    });
+    group.bench_function("merkle path of 12", |b| b.iter(|| merkle::root(black_box([9; 32]), &path)));
     group.bench_function("merkle path of 12, by bitcoin_hashes", |b| {
         b.iter(|| {
             path.iter().fold(black_box([9; 32]), |node, sibling| {
@@ -98,17 +85,11 @@ fn parts(c: &mut Criterion) {
         b.iter(|| job.coinbase_txid(black_box(&[&rolled])));
     });
     let coinbase = job.coinbase(&rolled);
-    group.bench_function("coinbase of 250 bytes, whole", |b| {
-        b.iter(|| sha256d::hash(black_box(&coinbase)))
-    });
+    group.bench_function("coinbase of 250 bytes, whole", |b| b.iter(|| sha256d::hash(black_box(&coinbase))));
     let difficulty = Difficulty::new(123_456.789).unwrap();
-    group.bench_function("target of a difficulty", |b| {
-        b.iter(|| black_box(difficulty).target())
-    });
+    group.bench_function("target of a difficulty", |b| b.iter(|| black_box(difficulty).target()));
     let target = difficulty.target();
-    group.bench_function("difficulty of a target", |b| {
-        b.iter(|| black_box(target).difficulty())
-    });
+    group.bench_function("difficulty of a target", |b| b.iter(|| black_box(target).difficulty()));
     group.finish();
 }
 
@@ -123,21 +104,12 @@ fn whole(c: &mut Criterion) {
             job.header_hash(black_box(&[7; 8]), 0x2000_0000, 1_700_000_000, nonce)
         });
     });
-    for (name, target) in [
-        ("judged above its target", Target::MIN),
-        ("judged valid", Target::MAX),
-    ] {
-        let limits = Limits {
-            shares_per_tip: 1_000,
-            ..Limits::default()
-        };
+    for (name, target) in [("judged above its target", Target::MIN), ("judged valid", Target::MAX)] {
+        let limits = Limits { shares_per_tip: 1_000, ..Limits::default() };
         let miner_id = MinerId::from_bytes(&[7; 4]).unwrap();
         let fresh = || {
             let mut validator = Validator::new(miner_id, 4, 1, limits);
-            let job_id = validator
-                .advertise(Arc::clone(&job), target, Seconds(0))
-                .unwrap()
-                .job_id;
+            let job_id = validator.advertise(Arc::clone(&job), target, Seconds(0)).unwrap().job_id;
             (validator, job_id)
         };
         let (mut validator, mut job_id) = fresh();

@@ -80,10 +80,7 @@ impl ChannelJob {
     /// A prefix and filler that leave nothing of the job's extranonce to roll, a target of zero.
     pub fn new(job: Arc<Job>, terms: ChannelTerms<'_>) -> Result<Self, ChannelJobError> {
         let taken = terms.extranonce_prefix.len().saturating_add(terms.filler.len());
-        let too_long = ChannelJobError::NothingToRoll {
-            taken,
-            extranonce_len: job.extranonce_len,
-        };
+        let too_long = ChannelJobError::NothingToRoll { taken, extranonce_len: job.extranonce_len };
         if taken >= usize::from(job.extranonce_len) {
             return Err(too_long);
         }
@@ -118,19 +115,13 @@ impl ChannelJob {
     /// Upstream's `extranonce_prefix`.
     #[must_use]
     pub fn extranonce_prefix(&self) -> &[u8] {
-        self.constant
-            .as_slice()
-            .get(..usize::from(self.prefix_len))
-            .unwrap_or_default()
+        self.constant.as_slice().get(..usize::from(self.prefix_len)).unwrap_or_default()
     }
 
     /// The filler.
     #[must_use]
     pub fn filler(&self) -> &[u8] {
-        self.constant
-            .as_slice()
-            .get(usize::from(self.prefix_len)..)
-            .unwrap_or_default()
+        self.constant.as_slice().get(usize::from(self.prefix_len)..).unwrap_or_default()
     }
 
     /// `extranonce_prefix | filler`: what SV1's `coinb1` has after `coinbase_tx_prefix`.
@@ -149,23 +140,14 @@ impl ChannelJob {
     /// after the other; `None` if it has not [`rollable_len`](Self::rollable_len) bytes.
     #[must_use]
     pub fn extranonce(&self, rolled: &[u8]) -> Option<Extranonce> {
-        if rolled.len() == self.rollable_len() {
-            Extranonce::concat(&[self.filler(), rolled])
-        } else {
-            None
-        }
+        if rolled.len() == self.rollable_len() { Extranonce::concat(&[self.filler(), rolled]) } else { None }
     }
 
     /// The coinbase without BIP 141's fields. `rolled` is miner id and extranonce2, one after the other.
     #[must_use]
     pub fn coinbase(&self, rolled: &[u8]) -> Vec<u8> {
-        [
-            &*self.job.coinbase_tx_prefix,
-            self.constant.as_slice(),
-            rolled,
-            &*self.job.coinbase_tx_suffix,
-        ]
-        .concat()
+        [&*self.job.coinbase_tx_prefix, self.constant.as_slice(), rolled, &*self.job.coinbase_tx_suffix]
+            .concat()
     }
 
     /// The coinbase's txid. `rolled` is miner id and extranonce2, in as many pieces as they come; what has not
@@ -292,31 +274,16 @@ mod tests {
         for (prefix, filler) in [(12, 0), (0, 12), (8, 4), (13, 0), (300, 300)] {
             let made = ChannelJob::new(Arc::clone(&job), terms(&vec![0; prefix], &vec![0; filler]));
             let taken = prefix + filler;
-            assert_eq!(
-                made.unwrap_err(),
-                ChannelJobError::NothingToRoll {
-                    taken,
-                    extranonce_len: 12
-                }
-            );
+            assert_eq!(made.unwrap_err(), ChannelJobError::NothingToRoll { taken, extranonce_len: 12 });
         }
-        let zero = ChannelTerms {
-            source_target: Target::ZERO,
-            ..terms(&[1], &[])
-        };
-        assert_eq!(
-            ChannelJob::new(job, zero).unwrap_err(),
-            ChannelJobError::ZeroTarget
-        );
+        let zero = ChannelTerms { source_target: Target::ZERO, ..terms(&[1], &[]) };
+        assert_eq!(ChannelJob::new(job, zero).unwrap_err(), ChannelJobError::ZeroTarget);
     }
 
     #[test]
     fn ntime_advances_with_the_seconds_since_the_job_and_never_overflows() {
         let make = |slack| {
-            let terms = ChannelTerms {
-                ntime_slack: slack,
-                ..terms(&[1], &[])
-            };
+            let terms = ChannelTerms { ntime_slack: slack, ..terms(&[1], &[]) };
             ChannelJob::new(job(4, 12, 0, 1, vec![]), terms).unwrap()
         };
         assert_eq!(make(600).ntime_at(Seconds(57)), 1_007);
@@ -332,10 +299,7 @@ mod tests {
         let job = ChannelJob::new(job(4, 12, 0, 1, vec![]), terms(&[1, 2], &[0, 0])).unwrap();
         assert_eq!(job.rollable_len(), 8);
         assert!(job.extranonce(&[7; 7]).is_none() && job.extranonce(&[7; 9]).is_none());
-        assert_eq!(
-            job.extranonce(&[7; 8]).unwrap().as_slice(),
-            [0, 0, 7, 7, 7, 7, 7, 7, 7, 7]
-        );
+        assert_eq!(job.extranonce(&[7; 8]).unwrap().as_slice(), [0, 0, 7, 7, 7, 7, 7, 7, 7, 7]);
     }
 
     #[test]

@@ -60,11 +60,7 @@ pub fn check(prefix: &[u8], extranonce_len: usize, suffix: &[u8]) -> Result<Summ
     // What is left of the prefix is the script's beginning; its end is in the suffix.
     let before = prefix_reader.bytes.len();
     let Some(after) = usize::from(script_sig_len).checked_sub(before.saturating_add(extranonce_len)) else {
-        return Err(CoinbaseError::ExtranonceOutsideScript {
-            script_sig_len,
-            before,
-            extranonce_len,
-        });
+        return Err(CoinbaseError::ExtranonceOutsideScript { script_sig_len, before, extranonce_len });
     };
     let mut suffix_reader = Reader { bytes: suffix };
     suffix_reader.take(after)?;
@@ -86,15 +82,9 @@ pub fn check(prefix: &[u8], extranonce_len: usize, suffix: &[u8]) -> Result<Summ
     }
     let _lock_time: [u8; 4] = suffix_reader.array()?;
     if suffix_reader.bytes.is_empty() {
-        Ok(Summary {
-            script_sig_len,
-            outputs: u32::try_from(count).unwrap_or(u32::MAX),
-            value,
-        })
+        Ok(Summary { script_sig_len, outputs: u32::try_from(count).unwrap_or(u32::MAX), value })
     } else {
-        Err(CoinbaseError::TrailingBytes {
-            got: suffix_reader.bytes.len(),
-        })
+        Err(CoinbaseError::TrailingBytes { got: suffix_reader.bytes.len() })
     }
 }
 
@@ -135,11 +125,7 @@ impl<'a> Reader<'a> {
             0xff => (u64::from_le_bytes(self.array()?), 0x1_0000_0000),
             small => (u64::from(small), 0),
         };
-        if number < least {
-            Err(CoinbaseError::LongForm { number })
-        } else {
-            Ok(number)
-        }
+        if number < least { Err(CoinbaseError::LongForm { number }) } else { Ok(number) }
     }
 }
 
@@ -246,14 +232,7 @@ mod tests {
     #[test]
     fn a_sound_coinbase_is_summed_up() {
         let (prefix, suffix) = sound();
-        assert_eq!(
-            check(&prefix, 8, &suffix),
-            Ok(Summary {
-                script_sig_len: 20,
-                outputs: 2,
-                value: 5_000
-            })
-        );
+        assert_eq!(check(&prefix, 8, &suffix), Ok(Summary { script_sig_len: 20, outputs: 2, value: 5_000 }));
     }
 
     #[test]
@@ -270,48 +249,29 @@ mod tests {
         assert_eq!(with(40, 0), Err(CoinbaseError::NotNullOutpoint));
         assert_eq!(with(41, 1), Err(CoinbaseError::ScriptSigLength { got: 1 }));
         assert_eq!(with(41, 101), Err(CoinbaseError::ScriptSigLength { got: 101 }));
-        let outside = CoinbaseError::ExtranonceOutsideScript {
-            script_sig_len: 19,
-            before: 12,
-            extranonce_len: 8,
-        };
+        let outside =
+            CoinbaseError::ExtranonceOutsideScript { script_sig_len: 19, before: 12, extranonce_len: 8 };
         assert_eq!(with(41, 19), Err(outside));
         assert!(check(&prefix, usize::MAX, &suffix).is_err());
-        assert_eq!(
-            check(&prefix[..41], 8, &suffix),
-            Err(CoinbaseError::PrefixTooShort { got: 41 })
-        );
+        assert_eq!(check(&prefix[..41], 8, &suffix), Err(CoinbaseError::PrefixTooShort { got: 41 }));
         assert!(check(&prefix, 7, &suffix).is_err());
-        assert_eq!(
-            check(&prefix, 8, &suffix[..suffix.len() - 1]),
-            Err(CoinbaseError::Truncated)
-        );
+        assert_eq!(check(&prefix, 8, &suffix[..suffix.len() - 1]), Err(CoinbaseError::Truncated));
         let trailing = [&*suffix, &[0]].concat();
-        assert_eq!(
-            check(&prefix, 8, &trailing),
-            Err(CoinbaseError::TrailingBytes { got: 1 })
-        );
+        assert_eq!(check(&prefix, 8, &trailing), Err(CoinbaseError::TrailingBytes { got: 1 }));
         let marked = [&prefix[..4], &[0, 1], &prefix[4..]].concat();
         assert_eq!(check(&marked, 8, &suffix), Err(CoinbaseError::SegwitForm));
         // sequence, then the count of outputs
         let none = [&suffix[..4], &[0, 0, 0, 0, 0]].concat();
         assert_eq!(check(&prefix, 8, &none), Err(CoinbaseError::NoOutputs));
         let long = [&suffix[..4], &[0xfd, 2, 0], &suffix[5..]].concat();
-        assert_eq!(
-            check(&prefix, 8, &long),
-            Err(CoinbaseError::LongForm { number: 2 })
-        );
+        assert_eq!(check(&prefix, 8, &long), Err(CoinbaseError::LongForm { number: 2 }));
         let endless = [&suffix[..4], &[0xff; 9], &suffix[5..]].concat();
         assert_eq!(check(&prefix, 8, &endless), Err(CoinbaseError::Truncated));
     }
 
     #[test]
     fn money_that_cannot_be_is_refused_alone_and_summed() {
-        for outputs in [
-            vec![(u64::MAX, 1)],
-            vec![(MAX_MONEY, 1), (1, 1)],
-            vec![(MAX_MONEY + 1, 1)],
-        ] {
+        for outputs in [vec![(u64::MAX, 1)], vec![(MAX_MONEY, 1), (1, 1)], vec![(MAX_MONEY + 1, 1)]] {
             let bytes = consensus::serialize(&transaction(vec![1; 10], outputs));
             assert!(matches!(
                 check(&bytes[..44], 4, &bytes[48..]),

@@ -22,11 +22,7 @@ impl Difficulty {
     /// # Errors
     /// NaN, infinity, zero and negative numbers.
     pub fn new(number: f64) -> Result<Self, DifficultyError> {
-        if number.is_finite() && number > 0.0 {
-            Ok(Self(number))
-        } else {
-            Err(DifficultyError { number })
-        }
+        if number.is_finite() && number > 0.0 { Ok(Self(number)) } else { Err(DifficultyError { number }) }
     }
 
     /// The number.
@@ -80,11 +76,8 @@ impl Difficulty {
         let bits = self.0.to_bits();
         let fraction = bits & ((1 << 52) - 1);
         let biased = i32::try_from((bits >> 52) & 0x7ff).unwrap_or(0);
-        let (mantissa, exponent) = if biased == 0 {
-            (fraction, -1074)
-        } else {
-            (fraction | (1 << 52), biased - 1075)
-        };
+        let (mantissa, exponent) =
+            if biased == 0 { (fraction, -1074) } else { (fraction | (1 << 52), biased - 1075) };
         let zeros = mantissa.trailing_zeros().min(52);
         (mantissa >> zeros, exponent + zeros.cast_signed())
     }
@@ -120,12 +113,7 @@ impl Wide {
         let (limbs, bits) = ((by / 64) as usize, by % 64);
         let mut shifted = [0; 6];
         for (i, slot) in shifted.iter_mut().enumerate().skip(limbs) {
-            let below = |n: usize| {
-                i.checked_sub(n)
-                    .and_then(|at| self.0.get(at))
-                    .copied()
-                    .unwrap_or(0)
-            };
+            let below = |n: usize| i.checked_sub(n).and_then(|at| self.0.get(at)).copied().unwrap_or(0);
             *slot = below(limbs) << bits;
             if bits > 0 {
                 *slot |= below(limbs + 1) >> (64 - bits);

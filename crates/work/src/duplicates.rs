@@ -26,22 +26,12 @@ pub(crate) struct SeenShares(Option<Box<HashSet<u64, FixedState>>>);
 
 impl SeenShares {
     pub(crate) fn insert(&mut self, hash: &BlockHash, limit: u32, seed: u64) -> Seen {
-        let seen = self
-            .0
-            .get_or_insert_with(|| Box::new(HashSet::with_hasher(FixedState::with_seed(seed))));
+        let seen = self.0.get_or_insert_with(|| Box::new(HashSet::with_hasher(FixedState::with_seed(seed))));
         let key = hash.low_u64();
         if seen.len() < limit as usize {
-            return if seen.insert(key) {
-                Seen::First
-            } else {
-                Seen::Again
-            };
+            return if seen.insert(key) { Seen::First } else { Seen::Again };
         }
-        if seen.contains(&key) {
-            Seen::Again
-        } else {
-            Seen::Full
-        }
+        if seen.contains(&key) { Seen::Again } else { Seen::Full }
     }
 
     pub(crate) fn len(&self) -> usize {

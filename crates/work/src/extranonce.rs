@@ -52,23 +52,14 @@ impl ExtranonceSplit {
         if extranonce2 == 0 {
             return Err(SplitError::NoExtranonce2);
         }
-        let Some(got) = u8::try_from(extranonce_size)
-            .ok()
-            .filter(|got| usize::from(*got) <= MAX_EXTRANONCE)
+        let Some(got) = u8::try_from(extranonce_size).ok().filter(|got| usize::from(*got) <= MAX_EXTRANONCE)
         else {
             return Err(SplitError::SpaceTooLarge { got: extranonce_size });
         };
         let need = u16::from(miner_id) + u16::from(extranonce2);
         match u8::try_from(need).ok().and_then(|need| got.checked_sub(need)) {
-            Some(filler) => Ok(Self {
-                filler,
-                miner_id,
-                extranonce2,
-            }),
-            None => Err(SplitError::SpaceTooSmall {
-                need,
-                got: extranonce_size,
-            }),
+            Some(filler) => Ok(Self { filler, miner_id, extranonce2 }),
+            None => Err(SplitError::SpaceTooSmall { need, got: extranonce_size }),
         }
     }
 
@@ -165,9 +156,7 @@ impl AsRef<[u8]> for Extranonce {
 impl fmt::Debug for Extranonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Extranonce(")?;
-        self.as_slice()
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.as_slice().iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str(")")
     }
 }
@@ -181,19 +170,9 @@ mod tests {
     #[test]
     fn what_a_channel_gives_beyond_the_split_becomes_filler() {
         let split = ExtranonceSplit::for_space(8, 4, 4).unwrap();
-        assert_eq!(
-            split,
-            ExtranonceSplit {
-                filler: 0,
-                miner_id: 4,
-                extranonce2: 4
-            }
-        );
+        assert_eq!(split, ExtranonceSplit { filler: 0, miner_id: 4, extranonce2: 4 });
         let split = ExtranonceSplit::for_space(15, 4, 4).unwrap();
-        assert_eq!(
-            (split.filler, split.extranonce_size(), split.min_extranonce_size()),
-            (7, 15, 8)
-        );
+        assert_eq!((split.filler, split.extranonce_size(), split.min_extranonce_size()), (7, 15, 8));
         assert_eq!(split.zero_filler(), [0; 7]);
         assert_eq!(ExtranonceSplit::for_space(32, 1, 1).unwrap().filler, 30);
         assert_eq!(ExtranonceSplit::for_space(32, 4, 28).unwrap().filler, 0);
@@ -208,21 +187,12 @@ mod tests {
             );
         }
         for got in [33, 255, 256, 264, u16::MAX] {
-            assert_eq!(
-                ExtranonceSplit::for_space(got, 4, 4),
-                Err(SplitError::SpaceTooLarge { got })
-            );
+            assert_eq!(ExtranonceSplit::for_space(got, 4, 4), Err(SplitError::SpaceTooLarge { got }));
         }
         for got in [0, 5, 32, 255] {
-            assert_eq!(
-                ExtranonceSplit::for_space(8, got, 4),
-                Err(SplitError::MinerId { got })
-            );
+            assert_eq!(ExtranonceSplit::for_space(8, got, 4), Err(SplitError::MinerId { got }));
         }
-        assert_eq!(
-            ExtranonceSplit::for_space(8, 4, 0),
-            Err(SplitError::NoExtranonce2)
-        );
+        assert_eq!(ExtranonceSplit::for_space(8, 4, 0), Err(SplitError::NoExtranonce2));
         assert_eq!(
             ExtranonceSplit::for_space(32, 4, 255),
             Err(SplitError::SpaceTooSmall { need: 259, got: 32 })
@@ -231,17 +201,8 @@ mod tests {
 
     #[test]
     fn at_most_32_bytes_are_one_extranonce() {
-        assert_eq!(
-            Extranonce::concat(&[&[1, 2], &[], &[3]]).unwrap().as_slice(),
-            [1, 2, 3]
-        );
-        assert_eq!(
-            Extranonce::concat(&[&[1; 20], &[2; 12]])
-                .unwrap()
-                .as_slice()
-                .len(),
-            32
-        );
+        assert_eq!(Extranonce::concat(&[&[1, 2], &[], &[3]]).unwrap().as_slice(), [1, 2, 3]);
+        assert_eq!(Extranonce::concat(&[&[1; 20], &[2; 12]]).unwrap().as_slice().len(), 32);
         assert_eq!(Extranonce::concat(&[&[1; 20], &[2; 13]]), None);
         assert_eq!(Extranonce::concat(&[&[1; 300]]), None);
     }

@@ -29,14 +29,7 @@ impl Header {
         prev_hash.copy_from_slice(&bytes[4..36]);
         let mut merkle_root = [0; 32];
         merkle_root.copy_from_slice(&bytes[36..68]);
-        Self {
-            version: word(0),
-            prev_hash,
-            merkle_root,
-            ntime: word(68),
-            nbits: word(72),
-            nonce: word(76),
-        }
+        Self { version: word(0), prev_hash, merkle_root, ntime: word(68), nbits: word(72), nonce: word(76) }
     }
 
     /// The 80 bytes, as they are hashed and sent.

@@ -70,34 +70,23 @@ impl Job {
     /// # Errors
     /// A part that is too long, `nbits` that is no target, a coinbase that no node would take.
     pub fn new(parts: JobParts, extranonce_len: usize) -> Result<Self, JobError> {
-        let Some(short) = u8::try_from(extranonce_len)
-            .ok()
-            .filter(|len| usize::from(*len) <= MAX_EXTRANONCE)
+        let Some(short) = u8::try_from(extranonce_len).ok().filter(|len| usize::from(*len) <= MAX_EXTRANONCE)
         else {
             return Err(JobError::ExtranonceTooLong { got: extranonce_len });
         };
         if parts.merkle_path.len() > MAX_MERKLE_PATH {
-            return Err(JobError::MerklePathTooLong {
-                got: parts.merkle_path.len(),
-            });
+            return Err(JobError::MerklePathTooLong { got: parts.merkle_path.len() });
         }
         for (name, part) in [
             ("coinbase_tx_prefix", &parts.coinbase_tx_prefix),
             ("coinbase_tx_suffix", &parts.coinbase_tx_suffix),
         ] {
             if part.len() > MAX_COINBASE_PART {
-                return Err(JobError::CoinbaseTooLong {
-                    part: name,
-                    got: part.len(),
-                });
+                return Err(JobError::CoinbaseTooLong { part: name, got: part.len() });
             }
         }
         let network_target = Target::from_compact(parts.nbits)?;
-        coinbase::check(
-            &parts.coinbase_tx_prefix,
-            extranonce_len,
-            &parts.coinbase_tx_suffix,
-        )?;
+        coinbase::check(&parts.coinbase_tx_prefix, extranonce_len, &parts.coinbase_tx_suffix)?;
         Ok(Self {
             id: parts.id,
             version: parts.version,
@@ -151,12 +140,8 @@ mod tests {
 
     /// A coinbase with 20 bytes of script, the last 8 of them cut out.
     fn parts() -> JobParts {
-        let prefix = hex::decode(format!(
-            "0200000001{}ffffffff14{}",
-            "00".repeat(32),
-            "03".repeat(12)
-        ))
-        .unwrap();
+        let prefix =
+            hex::decode(format!("0200000001{}ffffffff14{}", "00".repeat(32), "03".repeat(12))).unwrap();
         let suffix = hex::decode("ffffffff0100f2052a01000000015100000000").unwrap();
         JobParts {
             id: 1,
@@ -174,54 +159,24 @@ mod tests {
     #[test]
     fn a_job_knows_its_network_target() {
         let job = Job::new(parts(), 8).unwrap();
-        assert_eq!(
-            (job.network_target, job.extranonce_len),
-            (Target::DIFFICULTY_1, 8)
-        );
+        assert_eq!((job.network_target, job.extranonce_len), (Target::DIFFICULTY_1, 8));
     }
 
     #[test]
     fn parts_that_cannot_be_mined_are_refused_with_the_reason() {
-        assert_eq!(
-            Job::new(parts(), 33),
-            Err(JobError::ExtranonceTooLong { got: 33 })
-        );
-        assert_eq!(
-            Job::new(parts(), 264),
-            Err(JobError::ExtranonceTooLong { got: 264 })
-        );
-        let short = JobParts {
-            coinbase_tx_suffix: Box::default(),
-            ..parts()
-        };
-        assert_eq!(
-            Job::new(short, 8),
-            Err(JobError::Coinbase(CoinbaseError::Truncated))
-        );
-        assert!(
-            matches!(Job::new(parts(), 7), Err(JobError::Coinbase(_))),
-            "another extranonce's length"
-        );
-        let long = JobParts {
-            merkle_path: vec![[0; 32]; 33].into(),
-            ..parts()
-        };
+        assert_eq!(Job::new(parts(), 33), Err(JobError::ExtranonceTooLong { got: 33 }));
+        assert_eq!(Job::new(parts(), 264), Err(JobError::ExtranonceTooLong { got: 264 }));
+        let short = JobParts { coinbase_tx_suffix: Box::default(), ..parts() };
+        assert_eq!(Job::new(short, 8), Err(JobError::Coinbase(CoinbaseError::Truncated)));
+        assert!(matches!(Job::new(parts(), 7), Err(JobError::Coinbase(_))), "another extranonce's length");
+        let long = JobParts { merkle_path: vec![[0; 32]; 33].into(), ..parts() };
         assert_eq!(Job::new(long, 8), Err(JobError::MerklePathTooLong { got: 33 }));
         let zero = JobParts { nbits: 0, ..parts() };
-        assert_eq!(
-            Job::new(zero, 8),
-            Err(JobError::Nbits(CompactError::Zero { nbits: 0 }))
-        );
-        let long = JobParts {
-            coinbase_tx_suffix: vec![0; 65_536].into(),
-            ..parts()
-        };
+        assert_eq!(Job::new(zero, 8), Err(JobError::Nbits(CompactError::Zero { nbits: 0 })));
+        let long = JobParts { coinbase_tx_suffix: vec![0; 65_536].into(), ..parts() };
         assert_eq!(
             Job::new(long, 8),
-            Err(JobError::CoinbaseTooLong {
-                part: "coinbase_tx_suffix",
-                got: 65_536
-            })
+            Err(JobError::CoinbaseTooLong { part: "coinbase_tx_suffix", got: 65_536 })
         );
     }
 }

@@ -47,12 +47,7 @@ impl JobRing {
     pub(crate) fn push(&mut self, job: Arc<ChannelJob>, target: Target) -> u32 {
         let target = self.intern(target);
         let id = self.next_id();
-        self.entries.push_back(Entry {
-            job,
-            id,
-            target,
-            stale: false,
-        });
+        self.entries.push_back(Entry { job, id, target, stale: false });
         id
     }
 
@@ -107,10 +102,7 @@ impl JobRing {
         if let Some(at) = self.targets.iter().position(|known| known.target == target) {
             return number(at);
         }
-        let advertised = AdvertisedTarget {
-            target,
-            difficulty: target.difficulty(),
-        };
+        let advertised = AdvertisedTarget { target, difficulty: target.difficulty() };
         let unused = |at: &usize| self.entries.iter().all(|entry| usize::from(entry.target) != *at);
         if let Some(at) = (0..self.targets.len()).find(unused) {
             self.targets[at] = advertised;

@@ -29,10 +29,8 @@ impl MinerId {
     /// Not 1 to [`MAX_MINER_ID`] bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MinerIdError> {
         let error = MinerIdError { got: bytes.len() };
-        let len = u8::try_from(bytes.len())
-            .ok()
-            .filter(|len| (1..=MAX_MINER_ID).contains(len))
-            .ok_or(error)?;
+        let len =
+            u8::try_from(bytes.len()).ok().filter(|len| (1..=MAX_MINER_ID).contains(len)).ok_or(error)?;
         let mut own = [0; MAX_MINER_ID as usize];
         own.get_mut(..bytes.len()).ok_or(error)?.copy_from_slice(bytes);
         Ok(Self { bytes: own, len })
@@ -46,9 +44,7 @@ impl MinerId {
 
     /// The bytes as a number, most significant first.
     fn number(self) -> u32 {
-        self.as_bytes()
-            .iter()
-            .fold(0, |number, byte| (number << 8) | u32::from(*byte))
+        self.as_bytes().iter().fold(0, |number, byte| (number << 8) | u32::from(*byte))
     }
 
     fn from_number(number: u32, len: u8) -> Self {
@@ -69,9 +65,7 @@ impl AsRef<[u8]> for MinerId {
 
 impl fmt::Display for MinerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes()
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -108,10 +102,7 @@ pub struct MinerIdsLimits {
 
 impl Default for MinerIdsLimits {
     fn default() -> Self {
-        Self {
-            ids: 1 << 20,
-            kept: 16_384,
-        }
+        Self { ids: 1 << 20, kept: 16_384 }
     }
 }
 
@@ -191,10 +182,7 @@ impl<T> MinerIds<T> {
     pub fn allocate(&mut self) -> Result<MinerId, Exhausted> {
         let taken = self.states.len();
         if taken >= self.limits.ids || taken as u64 >= self.space() {
-            return Err(Exhausted {
-                live: self.live(),
-                resting: self.resting,
-            });
+            return Err(Exhausted { live: self.live(), resting: self.resting });
         }
         // Among taken + 1 numbers one is free.
         for _ in 0..=taken {
@@ -205,10 +193,7 @@ impl<T> MinerIds<T> {
                 return Ok(MinerId::from_number(number, self.len));
             }
         }
-        Err(Exhausted {
-            live: self.live(),
-            resting: self.resting,
-        })
+        Err(Exhausted { live: self.live(), resting: self.resting })
     }
 
     /// Takes an id back. It rests until [`expire`](Self::expire) says that the jobs of `now` are dead. `left` is
@@ -220,20 +205,13 @@ impl<T> MinerIds<T> {
         };
         // The queues must be in order for expire.
         let epoch = self.released.back().map_or(now, |last| now.max(last.epoch));
-        let release = Release {
-            epoch,
-            number,
-            ticket: self.next_ticket,
-        };
+        let release = Release { epoch, number, ticket: self.next_ticket };
         self.next_ticket = self.next_ticket.wrapping_add(1);
         if left.is_some() {
             self.kept.push_back(release);
             self.leavings += 1;
         }
-        *state = State::Resting {
-            ticket: release.ticket,
-            left,
-        };
+        *state = State::Resting { ticket: release.ticket, left };
         self.resting += 1;
         self.released.push_back(release);
         self.tidy();
@@ -276,11 +254,7 @@ impl<T> MinerIds<T> {
                 self.states.remove(&release.number);
             }
         }
-        while self
-            .kept
-            .front()
-            .is_some_and(|release| release.epoch < oldest_live)
-        {
+        while self.kept.front().is_some_and(|release| release.epoch < oldest_live) {
             self.kept.pop_front();
         }
     }
@@ -369,13 +343,7 @@ mod tests {
         let given: std::collections::BTreeSet<String> =
             (0..256).map(|_| ids.allocate().unwrap().to_string()).collect();
         assert_eq!(given.len(), 256);
-        assert_eq!(
-            ids.allocate(),
-            Err(Exhausted {
-                live: 256,
-                resting: 0
-            })
-        );
+        assert_eq!(ids.allocate(), Err(Exhausted { live: 256, resting: 0 }));
     }
 
     #[test]
@@ -384,13 +352,7 @@ mod tests {
         let all: Vec<MinerId> = (0..256).map(|_| ids.allocate().unwrap()).collect();
         ids.release(all[9], Epoch(4), None);
         ids.expire(Epoch(4));
-        assert_eq!(
-            ids.allocate(),
-            Err(Exhausted {
-                live: 255,
-                resting: 1
-            })
-        );
+        assert_eq!(ids.allocate(), Err(Exhausted { live: 255, resting: 1 }));
         ids.expire(Epoch(5));
         assert_eq!(ids.allocate(), Ok(all[9]));
     }
@@ -409,19 +371,11 @@ mod tests {
         let id = ids.allocate().unwrap();
         assert_eq!(ids.resume(id), None, "a live miner's id");
         ids.release(id, Epoch(1), Some(77));
-        assert_eq!(
-            ids.resume(MinerId::from_bytes(&[5]).unwrap()),
-            None,
-            "an id of another size"
-        );
+        assert_eq!(ids.resume(MinerId::from_bytes(&[5]).unwrap()), None, "an id of another size");
         assert_eq!(ids.resume(id), Some(77));
         assert_eq!((ids.live(), ids.resting()), (1, 0));
         ids.expire(Epoch(9));
-        assert_eq!(
-            ids.resume(id),
-            None,
-            "a live miner's id, also after its first release expired"
-        );
+        assert_eq!(ids.resume(id), None, "a live miner's id, also after its first release expired");
         ids.release(id, Epoch(9), Some(78));
         ids.expire(Epoch(10));
         assert_eq!(ids.resume(id), None, "an id that is free again");

@@ -12,16 +12,8 @@ use sha2::digest::generic_array::{GenericArray, typenum::U64};
 /// SHA-256's block.
 pub const BLOCK: usize = 64;
 
-const INITIAL: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
+const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// SHA-256's state after a whole number of blocks. Work that many messages with the same beginning share is
 /// done once.
@@ -80,12 +72,7 @@ impl Hasher {
     /// Goes on after `blocks` blocks that led to `midstate`.
     #[must_use]
     pub const fn resume(midstate: Midstate, blocks: u32) -> Self {
-        Self {
-            midstate,
-            before: (blocks as u64) * (BLOCK as u64),
-            buffer: [0; BLOCK],
-            buffered: 0,
-        }
+        Self { midstate, before: (blocks as u64) * (BLOCK as u64), buffer: [0; BLOCK], buffered: 0 }
     }
 
     /// Takes the next bytes of the message.
@@ -116,10 +103,7 @@ impl Hasher {
     /// The state after the whole blocks so far, and how many those are. Bytes after them are not in it.
     #[must_use]
     pub fn midstate(&self) -> (Midstate, u32) {
-        (
-            self.midstate,
-            u32::try_from(self.before / BLOCK as u64).unwrap_or(u32::MAX),
-        )
+        (self.midstate, u32::try_from(self.before / BLOCK as u64).unwrap_or(u32::MAX))
     }
 
     /// Ends the message: its SHA-256d.

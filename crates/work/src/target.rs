@@ -30,9 +30,7 @@ impl Target {
     pub const MIN: Self = Self { limbs: [1, 0, 0, 0] };
 
     /// Difficulty 1: `0x00000000FFFF0000...`.
-    pub const DIFFICULTY_1: Self = Self {
-        limbs: [0, 0, 0, 0xffff_0000],
-    };
+    pub const DIFFICULTY_1: Self = Self { limbs: [0, 0, 0, 0xffff_0000] };
 
     /// A target from 32 bytes, least significant first (SV2's `U256`).
     #[must_use]
@@ -89,19 +87,12 @@ impl Target {
         // Byte i of the mantissa (0 the lowest) stands at byte size - 3 + i of the number; what falls below
         // byte 0 is cut off, what would fall above byte 31 is zero by the check above.
         for (i, byte) in (0u32..).zip(mantissa.to_le_bytes()) {
-            if let Some(slot) = (size + i)
-                .checked_sub(3)
-                .and_then(|at| bytes.get_mut(at as usize))
-            {
+            if let Some(slot) = (size + i).checked_sub(3).and_then(|at| bytes.get_mut(at as usize)) {
                 *slot = byte;
             }
         }
         let target = Self::from_le_bytes(bytes);
-        if target.is_zero() {
-            Err(CompactError::Zero { nbits })
-        } else {
-            Ok(target)
-        }
+        if target.is_zero() { Err(CompactError::Zero { nbits }) } else { Ok(target) }
     }
 
     /// The target of a difficulty: `0x00000000FFFF0000... / difficulty`, rounded down, of exactly the number
@@ -123,10 +114,7 @@ impl Target {
             Ok(shift) => {
                 let (at, bit) = ((shift / 64) as usize, shift % 64);
                 let wide = 0xffff_u128 << bit;
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    reason = "the low and the high half, on purpose"
-                )]
+                #[expect(clippy::cast_possible_truncation, reason = "the low and the high half, on purpose")]
                 for (slot, half) in limbs.iter_mut().skip(at).zip([wide as u64, (wide >> 64) as u64]) {
                     *slot = half;
                 }
@@ -137,21 +125,14 @@ impl Target {
         let mut remainder = 0u128;
         for limb in limbs.iter_mut().rev() {
             let part = (remainder << 64) | u128::from(*limb);
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "remainder < mantissa, so the quotient fits"
-            )]
+            #[expect(clippy::cast_possible_truncation, reason = "remainder < mantissa, so the quotient fits")]
             {
                 *limb = (part / u128::from(mantissa)) as u64;
             }
             remainder = part % u128::from(mantissa);
         }
         let [a, b, c, d, over] = limbs;
-        if over != 0 {
-            Self::MAX
-        } else {
-            Self { limbs: [a, b, c, d] }.max(Self::MIN)
-        }
+        if over != 0 { Self::MAX } else { Self { limbs: [a, b, c, d] }.max(Self::MIN) }
     }
 
     /// The difficulty of this target, the nearest `f64` ([`Difficulty::from_target`]).
@@ -205,10 +186,7 @@ impl From<Difficulty> for Target {
 impl fmt::Display for Target {
     /// Hex, most significant digit first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.limbs
-            .iter()
-            .rev()
-            .try_for_each(|limb| write!(f, "{limb:016x}"))
+        self.limbs.iter().rev().try_for_each(|limb| write!(f, "{limb:016x}"))
     }
 }
 
@@ -266,31 +244,16 @@ mod tests {
     #[test]
     fn known_difficulties_have_their_known_targets() {
         // 0xFFFF0000 / d, written out by hand.
-        assert_eq!(
-            limbs(Target::from_difficulty(difficulty(2.0))),
-            [0, 0, 0, 0x7fff_8000]
-        );
-        assert_eq!(
-            limbs(Target::from_difficulty(difficulty(0.5))),
-            [0, 0, 0, 0x1_fffe_0000]
-        );
-        assert_eq!(
-            limbs(Target::from_difficulty(difficulty(65_536.0))),
-            [0, 0, 0, 0xffff]
-        );
-        assert_eq!(
-            limbs(Target::from_difficulty(difficulty(65_535.0))),
-            [0, 0, 0, 0x1_0000]
-        );
+        assert_eq!(limbs(Target::from_difficulty(difficulty(2.0))), [0, 0, 0, 0x7fff_8000]);
+        assert_eq!(limbs(Target::from_difficulty(difficulty(0.5))), [0, 0, 0, 0x1_fffe_0000]);
+        assert_eq!(limbs(Target::from_difficulty(difficulty(65_536.0))), [0, 0, 0, 0xffff]);
+        assert_eq!(limbs(Target::from_difficulty(difficulty(65_535.0))), [0, 0, 0, 0x1_0000]);
         assert_eq!(limbs(Target::from_difficulty(difficulty(1e15)))[3], 0);
     }
 
     #[test]
     fn difficulties_beyond_a_targets_range_are_cut_to_it() {
-        assert_eq!(
-            Target::from_difficulty(difficulty(f64::MIN_POSITIVE)),
-            Target::MAX
-        );
+        assert_eq!(Target::from_difficulty(difficulty(f64::MIN_POSITIVE)), Target::MAX);
         assert_eq!(Target::from_difficulty(difficulty(5e-324)), Target::MAX);
         assert_eq!(Target::from_difficulty(difficulty(1e-10)), Target::MAX);
         assert_eq!(Target::from_difficulty(difficulty(f64::MAX)), Target::MIN);
@@ -298,54 +261,25 @@ mod tests {
         let last = f64::from(0xffff_u16) * 2f64.powi(208);
         assert_eq!(Target::from_difficulty(difficulty(last)), Target::MIN);
         assert_eq!(Target::from_difficulty(difficulty(last.next_up())), Target::MIN);
-        assert_eq!(
-            limbs(Target::from_difficulty(difficulty(last / 3.0))),
-            [3, 0, 0, 0]
-        );
+        assert_eq!(limbs(Target::from_difficulty(difficulty(last / 3.0))), [3, 0, 0, 0]);
     }
 
     #[test]
     fn what_consensus_refuses_as_nbits_is_refused() {
         assert_eq!(Target::from_compact(0), Err(CompactError::Zero { nbits: 0 }));
-        assert_eq!(
-            Target::from_compact(0x0300_0000),
-            Err(CompactError::Zero { nbits: 0x0300_0000 })
-        );
-        assert_eq!(
-            Target::from_compact(0x0100_00ff),
-            Err(CompactError::Zero { nbits: 0x0100_00ff })
-        );
-        assert_eq!(
-            Target::from_compact(0x0180_0000),
-            Err(CompactError::Zero { nbits: 0x0180_0000 })
-        );
-        assert_eq!(
-            Target::from_compact(0x1d80_ffff),
-            Err(CompactError::Negative { nbits: 0x1d80_ffff })
-        );
-        assert_eq!(
-            Target::from_compact(0x2101_0000),
-            Err(CompactError::Overflow { nbits: 0x2101_0000 })
-        );
-        assert_eq!(
-            Target::from_compact(0xff12_3456),
-            Err(CompactError::Overflow { nbits: 0xff12_3456 })
-        );
-        for (fits, over) in [
-            (0x207f_ffff, 0x2100_0000 + 0x7f_ffff),
-            (0x2100_ffff, 0x2200_ffff),
-            (0x2200_00ff, 0x2300_00ff),
-        ] {
+        assert_eq!(Target::from_compact(0x0300_0000), Err(CompactError::Zero { nbits: 0x0300_0000 }));
+        assert_eq!(Target::from_compact(0x0100_00ff), Err(CompactError::Zero { nbits: 0x0100_00ff }));
+        assert_eq!(Target::from_compact(0x0180_0000), Err(CompactError::Zero { nbits: 0x0180_0000 }));
+        assert_eq!(Target::from_compact(0x1d80_ffff), Err(CompactError::Negative { nbits: 0x1d80_ffff }));
+        assert_eq!(Target::from_compact(0x2101_0000), Err(CompactError::Overflow { nbits: 0x2101_0000 }));
+        assert_eq!(Target::from_compact(0xff12_3456), Err(CompactError::Overflow { nbits: 0xff12_3456 }));
+        for (fits, over) in
+            [(0x207f_ffff, 0x2100_0000 + 0x7f_ffff), (0x2100_ffff, 0x2200_ffff), (0x2200_00ff, 0x2300_00ff)]
+        {
             assert!(Target::from_compact(fits).is_ok());
-            assert_eq!(
-                Target::from_compact(over),
-                Err(CompactError::Overflow { nbits: over })
-            );
+            assert_eq!(Target::from_compact(over), Err(CompactError::Overflow { nbits: over }));
         }
-        assert_eq!(
-            Target::from_compact(0x2300_0001),
-            Err(CompactError::Overflow { nbits: 0x2300_0001 })
-        );
+        assert_eq!(Target::from_compact(0x2300_0001), Err(CompactError::Overflow { nbits: 0x2300_0001 }));
     }
 
     #[test]
@@ -354,10 +288,7 @@ mod tests {
             let mut bytes = [7; 32];
             bytes[at] = 6;
             assert!(Target::from_le_bytes(bytes) < Target::from_le_bytes([7; 32]));
-            assert_eq!(
-                Target::from_le_bytes(bytes).harder(Target::MAX),
-                Target::from_le_bytes(bytes)
-            );
+            assert_eq!(Target::from_le_bytes(bytes).harder(Target::MAX), Target::from_le_bytes(bytes));
         }
     }
 

@@ -127,15 +127,7 @@ impl Validator {
             stale_jobs: limits.stale_jobs.min(Limits::MOST_JOBS),
             ..limits
         };
-        Self {
-            ring: JobRing::default(),
-            tip: None,
-            previous: None,
-            seed,
-            limits,
-            miner_id,
-            extranonce2_size,
-        }
+        Self { ring: JobRing::default(), tip: None, previous: None, seed, limits, miner_id, extranonce2_size }
     }
 
     /// The miner's id: SV1's `extranonce1`.
@@ -166,16 +158,10 @@ impl Validator {
     ) -> Result<Advertised, AdvertiseError> {
         let (leaves, has) = (
             job.rollable_len(),
-            self.miner_id
-                .as_bytes()
-                .len()
-                .saturating_add(usize::from(self.extranonce2_size)),
+            self.miner_id.as_bytes().len().saturating_add(usize::from(self.extranonce2_size)),
         );
         if leaves != has {
-            return Err(AdvertiseError::OtherSplit {
-                job: leaves,
-                miner: has,
-            });
+            return Err(AdvertiseError::OtherSplit { job: leaves, miner: has });
         }
         if target.is_zero() {
             return Err(AdvertiseError::ZeroTarget);
@@ -190,15 +176,8 @@ impl Validator {
         }
         let ntime = job.ntime_at(now);
         let job_id = self.ring.push(job, target);
-        self.ring.trim(
-            usize::from(self.limits.live_jobs),
-            usize::from(self.limits.stale_jobs),
-        );
-        Ok(Advertised {
-            job_id,
-            clean_jobs,
-            ntime,
-        })
+        self.ring.trim(usize::from(self.limits.live_jobs), usize::from(self.limits.stale_jobs));
+        Ok(Advertised { job_id, clean_jobs, ntime })
     }
 
     /// Makes the jobs stale that `dead` names: those of a channel that was closed, say. Returns how many. Blocks
@@ -221,16 +200,11 @@ impl Validator {
     /// a block.
     pub fn judge(&mut self, submission: &Submission<'_>, version_mask: u32, now: Seconds) -> Verdict<'_> {
         let Some((entry, advertised)) = self.ring.find(submission.job_id) else {
-            return rejected(Reject::UnknownJob {
-                job_id: submission.job_id,
-            });
+            return rejected(Reject::UnknownJob { job_id: submission.job_id });
         };
         let expected = self.extranonce2_size;
         if submission.extranonce2.len() != usize::from(expected) {
-            return rejected(Reject::WrongExtranonce2Size {
-                got: submission.extranonce2.len(),
-                expected,
-            });
+            return rejected(Reject::WrongExtranonce2Size { got: submission.extranonce2.len(), expected });
         }
         let job = &entry.job;
         let rolled = [self.miner_id.as_bytes(), submission.extranonce2];
@@ -244,26 +218,20 @@ impl Validator {
         let is_block = hash.meets(&job.job.network_target);
         let tips = self.tip.iter_mut().chain(self.previous.iter_mut());
         let tip = tips.into_iter().find(|tip| tip.prev_hash == job.job.prev_hash);
-        let on_live_tip = self
-            .ring
-            .newest()
-            .is_some_and(|newest| newest.job.job.prev_hash == job.job.prev_hash);
+        let on_live_tip =
+            self.ring.newest().is_some_and(|newest| newest.job.job.prev_hash == job.job.prev_hash);
 
         let fault = fault(entry, advertised, submission, version_mask, &header, &hash, now);
         let seen = if fault.is_none() || is_block {
             // There is a tip for every job of the ring.
-            tip.map_or(Seen::First, |tip| {
-                tip.seen.insert(&hash, self.limits.shares_per_tip, self.seed)
-            })
+            tip.map_or(Seen::First, |tip| tip.seen.insert(&hash, self.limits.shares_per_tip, self.seed))
         } else {
             Seen::First
         };
         let reason = fault.or(match seen {
             Seen::First => None,
             Seen::Again => Some(Reject::Duplicate),
-            Seen::Full => Some(Reject::DuplicateWindowFull {
-                limit: self.limits.shares_per_tip,
-            }),
+            Seen::Full => Some(Reject::DuplicateWindowFull { limit: self.limits.shares_per_tip }),
         });
         let share = ValidShare {
             job,
@@ -278,21 +246,16 @@ impl Validator {
         };
         match reason {
             None => Verdict::Valid(share),
-            Some(reason) => Verdict::Rejected {
-                reason,
-                solution: (is_block && seen != Seen::Again).then_some(share),
-            },
+            Some(reason) => {
+                Verdict::Rejected { reason, solution: (is_block && seen != Seen::Again).then_some(share) }
+            }
         }
     }
 
     /// Shares remembered against duplicates, on the last two tips.
     #[must_use]
     pub fn shares_remembered(&self) -> usize {
-        self.tip
-            .iter()
-            .chain(&self.previous)
-            .map(|tip| tip.seen.len())
-            .sum()
+        self.tip.iter().chain(&self.previous).map(|tip| tip.seen.len()).sum()
     }
 
     /// Jobs that are known, stale ones among them.
@@ -308,22 +271,15 @@ impl Validator {
         core::mem::swap(&mut self.tip, &mut self.previous);
         // What was the tip is the previous one now; what was the previous one is the tip again, or forgotten.
         if self.tip.as_ref().is_none_or(|tip| tip.prev_hash != prev_hash) {
-            self.tip = Some(Tip {
-                prev_hash,
-                seen: SeenShares::default(),
-            });
+            self.tip = Some(Tip { prev_hash, seen: SeenShares::default() });
         }
         let previous = self.previous.as_ref().map(|tip| tip.prev_hash);
-        self.ring
-            .retain(|known| known.job.prev_hash == prev_hash || Some(known.job.prev_hash) == previous);
+        self.ring.retain(|known| known.job.prev_hash == prev_hash || Some(known.job.prev_hash) == previous);
     }
 }
 
 fn rejected<'a>(reason: Reject) -> Verdict<'a> {
-    Verdict::Rejected {
-        reason,
-        solution: None,
-    }
+    Verdict::Rejected { reason, solution: None }
 }
 
 /// The header's version: BIP 310's rule for bits inside the mask. Bits outside it, which are rejected as a share,
@@ -345,10 +301,7 @@ fn fault(
     let job = &entry.job;
     let bits = submission.version_bits.unwrap_or(0);
     if bits & !version_mask != 0 {
-        return Some(Reject::VersionBitsOutsideMask {
-            got: bits,
-            mask: version_mask,
-        });
+        return Some(Reject::VersionBitsOutsideMask { got: bits, mask: version_mask });
     }
     if !job.job.version_rolling_allowed && header.version != job.job.version {
         return Some(Reject::VersionBitsOutsideMask { got: bits, mask: 0 });
@@ -358,17 +311,10 @@ fn fault(
     }
     let (min, max) = (job.job.min_ntime, job.max_ntime_at(now));
     if !(min..=max).contains(&submission.ntime) {
-        return Some(Reject::NtimeOutOfRange {
-            got: submission.ntime,
-            min,
-            max,
-        });
+        return Some(Reject::NtimeOutOfRange { got: submission.ntime, min, max });
     }
     if !hash.meets(&advertised.target) {
-        return Some(Reject::AboveTarget {
-            hash: *hash,
-            target: advertised.target,
-        });
+        return Some(Reject::AboveTarget { hash: *hash, target: advertised.target });
     }
     None
 }

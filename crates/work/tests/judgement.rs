@@ -15,11 +15,7 @@ use work::{
 
 const MINER_ID: [u8; 2] = [0xaa, 0xbb];
 const MASK: u32 = 0x1fff_e000;
-const LIMITS: Limits = Limits {
-    live_jobs: 3,
-    stale_jobs: 2,
-    shares_per_tip: 6,
-};
+const LIMITS: Limits = Limits { live_jobs: 3, stale_jobs: 2, shares_per_tip: 6 };
 
 /// A job as the test makes it; small numbers, so that everything meets everything.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +33,8 @@ struct Recipe {
 
 impl Recipe {
     fn coinbase_halves(&self) -> (Vec<u8>, Vec<u8>) {
-        let prefix = hex::decode(format!(
-            "0200000001{}ffffffff0d{}",
-            "00".repeat(32),
-            "03".repeat(4)
-        ))
-        .unwrap();
+        let prefix =
+            hex::decode(format!("0200000001{}ffffffff0d{}", "00".repeat(32), "03".repeat(4))).unwrap();
         let suffix = hex::decode("0102ffffffff0100f2052a01000000015100000000").unwrap();
         (prefix, suffix)
     }
@@ -75,14 +67,7 @@ impl Recipe {
 
     fn hash(&self, extranonce2: u8, version: u32, ntime: u32, nonce: u32) -> [u8; 32] {
         let (prefix, suffix) = self.coinbase_halves();
-        let coinbase = [
-            &*prefix,
-            &[self.prefix, 0, 0, 0xee],
-            &MINER_ID,
-            &[extranonce2],
-            &*suffix,
-        ]
-        .concat();
+        let coinbase = [&*prefix, &[self.prefix, 0, 0, 0xee], &MINER_ID, &[extranonce2], &*suffix].concat();
         let transaction: bitcoin::Transaction = bitcoin::consensus::deserialize(&coinbase).unwrap();
         let mut root = transaction.compute_txid().to_byte_array();
         for sibling in [[5; 32], [6; 32]] {
@@ -152,9 +137,7 @@ fn below(hash: [u8; 32], target: Target) -> bool {
 
 impl SlowJudge {
     fn advertise(&mut self, recipe: Recipe, now: u64) -> (u32, bool) {
-        let clean = self
-            .last
-            .is_none_or(|last| (last.tip, last.source) != (recipe.tip, recipe.source));
+        let clean = self.last.is_none_or(|last| (last.tip, last.source) != (recipe.tip, recipe.source));
         if clean {
             self.adverts.iter_mut().for_each(|advert| advert.stale = true);
             self.tips.retain(|tip| *tip != recipe.tip);
@@ -166,19 +149,10 @@ impl SlowJudge {
         }
         self.last = Some(recipe);
         self.ids += 1;
-        self.adverts.push(Advert {
-            id: self.ids,
-            recipe,
-            received_at: now,
-            stale: false,
-        });
+        self.adverts.push(Advert { id: self.ids, recipe, received_at: now, stale: false });
         for (stale, limit) in [(false, LIMITS.live_jobs), (true, LIMITS.stale_jobs)] {
             while self.adverts.iter().filter(|advert| advert.stale == stale).count() > usize::from(limit) {
-                let oldest = self
-                    .adverts
-                    .iter()
-                    .position(|advert| advert.stale == stale)
-                    .unwrap();
+                let oldest = self.adverts.iter().position(|advert| advert.stale == stale).unwrap();
                 self.adverts.remove(oldest);
             }
         }
@@ -187,17 +161,11 @@ impl SlowJudge {
 
     fn judge(&mut self, submit: Submit, mask: u32, now: u64) -> Word {
         let Some(advert) = self.adverts.iter().find(|advert| advert.id == submit.job_id) else {
-            return Word {
-                reason: Some("unknown_job"),
-                share: None,
-            };
+            return Word { reason: Some("unknown_job"), share: None };
         };
         let recipe = advert.recipe;
         if submit.extranonce2_len != 1 {
-            return Word {
-                reason: Some("wrong_extranonce2_size"),
-                share: None,
-            };
+            return Word { reason: Some("wrong_extranonce2_size"), share: None };
         }
         let version = match submit.bits {
             Some(bits) => (recipe.version & !mask) | bits,
@@ -210,15 +178,9 @@ impl SlowJudge {
         let latest = 1_000 + u32::try_from(now - advert.received_at).unwrap() + recipe.slack;
         let mut reason = None;
         let faults = [
-            (
-                "version_bits_outside_mask",
-                outside || (!recipe.rolling && version != recipe.version),
-            ),
+            ("version_bits_outside_mask", outside || (!recipe.rolling && version != recipe.version)),
             ("stale", advert.stale),
-            (
-                "ntime_out_of_range",
-                submit.ntime < 1_000 || submit.ntime > latest,
-            ),
+            ("ntime_out_of_range", submit.ntime < 1_000 || submit.ntime > latest),
             ("above_target", !below(hash, recipe.target)),
         ];
         for (name, fault) in faults {
@@ -246,10 +208,7 @@ impl SlowJudge {
             is_block,
             on_live_tip: self.last.is_some_and(|last| last.tip == recipe.tip),
         };
-        Word {
-            reason,
-            share: (reason.is_none() || (is_block && !again)).then_some(facts),
-        }
+        Word { reason, share: (reason.is_none() || (is_block && !again)).then_some(facts) }
     }
 }
 
@@ -263,14 +222,10 @@ fn word(verdict: &Verdict<'_>) -> Word {
         on_live_tip: share.on_live_tip,
     };
     match verdict {
-        Verdict::Valid(share) => Word {
-            reason: None,
-            share: Some(facts(share)),
-        },
-        Verdict::Rejected { reason, solution } => Word {
-            reason: Some(reason.as_str()),
-            share: solution.as_ref().map(facts),
-        },
+        Verdict::Valid(share) => Word { reason: None, share: Some(facts(share)) },
+        Verdict::Rejected { reason, solution } => {
+            Word { reason: Some(reason.as_str()), share: solution.as_ref().map(facts) }
+        }
     }
 }
 
@@ -300,27 +255,11 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     let version = prop::sample::select(vec![0x2000_0000, 0x2000_4000, 0x3fff_e004]);
     (
         (tip, 0u16..2, version, prop::bool::weighted(0.8)),
-        (
-            nbits,
-            0u8..2,
-            target(),
-            target(),
-            prop::sample::select(vec![0u32, 600]),
-        ),
+        (nbits, 0u8..2, target(), target(), prop::sample::select(vec![0u32, 600])),
     )
-        .prop_map(
-            |((tip, source, version, rolling), (nbits, prefix, source_target, target, slack))| Recipe {
-                tip,
-                source,
-                version,
-                rolling,
-                nbits,
-                prefix,
-                source_target,
-                target,
-                slack,
-            },
-        )
+        .prop_map(|((tip, source, version, rolling), (nbits, prefix, source_target, target, slack))| {
+            Recipe { tip, source, version, rolling, nbits, prefix, source_target, target, slack }
+        })
 }
 
 fn submit() -> impl Strategy<Value = Step> {
@@ -337,29 +276,13 @@ fn submit() -> impl Strategy<Value = Step> {
     ];
     let len = prop_oneof![15 => Just(1usize), 1 => 0usize..4];
     let mask = prop_oneof![8 => Just(MASK), 1 => Just(0)];
-    (
-        prop_oneof![10 => 0u32..4, 2 => 0u32..12],
-        0u8..2,
-        len,
-        ntime,
-        0u32..3,
-        bits,
-        mask,
+    (prop_oneof![10 => 0u32..4, 2 => 0u32..12], 0u8..2, len, ntime, 0u32..3, bits, mask).prop_map(
+        |(back, extranonce2, extranonce2_len, ntime, nonce, bits, mask)| Step::Submit {
+            back,
+            submit: Submit { job_id: 0, extranonce2, extranonce2_len, ntime, nonce, bits },
+            mask,
+        },
     )
-        .prop_map(
-            |(back, extranonce2, extranonce2_len, ntime, nonce, bits, mask)| Step::Submit {
-                back,
-                submit: Submit {
-                    job_id: 0,
-                    extranonce2,
-                    extranonce2_len,
-                    ntime,
-                    nonce,
-                    bits,
-                },
-                mask,
-            },
-        )
 }
 
 fn step() -> impl Strategy<Value = Step> {

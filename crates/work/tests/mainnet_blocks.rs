@@ -11,26 +11,11 @@ use work::{
 };
 
 const FILES: [(&str, &str); 5] = [
-    (
-        "genesis",
-        include_str!("../../../protocol-fixtures/blocks/genesis.json"),
-    ),
-    (
-        "2013-277647",
-        include_str!("../../../protocol-fixtures/blocks/2013-277647.json"),
-    ),
-    (
-        "2017-481815",
-        include_str!("../../../protocol-fixtures/blocks/2017-481815.json"),
-    ),
-    (
-        "segwit-481829",
-        include_str!("../../../protocol-fixtures/blocks/segwit-481829.json"),
-    ),
-    (
-        "version-rolled-702861",
-        include_str!("../../../protocol-fixtures/blocks/version-rolled-702861.json"),
-    ),
+    ("genesis", include_str!("../../../protocol-fixtures/blocks/genesis.json")),
+    ("2013-277647", include_str!("../../../protocol-fixtures/blocks/2013-277647.json")),
+    ("2017-481815", include_str!("../../../protocol-fixtures/blocks/2017-481815.json")),
+    ("segwit-481829", include_str!("../../../protocol-fixtures/blocks/segwit-481829.json")),
+    ("version-rolled-702861", include_str!("../../../protocol-fixtures/blocks/version-rolled-702861.json")),
 ];
 
 /// BIP 320's bits.
@@ -51,11 +36,7 @@ fn blocks() -> impl Iterator<Item = Block> {
         let bytes = |key: &str| hex::decode(file[key].as_str().unwrap()).unwrap();
         let raw_header: [u8; 80] = bytes("header").try_into().unwrap();
         let merkle_path = file["merkle_path"].as_array().unwrap().iter();
-        assert!(
-            file["source"]["repository"]
-                .as_str()
-                .is_some_and(|source| source.starts_with("https://"))
-        );
+        assert!(file["source"]["repository"].as_str().is_some_and(|source| source.starts_with("https://")));
         Block {
             name,
             hash: file["hash"].as_str().unwrap().to_owned(),
@@ -110,17 +91,10 @@ fn each_fixture_has_its_known_hash_and_its_proof_of_work() {
         let hash = block.header.hash();
         assert_eq!(hash.to_string(), block.hash, "{}", block.name);
         assert_eq!(block.header.to_bytes(), block.raw_header, "{}", block.name);
-        assert!(
-            hash.meets(&Target::from_compact(block.header.nbits).unwrap()),
-            "{}",
-            block.name
-        );
+        assert!(hash.meets(&Target::from_compact(block.header.nbits).unwrap()), "{}", block.name);
 
         let reference: bitcoin::block::Header = bitcoin::consensus::deserialize(&block.raw_header).unwrap();
-        assert_eq!(
-            reference.validate_pow(reference.target()).unwrap().to_string(),
-            block.hash
-        );
+        assert_eq!(reference.validate_pow(reference.target()).unwrap().to_string(), block.hash);
     }
 }
 
@@ -131,12 +105,7 @@ fn each_coinbase_folds_to_the_headers_merkle_root() {
         assert!(reference.is_coinbase());
         let txid = work::sha256d::hash(&block.coinbase);
         assert_eq!(txid, reference.compute_txid().to_byte_array(), "{}", block.name);
-        assert_eq!(
-            merkle::root(txid, &block.merkle_path),
-            block.header.merkle_root,
-            "{}",
-            block.name
-        );
+        assert_eq!(merkle::root(txid, &block.merkle_path), block.header.merkle_root, "{}", block.name);
     }
 }
 
@@ -161,14 +130,9 @@ fn a_channel_job_hashes_to_the_block_at_every_cut() {
     for block in blocks() {
         let script = block.script();
         for at in script.clone() {
-            for (prefix, filler, rolled) in [
-                (0, 0, 1),
-                (4, 0, 8),
-                (3, 5, 8),
-                (8, 4, 12),
-                (20, 0, 12),
-                (0, 31, 1),
-            ] {
+            for (prefix, filler, rolled) in
+                [(0, 0, 1), (4, 0, 8), (3, 5, 8), (8, 4, 12), (20, 0, 12), (0, 31, 1)]
+            {
                 let len = prefix + filler + rolled;
                 if at + len > script.end {
                     continue;
@@ -179,25 +143,11 @@ fn a_channel_job_hashes_to_the_block_at_every_cut() {
                 let job = Arc::new(block.job(block.header.version, at, len));
                 let job = ChannelJob::new(job, terms(prefix, filler)).unwrap();
 
-                let Header {
-                    version,
-                    ntime,
-                    nonce,
-                    ..
-                } = block.header;
-                assert_eq!(
-                    job.header_hash(rolled, version, ntime, nonce).to_string(),
-                    block.hash
-                );
-                assert_eq!(
-                    job.header(&[rolled], version, ntime, nonce).to_bytes(),
-                    block.raw_header
-                );
+                let Header { version, ntime, nonce, .. } = block.header;
+                assert_eq!(job.header_hash(rolled, version, ntime, nonce).to_string(), block.hash);
+                assert_eq!(job.header(&[rolled], version, ntime, nonce).to_bytes(), block.raw_header);
                 assert_eq!(job.coinbase(rolled), block.coinbase);
-                assert_eq!(
-                    job.extranonce(rolled).unwrap().as_slice(),
-                    [filler, rolled].concat()
-                );
+                assert_eq!(job.extranonce(rolled).unwrap().as_slice(), [filler, rolled].concat());
                 assert_eq!(job.extranonce_prefix(), prefix);
             }
         }
@@ -220,12 +170,8 @@ fn a_miner_that_finds_the_block_is_told_so_and_a_bit_more_or_less_is_no_share() 
         let job = Arc::new(block.job(block.header.version & !MASK, at, len));
         let job = Arc::new(ChannelJob::new(job, terms(prefix, filler)).unwrap());
         let difficulty_1 = Target::from_difficulty(Difficulty::ONE);
-        let mut validator = Validator::new(
-            MinerId::from_bytes(miner_id).unwrap(),
-            split.extranonce2,
-            1,
-            Limits::default(),
-        );
+        let mut validator =
+            Validator::new(MinerId::from_bytes(miner_id).unwrap(), split.extranonce2, 1, Limits::default());
         let advertised = validator.advertise(job, difficulty_1, Seconds(0)).unwrap();
         let submission = Submission {
             job_id: advertised.job_id,
@@ -234,14 +180,9 @@ fn a_miner_that_finds_the_block_is_told_so_and_a_bit_more_or_less_is_no_share() 
             nonce: block.header.nonce,
             version_bits: Some(block.header.version & MASK),
         };
-        let wrong_nonce = Submission {
-            nonce: block.header.nonce ^ 1,
-            ..submission
-        };
-        let Verdict::Rejected {
-            reason: Reject::AboveTarget { .. },
-            solution: None,
-        } = validator.judge(&wrong_nonce, MASK, Seconds(0))
+        let wrong_nonce = Submission { nonce: block.header.nonce ^ 1, ..submission };
+        let Verdict::Rejected { reason: Reject::AboveTarget { .. }, solution: None } =
+            validator.judge(&wrong_nonce, MASK, Seconds(0))
         else {
             panic!("{}: another nonce is no share", block.name)
         };
@@ -255,10 +196,8 @@ fn a_miner_that_finds_the_block_is_told_so_and_a_bit_more_or_less_is_no_share() 
             }
             Verdict::Rejected { reason, .. } => panic!("{}: {reason}", block.name),
         }
-        let Verdict::Rejected {
-            reason: Reject::Duplicate,
-            solution: None,
-        } = validator.judge(&submission, MASK, Seconds(0))
+        let Verdict::Rejected { reason: Reject::Duplicate, solution: None } =
+            validator.judge(&submission, MASK, Seconds(0))
         else {
             panic!("{}: a block counts once", block.name)
         };
@@ -268,17 +207,10 @@ fn a_miner_that_finds_the_block_is_told_so_and_a_bit_more_or_less_is_no_share() 
 #[test]
 fn difficulties_of_the_chain_are_those_of_the_bitcoin_crate() {
     for block in blocks() {
-        let ours = Target::from_compact(block.header.nbits)
-            .unwrap()
-            .difficulty()
-            .get();
+        let ours = Target::from_compact(block.header.nbits).unwrap().difficulty().get();
         let theirs = bitcoin::CompactTarget::from_consensus(block.header.nbits);
         let theirs = bitcoin::Target::from_compact(theirs).difficulty_float();
-        assert!(
-            (ours / theirs - 1.0).abs() < 1e-12,
-            "{}: {ours} {theirs}",
-            block.name
-        );
+        assert!((ours / theirs - 1.0).abs() < 1e-12, "{}: {ours} {theirs}", block.name);
     }
 }
 
@@ -287,8 +219,5 @@ fn the_genesis_fixture_is_the_bitcoin_crates_genesis() {
     let genesis = bitcoin::constants::genesis_block(bitcoin::Network::Bitcoin);
     let fixture = blocks().next().unwrap();
     assert_eq!(bitcoin::consensus::serialize(&genesis.header), fixture.raw_header);
-    assert_eq!(
-        bitcoin::consensus::serialize(&genesis.txdata[0]),
-        fixture.coinbase
-    );
+    assert_eq!(bitcoin::consensus::serialize(&genesis.txdata[0]), fixture.coinbase);
 }

@@ -26,24 +26,13 @@ struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self {
-            tip: 1,
-            source: 0,
-            nbits: MAINNET,
-            rolling: true,
-            source_target: Target::MAX,
-        }
+        Self { tip: 1, source: 0, nbits: MAINNET, rolling: true, source_target: Target::MAX }
     }
 }
 
 /// A job with 8 bytes of upstream's prefix and a split of 4 and 4.
 fn job(terms: &Terms) -> Arc<ChannelJob> {
-    let prefix = hex::decode(format!(
-        "0200000001{}ffffffff14{}",
-        "00".repeat(32),
-        "03".repeat(4)
-    ))
-    .unwrap();
+    let prefix = hex::decode(format!("0200000001{}ffffffff14{}", "00".repeat(32), "03".repeat(4))).unwrap();
     let suffix = hex::decode("ffffffff0100f2052a01000000015100000000").unwrap();
     let parts = JobParts {
         id: 1,
@@ -74,13 +63,7 @@ fn validator(miner_id: u32) -> Validator {
 }
 
 fn share(job_id: u32, nonce: u32) -> Submission<'static> {
-    Submission {
-        job_id,
-        extranonce2: &[0, 0, 0, 1],
-        ntime: NTIME,
-        nonce,
-        version_bits: None,
-    }
+    Submission { job_id, extranonce2: &[0, 0, 0, 1], ntime: NTIME, nonce, version_bits: None }
 }
 
 fn reason(verdict: &Verdict<'_>) -> &'static str {
@@ -92,10 +75,7 @@ fn reason(verdict: &Verdict<'_>) -> &'static str {
 
 /// Advertises at the easiest target and gives the id.
 fn advertise(validator: &mut Validator, terms: &Terms) -> u32 {
-    validator
-        .advertise(job(terms), Target::MAX, Seconds(100))
-        .unwrap()
-        .job_id
+    validator.advertise(job(terms), Target::MAX, Seconds(100)).unwrap().job_id
 }
 
 #[test]
@@ -103,42 +83,24 @@ fn a_share_is_judged_by_the_target_that_its_job_was_advertised_with() {
     let mut validator = validator(1);
     let job = job(&Terms::default());
     let hard = Target::from_difficulty(Difficulty::new(1e9).unwrap());
-    let first = validator
-        .advertise(Arc::clone(&job), Target::MAX, Seconds(100))
-        .unwrap();
+    let first = validator.advertise(Arc::clone(&job), Target::MAX, Seconds(100)).unwrap();
     let raised = validator.advertise(Arc::clone(&job), hard, Seconds(100)).unwrap();
     let lowered = validator.advertise(job, Target::MAX, Seconds(100)).unwrap();
     assert!(!raised.clean_jobs && !lowered.clean_jobs);
     let now = Seconds(100);
-    assert_eq!(
-        reason(&validator.judge(&share(first.job_id, 1), MASK, now)),
-        "valid"
-    );
-    assert_eq!(
-        reason(&validator.judge(&share(raised.job_id, 2), MASK, now)),
-        "above_target"
-    );
-    assert_eq!(
-        reason(&validator.judge(&share(lowered.job_id, 3), MASK, now)),
-        "valid"
-    );
+    assert_eq!(reason(&validator.judge(&share(first.job_id, 1), MASK, now)), "valid");
+    assert_eq!(reason(&validator.judge(&share(raised.job_id, 2), MASK, now)), "above_target");
+    assert_eq!(reason(&validator.judge(&share(lowered.job_id, 3), MASK, now)), "valid");
 }
 
 #[test]
 fn the_same_header_under_another_job_id_is_a_duplicate() {
     let mut validator = validator(1);
     let ids = [(); 3].map(|()| advertise(&mut validator, &Terms::default()));
-    assert_eq!(
-        reason(&validator.judge(&share(ids[0], 5), MASK, Seconds(100))),
-        "valid"
-    );
+    assert_eq!(reason(&validator.judge(&share(ids[0], 5), MASK, Seconds(100))), "valid");
     for id in ids {
         let verdict = validator.judge(&share(id, 5), MASK, Seconds(100));
-        let Verdict::Rejected {
-            reason: Reject::Duplicate,
-            solution: None,
-        } = verdict
-        else {
+        let Verdict::Rejected { reason: Reject::Duplicate, solution: None } = verdict else {
             panic!("{verdict:?}");
         };
     }
@@ -148,14 +110,8 @@ fn the_same_header_under_another_job_id_is_a_duplicate() {
 fn no_version_bits_and_zero_version_bits_are_the_same_header() {
     let mut validator = validator(1);
     let id = advertise(&mut validator, &Terms::default());
-    let zero = Submission {
-        version_bits: Some(0),
-        ..share(id, 5)
-    };
-    assert_eq!(
-        reason(&validator.judge(&share(id, 5), MASK, Seconds(100))),
-        "valid"
-    );
+    let zero = Submission { version_bits: Some(0), ..share(id, 5) };
+    assert_eq!(reason(&validator.judge(&share(id, 5), MASK, Seconds(100))), "valid");
     assert_eq!(reason(&validator.judge(&zero, MASK, Seconds(100))), "duplicate");
 }
 
@@ -163,15 +119,8 @@ fn no_version_bits_and_zero_version_bits_are_the_same_header() {
 fn clean_jobs_is_said_when_the_last_job_of_this_miner_had_another_tip_or_source() {
     let mut validator = validator(1);
     let mut clean = |tip, source| {
-        let terms = Terms {
-            tip,
-            source,
-            ..Terms::default()
-        };
-        validator
-            .advertise(job(&terms), Target::MAX, Seconds(100))
-            .unwrap()
-            .clean_jobs
+        let terms = Terms { tip, source, ..Terms::default() };
+        validator.advertise(job(&terms), Target::MAX, Seconds(100)).unwrap().clean_jobs
     };
     let said = [(1, 0), (1, 0), (2, 0), (2, 0), (2, 1), (2, 1), (2, 0), (1, 1)]
         .map(|(tip, source)| clean(tip, source));
@@ -181,28 +130,13 @@ fn clean_jobs_is_said_when_the_last_job_of_this_miner_had_another_tip_or_source(
 #[test]
 fn a_tip_that_flaps_makes_no_old_share_new() {
     let mut validator = validator(1);
-    let (a, b) = (
-        Terms::default(),
-        Terms {
-            tip: 2,
-            ..Terms::default()
-        },
-    );
+    let (a, b) = (Terms::default(), Terms { tip: 2, ..Terms::default() });
     let first = advertise(&mut validator, &a);
-    assert_eq!(
-        reason(&validator.judge(&share(first, 5), MASK, Seconds(100))),
-        "valid"
-    );
+    assert_eq!(reason(&validator.judge(&share(first, 5), MASK, Seconds(100))), "valid");
     let other = advertise(&mut validator, &b);
-    assert_eq!(
-        reason(&validator.judge(&share(other, 5), MASK, Seconds(100))),
-        "valid"
-    );
+    assert_eq!(reason(&validator.judge(&share(other, 5), MASK, Seconds(100))), "valid");
     let again = advertise(&mut validator, &a);
-    assert_eq!(
-        reason(&validator.judge(&share(again, 5), MASK, Seconds(100))),
-        "duplicate"
-    );
+    assert_eq!(reason(&validator.judge(&share(again, 5), MASK, Seconds(100))), "duplicate");
     assert_eq!(
         reason(&validator.judge(&share(first, 6), MASK, Seconds(100))),
         "stale",
@@ -213,30 +147,13 @@ fn a_tip_that_flaps_makes_no_old_share_new() {
 #[test]
 fn a_late_block_is_handed_out_once_though_the_share_is_stale() {
     let mut validator = validator(1);
-    let old = advertise(
-        &mut validator,
-        &Terms {
-            nbits: REGTEST,
-            ..Terms::default()
-        },
-    );
-    advertise(
-        &mut validator,
-        &Terms {
-            tip: 2,
-            nbits: REGTEST,
-            ..Terms::default()
-        },
-    );
+    let old = advertise(&mut validator, &Terms { nbits: REGTEST, ..Terms::default() });
+    advertise(&mut validator, &Terms { tip: 2, nbits: REGTEST, ..Terms::default() });
     let (mut solutions, mut nothing) = (0, 0);
     for nonce in 0..40 {
         for round in 0..2 {
             let verdict = validator.judge(&share(old, nonce), MASK, Seconds(100));
-            let Verdict::Rejected {
-                reason: Reject::Stale { job_id },
-                ref solution,
-            } = verdict
-            else {
+            let Verdict::Rejected { reason: Reject::Stale { job_id }, ref solution } = verdict else {
                 panic!("{verdict:?}");
             };
             assert_eq!(job_id, old);
@@ -256,36 +173,17 @@ fn a_late_block_is_handed_out_once_though_the_share_is_stale() {
 #[test]
 fn a_block_with_any_fault_as_a_share_is_handed_out() {
     let hard = Target::from_difficulty(Difficulty::new(1e9).unwrap());
-    let terms = Terms {
-        nbits: REGTEST,
-        rolling: false,
-        ..Terms::default()
-    };
+    let terms = Terms { nbits: REGTEST, rolling: false, ..Terms::default() };
     let mut validator = validator(1);
-    let hard_id = validator
-        .advertise(job(&terms), hard, Seconds(100))
-        .unwrap()
-        .job_id;
+    let hard_id = validator.advertise(job(&terms), hard, Seconds(100)).unwrap().job_id;
     let mut found = std::collections::BTreeSet::new();
     for nonce in 0..60 {
         for submission in [
             share(hard_id, nonce),
-            Submission {
-                ntime: NTIME - 1,
-                ..share(hard_id, nonce)
-            },
-            Submission {
-                ntime: NTIME + 99_999,
-                ..share(hard_id, nonce)
-            },
-            Submission {
-                version_bits: Some(0x2000),
-                ..share(hard_id, nonce)
-            },
-            Submission {
-                version_bits: Some(0x2000_2000),
-                ..share(hard_id, nonce)
-            },
+            Submission { ntime: NTIME - 1, ..share(hard_id, nonce) },
+            Submission { ntime: NTIME + 99_999, ..share(hard_id, nonce) },
+            Submission { version_bits: Some(0x2000), ..share(hard_id, nonce) },
+            Submission { version_bits: Some(0x2000_2000), ..share(hard_id, nonce) },
         ] {
             let verdict = validator.judge(&submission, MASK, Seconds(100));
             if verdict.solution().is_some() {
@@ -303,10 +201,7 @@ fn ntime_may_be_ahead_by_the_time_since_the_job_and_the_slack() {
     let id = advertise(&mut validator, &Terms::default());
     let mut at = |ntime, now| {
         let nonce = ntime ^ u32::try_from(now).unwrap();
-        let submission = Submission {
-            ntime,
-            ..share(id, nonce)
-        };
+        let submission = Submission { ntime, ..share(id, nonce) };
         reason(&validator.judge(&submission, MASK, Seconds(now)))
     };
     assert_eq!(at(NTIME - 1, 100), "ntime_out_of_range");
@@ -323,18 +218,9 @@ fn ntime_may_be_ahead_by_the_time_since_the_job_and_the_slack() {
 fn rolled_bits_are_those_of_the_mask_and_of_jobs_that_allow_it() {
     let mut validator = validator(1);
     let free = advertise(&mut validator, &Terms::default());
-    let fixed = advertise(
-        &mut validator,
-        &Terms {
-            rolling: false,
-            ..Terms::default()
-        },
-    );
+    let fixed = advertise(&mut validator, &Terms { rolling: false, ..Terms::default() });
     let mut judge = |id, bits, mask| {
-        let submission = Submission {
-            version_bits: bits,
-            ..share(id, 9)
-        };
+        let submission = Submission { version_bits: bits, ..share(id, 9) };
         let verdict = validator.judge(&submission, mask, Seconds(100));
         match verdict {
             Verdict::Valid(share) => Ok(share.header.version),
@@ -343,20 +229,12 @@ fn rolled_bits_are_those_of_the_mask_and_of_jobs_that_allow_it() {
     };
     let outside = |got, mask| Err(Reject::VersionBitsOutsideMask { got, mask });
     assert_eq!(judge(free, Some(0x0000_4000), MASK), Ok(0x2000_4000));
-    assert_eq!(
-        judge(free, Some(0x2000_4000), MASK),
-        outside(0x2000_4000, MASK),
-        "the full version"
-    );
+    assert_eq!(judge(free, Some(0x2000_4000), MASK), outside(0x2000_4000, MASK), "the full version");
     assert_eq!(judge(free, Some(0x0000_4000), 0), outside(0x0000_4000, 0));
     assert_eq!(judge(free, Some(0x1000), MASK), outside(0x1000, MASK));
     assert_eq!(judge(fixed, Some(0x4000), MASK), outside(0x4000, 0));
     assert_eq!(judge(free, None, 0), Ok(0x2000_0000));
-    assert_eq!(
-        judge(fixed, Some(0), MASK),
-        Err(Reject::Duplicate),
-        "no bit changed: the same header"
-    );
+    assert_eq!(judge(fixed, Some(0), MASK), Err(Reject::Duplicate), "no bit changed: the same header");
 }
 
 #[test]
@@ -364,26 +242,14 @@ fn an_extranonce2_of_another_size_or_an_unknown_job_is_no_share() {
     let mut validator = validator(1);
     let id = advertise(&mut validator, &Terms::default());
     for extranonce2 in [&[][..], &[0; 3], &[0; 5], &[0; 300]] {
-        let submission = Submission {
-            extranonce2,
-            ..share(id, 1)
-        };
+        let submission = Submission { extranonce2, ..share(id, 1) };
         let verdict = validator.judge(&submission, MASK, Seconds(100));
         let got = extranonce2.len();
-        let Verdict::Rejected {
-            reason,
-            solution: None,
-        } = verdict
-        else {
-            panic!("{verdict:?}")
-        };
+        let Verdict::Rejected { reason, solution: None } = verdict else { panic!("{verdict:?}") };
         assert_eq!(reason, Reject::WrongExtranonce2Size { got, expected: 4 });
     }
     for job_id in [0, id + 1, u32::MAX] {
-        assert_eq!(
-            reason(&validator.judge(&share(job_id, 1), MASK, Seconds(100))),
-            "unknown_job"
-        );
+        assert_eq!(reason(&validator.judge(&share(job_id, 1), MASK, Seconds(100))), "unknown_job");
     }
 }
 
@@ -394,10 +260,7 @@ fn a_share_lands_in_the_extranonce_space_of_the_miner_that_sent_it() {
         let id = advertise(&mut validator, &Terms::default());
         match validator.judge(&share(id, 1), MASK, Seconds(100)) {
             Verdict::Valid(share) => {
-                assert_eq!(
-                    share.extranonce.as_slice(),
-                    [&miner.to_be_bytes()[..], &[0, 0, 0, 1]].concat()
-                );
+                assert_eq!(share.extranonce.as_slice(), [&miner.to_be_bytes()[..], &[0, 0, 0, 1]].concat());
                 share.hash
             }
             Verdict::Rejected { reason, .. } => panic!("{reason}"),
@@ -410,13 +273,7 @@ fn a_share_lands_in_the_extranonce_space_of_the_miner_that_sent_it() {
 fn only_a_share_that_meets_its_sources_target_goes_up() {
     let half = Target::from_le_bytes([0x7f; 32]);
     let mut validator = validator(1);
-    let id = advertise(
-        &mut validator,
-        &Terms {
-            source_target: half,
-            ..Terms::default()
-        },
-    );
+    let id = advertise(&mut validator, &Terms { source_target: half, ..Terms::default() });
     for nonce in 0..50 {
         match validator.judge(&share(id, nonce), MASK, Seconds(100)) {
             Verdict::Valid(share) => {
@@ -430,23 +287,11 @@ fn only_a_share_that_meets_its_sources_target_goes_up() {
 
 #[test]
 fn a_full_window_takes_no_more_shares_but_still_gives_blocks() {
-    let limits = Limits {
-        shares_per_tip: 10,
-        ..Limits::default()
-    };
+    let limits = Limits { shares_per_tip: 10, ..Limits::default() };
     let mut validator = Validator::new(MinerId::from_bytes(&[1; 4]).unwrap(), 4, 1, limits);
-    let id = advertise(
-        &mut validator,
-        &Terms {
-            nbits: REGTEST,
-            ..Terms::default()
-        },
-    );
+    let id = advertise(&mut validator, &Terms { nbits: REGTEST, ..Terms::default() });
     for nonce in 0..10 {
-        assert_eq!(
-            reason(&validator.judge(&share(id, nonce), MASK, Seconds(100))),
-            "valid"
-        );
+        assert_eq!(reason(&validator.judge(&share(id, nonce), MASK, Seconds(100))), "valid");
     }
     let mut blocks = 0;
     for nonce in 10..50 {
@@ -455,18 +300,9 @@ fn a_full_window_takes_no_more_shares_but_still_gives_blocks() {
         blocks += usize::from(verdict.solution().is_some());
     }
     assert!(blocks > 5);
-    assert_eq!(
-        reason(&validator.judge(&share(id, 3), MASK, Seconds(100))),
-        "duplicate"
-    );
+    assert_eq!(reason(&validator.judge(&share(id, 3), MASK, Seconds(100))), "duplicate");
     assert_eq!(validator.shares_remembered(), 10);
-    let id = advertise(
-        &mut validator,
-        &Terms {
-            tip: 2,
-            ..Terms::default()
-        },
-    );
+    let id = advertise(&mut validator, &Terms { tip: 2, ..Terms::default() });
     assert_eq!(
         reason(&validator.judge(&share(id, 3), MASK, Seconds(100))),
         "valid",
@@ -480,20 +316,11 @@ fn a_miner_that_comes_back_brings_its_shares_and_its_jobs_along() {
     let id = ids.allocate().unwrap();
     let mut validator = Box::new(Validator::new(id, 4, 1, Limits::default()));
     let job_id = advertise(&mut validator, &Terms::default());
-    assert_eq!(
-        reason(&validator.judge(&share(job_id, 5), MASK, Seconds(100))),
-        "valid"
-    );
+    assert_eq!(reason(&validator.judge(&share(job_id, 5), MASK, Seconds(100))), "valid");
     ids.release(id, Epoch(0), Some(validator));
     let mut validator = ids.resume(id).unwrap();
-    assert_eq!(
-        reason(&validator.judge(&share(job_id, 5), MASK, Seconds(100))),
-        "duplicate"
-    );
-    assert_eq!(
-        reason(&validator.judge(&share(job_id, 6), MASK, Seconds(100))),
-        "valid"
-    );
+    assert_eq!(reason(&validator.judge(&share(job_id, 5), MASK, Seconds(100))), "duplicate");
+    assert_eq!(reason(&validator.judge(&share(job_id, 6), MASK, Seconds(100))), "valid");
 }
 
 #[test]
@@ -502,10 +329,7 @@ fn jobs_of_a_channel_that_is_gone_are_stale_at_once() {
     let id = advertise(&mut validator, &Terms::default());
     assert_eq!(validator.retire(|job| job.source == SourceId(7)), 0);
     assert_eq!(validator.retire(|job| job.source == SourceId(0)), 1);
-    assert_eq!(
-        reason(&validator.judge(&share(id, 1), MASK, Seconds(100))),
-        "stale"
-    );
+    assert_eq!(reason(&validator.judge(&share(id, 1), MASK, Seconds(100))), "stale");
 }
 
 #[test]
@@ -523,10 +347,7 @@ fn a_job_of_another_split_or_a_target_of_zero_is_not_advertised() {
 fn memory_is_bounded_whatever_is_advertised() {
     let mut validator = validator(1);
     for round in 0..2_000u32 {
-        let terms = Terms {
-            tip: round.to_le_bytes()[0] / 8,
-            ..Terms::default()
-        };
+        let terms = Terms { tip: round.to_le_bytes()[0] / 8, ..Terms::default() };
         let target = Target::from_difficulty(Difficulty::new(f64::from(round + 1)).unwrap());
         validator.advertise(job(&terms), target, Seconds(100)).unwrap();
         assert!(validator.jobs_known() <= usize::from(Limits::LIVE_JOBS + Limits::STALE_JOBS));
@@ -541,44 +362,14 @@ fn reasons_keep_their_names_and_codes() {
         (Reject::UnknownJob { job_id: 1 }, "unknown_job", 21),
         (Reject::Stale { job_id: 1 }, "stale", 21),
         (Reject::Duplicate, "duplicate", 22),
-        (
-            Reject::AboveTarget {
-                hash,
-                target: Target::MIN,
-            },
-            "above_target",
-            23,
-        ),
-        (
-            Reject::NtimeOutOfRange {
-                got: 1,
-                min: 2,
-                max: 3,
-            },
-            "ntime_out_of_range",
-            20,
-        ),
-        (
-            Reject::VersionBitsOutsideMask { got: 1, mask: 2 },
-            "version_bits_outside_mask",
-            20,
-        ),
-        (
-            Reject::WrongExtranonce2Size { got: 1, expected: 4 },
-            "wrong_extranonce2_size",
-            20,
-        ),
-        (
-            Reject::DuplicateWindowFull { limit: 1 },
-            "duplicate_window_full",
-            20,
-        ),
+        (Reject::AboveTarget { hash, target: Target::MIN }, "above_target", 23),
+        (Reject::NtimeOutOfRange { got: 1, min: 2, max: 3 }, "ntime_out_of_range", 20),
+        (Reject::VersionBitsOutsideMask { got: 1, mask: 2 }, "version_bits_outside_mask", 20),
+        (Reject::WrongExtranonce2Size { got: 1, expected: 4 }, "wrong_extranonce2_size", 20),
+        (Reject::DuplicateWindowFull { limit: 1 }, "duplicate_window_full", 20),
     ];
     for (at, (reason, name, code)) in reasons.iter().enumerate() {
-        assert_eq!(
-            (reason.as_str(), reason.sv1_code(), reason.index()),
-            (*name, *code, at)
-        );
+        assert_eq!((reason.as_str(), reason.sv1_code(), reason.index()), (*name, *code, at));
     }
     assert_eq!(reasons.len(), Reject::REASONS.len());
 }

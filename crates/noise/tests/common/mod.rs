@@ -20,21 +20,13 @@ pub(crate) fn static_key() -> StaticKeypair {
 }
 
 pub(crate) fn certificate() -> Certificate {
-    Certificate::issue(
-        &authority(),
-        &static_key(),
-        VALID_FROM,
-        NOT_VALID_AFTER,
-        [0x33; 32],
-    )
+    Certificate::issue(&authority(), &static_key(), VALID_FROM, NOT_VALID_AFTER, [0x33; 32])
 }
 
 /// An initiator's and a responder's end of one link, the same ones for the same seed.
 pub(crate) fn link(seed: u8) -> (Transport, Transport) {
     let (initiator, act1) = Initiator::new(Some(authority().public()), [seed; 32]);
-    let (act2, responder) = Responder::new(&static_key(), certificate(), [!seed; 32])
-        .respond(&act1)
-        .unwrap();
+    let (act2, responder) = Responder::new(&static_key(), certificate(), [!seed; 32]).respond(&act1).unwrap();
     (initiator.finish(&act2, NOW, DEFAULT_LEEWAY_S).unwrap(), responder)
 }
 

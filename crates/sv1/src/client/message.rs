@@ -123,47 +123,31 @@ pub fn parse_message(line: &[u8]) -> Result<ServerMessage<'_>, ServerError> {
             .ok_or(ServerError::NotAMessage(RequestErrorKind::MissingMethod));
     };
     let Some(method) = method.string() else {
-        return Err(ServerError::NotAMessage(RequestErrorKind::BadMethod {
-            got: excerpt(method.text()),
-        }));
+        return Err(ServerError::NotAMessage(RequestErrorKind::BadMethod { got: excerpt(method.text()) }));
     };
     let params: Params<'_> = envelope.params.and_then(Value::list).unwrap_or(List::EMPTY);
     Ok(match &*method {
         "mining.notify" => ServerMessage::Notify(notify(&params)?),
         "mining.set_difficulty" => {
-            let field = Field {
-                method: "mining.set_difficulty",
-                param: "difficulty",
-                value: params.get(0),
-            };
-            ServerMessage::SetDifficulty(field.read("a number above 0", |value| {
-                value.number().filter(|number| *number > 0.0)
-            })?)
+            let field = Field { method: "mining.set_difficulty", param: "difficulty", value: params.get(0) };
+            ServerMessage::SetDifficulty(
+                field.read("a number above 0", |value| value.number().filter(|number| *number > 0.0))?,
+            )
         }
         "mining.set_version_mask" => {
-            let field = Field {
-                method: "mining.set_version_mask",
-                param: "mask",
-                value: params.get(0),
-            };
+            let field = Field { method: "mining.set_version_mask", param: "mask", value: params.get(0) };
             ServerMessage::SetVersionMask(field.hex_u32()?)
         }
         "mining.set_extranonce" => {
-            let field = |index, param| Field {
-                method: "mining.set_extranonce",
-                param,
-                value: params.get(index),
-            };
+            let field =
+                |index, param| Field { method: "mining.set_extranonce", param, value: params.get(index) };
             ServerMessage::SetExtranonce {
                 extranonce1: field(0, "extranonce1").extranonce()?,
                 extranonce2_size: field(1, "extranonce2 size").extranonce_size()?,
             }
         }
         "client.reconnect" => ServerMessage::Reconnect {
-            host: params
-                .get(0)
-                .and_then(Value::string)
-                .filter(|host| !host.is_empty()),
+            host: params.get(0).and_then(Value::string).filter(|host| !host.is_empty()),
             port: params
                 .get(1)
                 .and_then(Value::integer)
@@ -181,11 +165,7 @@ pub fn parse_message(line: &[u8]) -> Result<ServerMessage<'_>, ServerError> {
 }
 
 fn notify<'a>(params: &Params<'a>) -> Result<Notify<'a>, ServerError> {
-    let field = |index, param| Field {
-        method: "mining.notify",
-        param,
-        value: params.get(index),
-    };
+    let field = |index, param| Field { method: "mining.notify", param, value: params.get(index) };
     let mut prev_hash = [0; 32];
     field(1, "prev_hash").read("a string of 64 hex digits", |value| {
         let len = hex::decode(value.string()?.as_bytes(), &mut prev_hash)?;
@@ -222,9 +202,7 @@ fn merkle_path(value: Value<'_>) -> Option<Vec<[u8; 32]>> {
     let (mut path, mut good) = (Vec::new(), true);
     value.for_each(|step| {
         let mut hash = [0; 32];
-        let len = step
-            .string()
-            .and_then(|text| hex::decode(text.as_bytes(), &mut hash));
+        let len = step.string().and_then(|text| hex::decode(text.as_bytes(), &mut hash));
         good = len == Some(32) && path.len() < MAX_MERKLE_PATH;
         path.push(hash);
         good
@@ -249,9 +227,7 @@ impl<'a> Field<'a> {
             method: self.method,
             param: self.param,
             expected,
-            got: self
-                .value
-                .map_or_else(|| "nothing".into(), |value| excerpt(value.text())),
+            got: self.value.map_or_else(|| "nothing".into(), |value| excerpt(value.text())),
         })
     }
 
@@ -269,9 +245,7 @@ impl<'a> Field<'a> {
 
     pub(super) fn extranonce_size(&self) -> Result<usize, ServerError> {
         self.read("a size of at most 32 bytes", |value| {
-            usize::try_from(value.integer()?)
-                .ok()
-                .filter(|size| *size <= crate::MAX_EXTRANONCE)
+            usize::try_from(value.integer()?).ok().filter(|size| *size <= crate::MAX_EXTRANONCE)
         })
     }
 }

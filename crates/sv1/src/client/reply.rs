@@ -62,18 +62,11 @@ impl<'a> Response<'a> {
         if envelope.result.is_none() && envelope.error.is_none() {
             return None;
         }
-        let result = envelope
-            .result
-            .filter(|result| !result.is_null())
-            .map(Value::text);
-        let error = envelope
-            .error
-            .filter(|error| !error.is_null())
-            .map(peer_error)
-            .or_else(|| {
-                let text = envelope.reject_reason?.name()?;
-                Some(PeerError { code: None, text })
-            });
+        let result = envelope.result.filter(|result| !result.is_null()).map(Value::text);
+        let error = envelope.error.filter(|error| !error.is_null()).map(peer_error).or_else(|| {
+            let text = envelope.reject_reason?.name()?;
+            Some(PeerError { code: None, text })
+        });
         Some(Self { id, result, error })
     }
 
@@ -88,16 +81,10 @@ impl<'a> Response<'a> {
     /// # Errors
     /// If it is no list of subscriptions, `extranonce1` and its size.
     pub fn subscribe_result(&self) -> Result<SubscribeReply<'a>, ServerError> {
-        let list: List<'a, 3> = self
-            .result
-            .and_then(Value::parse)
-            .and_then(Value::list)
-            .unwrap_or(List::EMPTY);
-        let field = |index, param| Field {
-            method: "result of mining.subscribe",
-            param,
-            value: list.get(index),
-        };
+        let list: List<'a, 3> =
+            self.result.and_then(Value::parse).and_then(Value::list).unwrap_or(List::EMPTY);
+        let field =
+            |index, param| Field { method: "result of mining.subscribe", param, value: list.get(index) };
         Ok(SubscribeReply {
             session_id: list.get(0).and_then(session_id),
             extranonce1: field(1, "extranonce1").extranonce()?,
@@ -115,9 +102,7 @@ impl<'a> Response<'a> {
             match key {
                 "version-rolling" => rolling = granted,
                 "version-rolling.mask" => {
-                    mask = value
-                        .string()
-                        .and_then(|text| hex::parse_prefixed_u32(text.as_bytes()));
+                    mask = value.string().and_then(|text| hex::parse_prefixed_u32(text.as_bytes()));
                 }
                 "minimum-difficulty" => reply.minimum_difficulty = granted,
                 "subscribe-extranonce" => reply.subscribe_extranonce = granted,
@@ -159,10 +144,7 @@ fn peer_error(error: Value<'_>) -> PeerError<'_> {
             }
         }
         Kind::Object => {
-            let mut read = PeerError {
-                code: None,
-                text: Cow::Borrowed(""),
-            };
+            let mut read = PeerError { code: None, text: Cow::Borrowed("") };
             error.for_each_member(|key, value| match key {
                 "code" => read.code = code(value),
                 "message" => read.text = value.name().unwrap_or_default(),
@@ -170,9 +152,6 @@ fn peer_error(error: Value<'_>) -> PeerError<'_> {
             });
             read
         }
-        _ => PeerError {
-            code: None,
-            text: error.name().unwrap_or_default(),
-        },
+        _ => PeerError { code: None, text: error.name().unwrap_or_default() },
     }
 }

@@ -37,10 +37,7 @@ pub fn write_authorize(out: &mut Vec<u8>, id: u64, user: &str, password: &str) {
 }
 
 /// `mining.submit`. `version_bits` are the rolled bits only, `None` if version rolling was not granted.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parameters of mining.submit, in their order"
-)]
+#[expect(clippy::too_many_arguments, reason = "the parameters of mining.submit, in their order")]
 #[inline]
 pub fn write_submit(
     out: &mut Vec<u8>,

@@ -16,11 +16,7 @@ pub(super) fn show_bytes(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Resul
     for byte in shown {
         write!(f, "{byte:02x}")?;
     }
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        write!(f, "..({} bytes)", bytes.len())
-    }
+    if rest.is_empty() { Ok(()) } else { write!(f, "..({} bytes)", bytes.len()) }
 }
 
 /// Takes a length of `prefix` bytes (little-endian) and as many bytes as it says off `input`.
@@ -30,23 +26,14 @@ pub(super) fn take_prefixed<'a>(
     max: usize,
 ) -> Result<&'a [u8], FieldError> {
     let Some((length, rest)) = input.split_at_checked(prefix) else {
-        return Err(FieldError::Truncated {
-            needed: prefix,
-            left: input.len(),
-        });
+        return Err(FieldError::Truncated { needed: prefix, left: input.len() });
     };
-    let len = length
-        .iter()
-        .rev()
-        .fold(0, |len, byte| len << 8 | usize::from(*byte));
+    let len = length.iter().rev().fold(0, |len, byte| len << 8 | usize::from(*byte));
     if len > max {
         return Err(FieldError::TooLong { max, len });
     }
     let Some((bytes, rest)) = rest.split_at_checked(len) else {
-        return Err(FieldError::Truncated {
-            needed: len,
-            left: rest.len(),
-        });
+        return Err(FieldError::Truncated { needed: len, left: rest.len() });
     };
     *input = rest;
     Ok(bytes)
@@ -166,24 +153,13 @@ mod tests {
             if len <= 32 {
                 assert_eq!(read.map(|b| b.len()), Ok(usize::from(len)));
             } else {
-                assert_eq!(
-                    read,
-                    Err(FieldError::TooLong {
-                        max: 32,
-                        len: usize::from(len)
-                    })
-                );
+                assert_eq!(read, Err(FieldError::TooLong { max: 32, len: usize::from(len) }));
             }
         }
         assert!(B032::new(&bytes[..32]).is_ok());
         assert_eq!(
             B032::new(&bytes[..33]),
-            Err(LengthError {
-                data_type: "B0_32",
-                unit: "bytes",
-                max: 32,
-                len: 33
-            })
+            Err(LengthError { data_type: "B0_32", unit: "bytes", max: 32, len: 33 })
         );
     }
 
@@ -205,27 +181,15 @@ mod tests {
 
     #[test]
     fn the_length_prefix_is_little_endian() {
-        assert_eq!(
-            B064K::read(&mut &[2, 0, 8, 9][..]).map(|b| b.as_slice()),
-            Ok(&[8, 9][..])
-        );
-        assert_eq!(
-            B016M::read(&mut &[1, 0, 0, 8][..]).map(|b| b.as_slice()),
-            Ok(&[8][..])
-        );
-        assert_eq!(
-            B016M::read(&mut &[0, 1, 0, 8][..]),
-            Err(FieldError::Truncated { needed: 256, left: 1 })
-        );
+        assert_eq!(B064K::read(&mut &[2, 0, 8, 9][..]).map(|b| b.as_slice()), Ok(&[8, 9][..]));
+        assert_eq!(B016M::read(&mut &[1, 0, 0, 8][..]).map(|b| b.as_slice()), Ok(&[8][..]));
+        assert_eq!(B016M::read(&mut &[0, 1, 0, 8][..]), Err(FieldError::Truncated { needed: 256, left: 1 }));
     }
 
     #[test]
     fn long_bytes_are_shown_by_their_beginning() {
         assert_eq!(format!("{:?}", B064K::new(&[0xab; 2]).unwrap()), "abab");
         let shown = format!("{:?}", B064K::new(&[0xab; 4_000]).unwrap());
-        assert!(
-            shown.len() < 160 && shown.ends_with("ab..(4000 bytes)"),
-            "{shown}"
-        );
+        assert!(shown.len() < 160 && shown.ends_with("ab..(4000 bytes)"), "{shown}");
     }
 }

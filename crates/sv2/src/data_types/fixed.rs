@@ -46,12 +46,7 @@ impl TryFrom<usize> for U24 {
             Ok(number) if number <= Self::MAX => Ok(Self(number)),
             _ => {
                 let max = Self::MAX as usize;
-                Err(LengthError {
-                    data_type: "U24",
-                    unit: "bytes",
-                    max,
-                    len: value,
-                })
+                Err(LengthError { data_type: "U24", unit: "bytes", max, len: value })
             }
         }
     }
@@ -218,10 +213,7 @@ mod tests {
         assert_eq!(read_whole::<u16>(&[1, 2]), Ok(0x0201));
         assert_eq!(read_whole::<U24>(&[1, 2, 3]).map(U24::get), Ok(0x03_0201));
         assert_eq!(read_whole::<u32>(&[1, 2, 3, 4]), Ok(0x0403_0201));
-        assert_eq!(
-            read_whole::<u64>(&[1, 2, 3, 4, 5, 6, 7, 8]),
-            Ok(0x0807_0605_0403_0201)
-        );
+        assert_eq!(read_whole::<u64>(&[1, 2, 3, 4, 5, 6, 7, 8]), Ok(0x0807_0605_0403_0201));
         assert_eq!(read_whole::<f32>(&[0, 0, 0x80, 0x3f]), Ok(1.0));
     }
 
@@ -246,14 +238,8 @@ mod tests {
     fn an_option_holds_no_or_one_value() {
         assert_eq!(read_whole::<Option<u32>>(&[0]), Ok(None));
         assert_eq!(read_whole::<Option<u32>>(&[1, 5, 0, 0, 0]), Ok(Some(5)));
-        assert_eq!(
-            read_whole::<Option<u32>>(&[2, 5, 0, 0, 0]),
-            Err(FieldError::OptionCount(2))
-        );
-        assert_eq!(
-            read_whole::<Option<u32>>(&[1, 5, 0]),
-            Err(FieldError::Truncated { needed: 4, left: 2 })
-        );
+        assert_eq!(read_whole::<Option<u32>>(&[2, 5, 0, 0, 0]), Err(FieldError::OptionCount(2)));
+        assert_eq!(read_whole::<Option<u32>>(&[1, 5, 0]), Err(FieldError::Truncated { needed: 4, left: 2 }));
     }
 
     #[test]

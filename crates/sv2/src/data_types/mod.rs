@@ -62,10 +62,7 @@ pub struct LengthError {
 /// Takes `N` bytes off the front of `input`.
 fn take_chunk<'a, const N: usize>(input: &mut &'a [u8]) -> Result<&'a [u8; N], FieldError> {
     let Some((chunk, rest)) = input.split_first_chunk() else {
-        return Err(FieldError::Truncated {
-            needed: N,
-            left: input.len(),
-        });
+        return Err(FieldError::Truncated { needed: N, left: input.len() });
     };
     *input = rest;
     Ok(chunk)

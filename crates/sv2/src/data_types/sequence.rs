@@ -68,16 +68,10 @@ fn take_elements<'a, T: DataType<'a>>(
         all.len() - rest.len()
     };
     if len > MAX_LIST_LEN {
-        return Err(FieldError::TooLong {
-            max: MAX_LIST_LEN,
-            len,
-        });
+        return Err(FieldError::TooLong { max: MAX_LIST_LEN, len });
     }
     let Some((bytes, rest)) = all.split_at_checked(len) else {
-        return Err(FieldError::Truncated {
-            needed: len,
-            left: all.len(),
-        });
+        return Err(FieldError::Truncated { needed: len, left: all.len() });
     };
     *input = rest;
     Ok(Elements::Wire { count, bytes })
@@ -267,17 +261,11 @@ mod tests {
         let bytes = [0xff, 0xff, 1, 0, 2, 0];
         assert_eq!(
             Seq064K::<u16>::read(&mut &bytes[..]),
-            Err(FieldError::Truncated {
-                needed: 131_070,
-                left: 4
-            })
+            Err(FieldError::Truncated { needed: 131_070, left: 4 })
         );
         assert_eq!(
             Seq064K::<B016M<'_>>::read(&mut &bytes[..]),
-            Err(FieldError::Truncated {
-                needed: 131_073,
-                left: 1
-            })
+            Err(FieldError::Truncated { needed: 131_073, left: 1 })
         );
     }
 
@@ -285,10 +273,7 @@ mod tests {
     fn no_more_elements_fit_than_the_count_can_say() {
         let numbers = vec![0_u32; 65_536];
         assert!(Seq0255::from_slice(&numbers[..255]).is_ok());
-        assert_eq!(
-            Seq0255::from_slice(&numbers[..256]).map_err(|e| (e.unit, e.len)),
-            Err(("elements", 256))
-        );
+        assert_eq!(Seq0255::from_slice(&numbers[..256]).map_err(|e| (e.unit, e.len)), Err(("elements", 256)));
         assert!(Seq064K::from_slice(&numbers[..65_535]).is_ok());
         assert!(Seq064K::from_slice(&numbers).is_err());
     }
@@ -300,29 +285,20 @@ mod tests {
         let list = Seq064K::from_slice(&just).unwrap();
         assert_eq!(list.encoded_len(), 2 + MAX_LIST_LEN);
         let over = [just[0], B016M::EMPTY];
-        assert_eq!(
-            Seq064K::from_slice(&over).map_err(|e| (e.unit, e.len)),
-            Err(("bytes", MAX_LIST_LEN + 3))
-        );
+        assert_eq!(Seq064K::from_slice(&over).map_err(|e| (e.unit, e.len)), Err(("bytes", MAX_LIST_LEN + 3)));
 
         let mut out = BytesMut::new();
         out.put_u16_le(2);
         over.iter().for_each(|transaction| transaction.write(&mut out));
         assert_eq!(
             Seq064K::<B016M<'_>>::read(&mut &out[..]),
-            Err(FieldError::TooLong {
-                max: MAX_LIST_LEN,
-                len: MAX_LIST_LEN + 3
-            })
+            Err(FieldError::TooLong { max: MAX_LIST_LEN, len: MAX_LIST_LEN + 3 })
         );
     }
 
     #[test]
     fn long_lists_are_shown_by_their_beginning() {
-        assert_eq!(
-            format!("{:?}", Seq0255::from_slice(&[1_u16, 2]).unwrap()),
-            "[1, 2]"
-        );
+        assert_eq!(format!("{:?}", Seq0255::from_slice(&[1_u16, 2]).unwrap()), "[1, 2]");
         assert_eq!(
             format!("{:?}", Seq0255::from_slice(&[7_u16; 9]).unwrap()),
             "[7, 7, 7, 7, ..(9 elements)]"

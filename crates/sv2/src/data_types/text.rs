@@ -29,12 +29,7 @@ impl<'a> Str0255<'a> {
     pub const fn new(bytes: &'a [u8]) -> Result<Self, LengthError> {
         let (max, len) = (Self::MAX, bytes.len());
         if len > max {
-            return Err(LengthError {
-                data_type: "STR0_255",
-                unit: "bytes",
-                max,
-                len,
-            });
+            return Err(LengthError { data_type: "STR0_255", unit: "bytes", max, len });
         }
         Ok(Self(bytes))
     }
@@ -43,9 +38,7 @@ impl<'a> Str0255<'a> {
     /// an error code of our own.
     #[must_use]
     pub fn truncated(text: &'a str) -> Self {
-        let end = (0..=text.len().min(Self::MAX))
-            .rev()
-            .find(|end| text.is_char_boundary(*end));
+        let end = (0..=text.len().min(Self::MAX)).rev().find(|end| text.is_char_boundary(*end));
         Self(text.get(..end.unwrap_or(0)).unwrap_or_default().as_bytes())
     }
 
@@ -159,20 +152,14 @@ mod tests {
     fn at_most_255_bytes_fit() {
         let text = "x".repeat(256);
         assert!(Str0255::try_from(&text[..255]).is_ok());
-        assert_eq!(
-            Str0255::try_from(text.as_str()).map_err(|e| (e.max, e.len)),
-            Err((255, 256))
-        );
+        assert_eq!(Str0255::try_from(text.as_str()).map_err(|e| (e.max, e.len)), Err((255, 256)));
     }
 
     #[test]
     fn a_cut_text_ends_with_a_whole_character() {
         let text = "é".repeat(200);
         assert_eq!(Str0255::truncated(&text).len(), 254);
-        assert_eq!(
-            Str0255::truncated(&text).to_str().map(|t| t.chars().count()),
-            Ok(127)
-        );
+        assert_eq!(Str0255::truncated(&text).to_str().map(|t| t.chars().count()), Ok(127));
         assert_eq!(Str0255::truncated("stale-share"), "stale-share");
     }
 

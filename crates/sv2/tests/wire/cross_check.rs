@@ -10,11 +10,7 @@ use crate::cases;
 const TRIES: u32 = 64;
 
 pub(crate) fn config(cases: u32) -> Config {
-    Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    }
+    Config { cases, failure_persistence: None, ..Config::default() }
 }
 
 pub(crate) fn run<C: Case>() {
@@ -33,23 +29,13 @@ pub(crate) fn run<C: Case>() {
 fn check<C: Case>(values: &C::Values) {
     // Both write the same bytes, and ours are as long as they said.
     let frame = our_frame::<C>(values);
-    assert_eq!(
-        hex::encode(&frame),
-        hex::encode(C::their_frame(values)),
-        "{}",
-        C::NAME
-    );
-    C::ours(values, |message| {
-        assert_eq!(message.encoded_len() + FrameHeader::SIZE, frame.len())
-    });
+    assert_eq!(hex::encode(&frame), hex::encode(C::their_frame(values)), "{}", C::NAME);
+    C::ours(values, |message| assert_eq!(message.encoded_len() + FrameHeader::SIZE, frame.len()));
 
     // They read ours.
     let (header, mut payload) = split_theirs(&frame);
     assert_eq!(header.ext_type_without_channel_msg(), C::EXTENSION_TYPE);
-    assert_eq!(
-        (header.msg_type(), header.channel_msg()),
-        (C::MSG_TYPE, C::CHANNEL_MSG)
-    );
+    assert_eq!((header.msg_type(), header.channel_msg()), (C::MSG_TYPE, C::CHANNEL_MSG));
     assert_eq!(&C::from_theirs(&mut payload), values, "{}", C::NAME);
 
     // We read theirs, strictly and leniently.
@@ -62,12 +48,7 @@ fn check<C: Case>(values: &C::Values) {
     assert_eq!(&C::from_ours(&read), values);
     assert!(tlvs.is_empty());
     assert_eq!(
-        (
-            read.name(),
-            read.extension_type(),
-            read.msg_type(),
-            read.channel_msg()
-        ),
+        (read.name(), read.extension_type(), read.msg_type(), read.channel_msg()),
         (C::NAME, C::EXTENSION_TYPE, C::MSG_TYPE, C::CHANNEL_MSG)
     );
 
@@ -83,10 +64,7 @@ fn check_bounds<C: Case>() {
     let (shortest, longest) = C::bounds();
     assert_eq!(payload_len(C::smallest()), shortest, "{}", C::NAME);
     // The longest list of transactions is too much for every run; see the list's own test.
-    if !C::field_ends(&C::smallest())
-        .iter()
-        .any(|(field, _)| *field == "transaction_list")
-    {
+    if !C::field_ends(&C::smallest()).iter().any(|(field, _)| *field == "transaction_list") {
         assert_eq!(payload_len(C::longest()), longest, "{}", C::NAME);
     }
     assert!(longest <= sv2::U24::MAX as usize);

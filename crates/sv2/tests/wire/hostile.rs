@@ -31,11 +31,7 @@ fn check_truncation<C: Case>(values: &C::Values, step: usize) {
     for cut in (0..payload.len()).step_by(step) {
         let expected = ends.iter().find(|(_, end)| cut < *end).unwrap().0;
         match C::decode(&payload[..cut]) {
-            Err(DecodeError::Field {
-                message,
-                field,
-                error: FieldError::Truncated { needed, left },
-            }) => {
+            Err(DecodeError::Field { message, field, error: FieldError::Truncated { needed, left } }) => {
                 assert_eq!((message, field), (C::NAME, expected), "cut at {cut}");
                 assert!(needed > left && left <= cut);
             }
@@ -51,13 +47,7 @@ pub(crate) fn append<C: Case>() {
     for extra in 1..20 {
         for byte in [0, 1, 0xff] {
             let longer = [payload, &vec![byte; extra]].concat();
-            assert_eq!(
-                C::decode(&longer),
-                Err(DecodeError::Trailing {
-                    message: C::NAME,
-                    extra
-                })
-            );
+            assert_eq!(C::decode(&longer), Err(DecodeError::Trailing { message: C::NAME, extra }));
         }
     }
 }
@@ -98,10 +88,8 @@ fn read(header: &FrameHeader, payload: &[u8]) -> bool {
 
 /// Any message's header, with the right bit in half of the cases.
 fn any_header() -> impl Strategy<Value = FrameHeader> {
-    let messages: Vec<_> = cases::all()
-        .iter()
-        .map(|case| (case.extension_type, case.msg_type, case.channel_msg))
-        .collect();
+    let messages: Vec<_> =
+        cases::all().iter().map(|case| (case.extension_type, case.msg_type, case.channel_msg)).collect();
     (proptest::sample::select(messages), any::<bool>()).prop_map(
         |((extension_type, msg_type, channel_msg), right)| FrameHeader {
             extension_type,
@@ -113,10 +101,7 @@ fn any_header() -> impl Strategy<Value = FrameHeader> {
 }
 
 fn with_length(header: FrameHeader, payload: &[u8]) -> FrameHeader {
-    FrameHeader {
-        length: payload.len().try_into().unwrap(),
-        ..header
-    }
+    FrameHeader { length: payload.len().try_into().unwrap(), ..header }
 }
 
 proptest! {
@@ -171,10 +156,7 @@ proptest! {
 
 #[test]
 fn the_counter_of_allocations_counts() {
-    assert_eq!(
-        measure(|| drop(std::hint::black_box(vec![0_u8; 8]))).count_total,
-        1
-    );
+    assert_eq!(measure(|| drop(std::hint::black_box(vec![0_u8; 8]))).count_total, 1);
 }
 
 #[test]
@@ -213,16 +195,7 @@ fn a_list_that_claims_the_most_costs_nothing_when_its_bytes_are_missing() {
     payload.extend([0, 0, 0xff, 0xff]);
     let allocated = measure(|| {
         let read = sv2::template_distribution::RequestTransactionDataSuccess::decode(&payload);
-        assert!(
-            matches!(
-                read,
-                Err(DecodeError::Field {
-                    field: "transaction_list",
-                    ..
-                })
-            ),
-            "{read:?}"
-        );
+        assert!(matches!(read, Err(DecodeError::Field { field: "transaction_list", .. })), "{read:?}");
     });
     assert_eq!(allocated.count_total, 0);
 }

@@ -78,10 +78,8 @@ fn specified() -> Vec<(u16, u8, bool, &'static str)> {
 
 #[test]
 fn every_message_of_the_specification_is_there_with_its_number_and_bit() {
-    let mut checked: Vec<_> = cases::all()
-        .iter()
-        .map(|c| (c.extension_type, c.msg_type, c.channel_msg, c.name))
-        .collect();
+    let mut checked: Vec<_> =
+        cases::all().iter().map(|c| (c.extension_type, c.msg_type, c.channel_msg, c.name)).collect();
     let mut specified = specified();
     checked.sort_unstable();
     specified.sort_unstable();
@@ -93,18 +91,10 @@ fn no_other_number_is_a_message() {
     let specified = specified();
     for extension_type in [0_u16, 1, 2, 3, 0x4000, 0x7fff] {
         for msg_type in 0..=u8::MAX {
-            if specified
-                .iter()
-                .any(|row| (row.0, row.1) == (extension_type, msg_type))
-            {
+            if specified.iter().any(|row| (row.0, row.1) == (extension_type, msg_type)) {
                 continue;
             }
-            let header = FrameHeader {
-                extension_type,
-                channel_msg: true,
-                msg_type,
-                length: 4,
-            };
+            let header = FrameHeader { extension_type, channel_msg: true, msg_type, length: 4 };
             let strict = AnyMessage::decode(&header, &[0; 4]).unwrap_err();
             let lenient = AnyMessage::decode_lenient(&header, &[0; 4], &[]).unwrap_err();
             assert_eq!(strict, lenient);
@@ -115,10 +105,7 @@ fn no_other_number_is_a_message() {
             );
             let unknown_type =
                 matches!(strict, sv2::DecodeError::UnknownMessageType { msg_type: m, .. } if m == msg_type);
-            assert_eq!(
-                (unknown_extension, unknown_type),
-                (extension_type > 1, extension_type <= 1)
-            );
+            assert_eq!((unknown_extension, unknown_type), (extension_type > 1, extension_type <= 1));
         }
     }
 }
@@ -128,17 +115,11 @@ fn a_wrong_channel_msg_bit_is_named_by_decode_and_forgiven_by_decode_lenient() {
     for case in cases::all() {
         for Vector { frame, .. } in (case.vectors)() {
             let (header, payload, _) = FrameHeader::split(&frame).unwrap();
-            let wrong = FrameHeader {
-                channel_msg: !header.channel_msg,
-                ..header
-            };
+            let wrong = FrameHeader { channel_msg: !header.channel_msg, ..header };
             let expected = header.channel_msg;
             assert_eq!(
                 AnyMessage::decode(&wrong, payload),
-                Err(sv2::DecodeError::WrongChannelMsg {
-                    message: case.name,
-                    expected
-                })
+                Err(sv2::DecodeError::WrongChannelMsg { message: case.name, expected })
             );
             let (message, _) = AnyMessage::decode_lenient(&wrong, payload, &[]).unwrap();
             assert_eq!(message.channel_msg(), expected);
@@ -156,10 +137,7 @@ fn a_payload_of_another_length_than_declared_is_refused() {
             let (header, payload, _) = FrameHeader::split(&frame).unwrap();
             for length in [header.length + 1, header.length - 1] {
                 let header = FrameHeader { length, ..header };
-                let error = sv2::DecodeError::LengthMismatch {
-                    declared: length,
-                    got: payload.len(),
-                };
+                let error = sv2::DecodeError::LengthMismatch { declared: length, got: payload.len() };
                 assert_eq!(AnyMessage::decode(&header, payload), Err(error));
                 assert_eq!(AnyMessage::decode_lenient(&header, payload, &[]), Err(error));
             }

@@ -29,12 +29,7 @@ fn share(extranonce: &[u8]) -> SubmitSharesExtended<'_> {
 
 fn with_worker(worker: &[u8], order: TlvByteOrder) -> BytesMut {
     let mut out = BytesMut::new();
-    write_share_with_worker(
-        &share(&[7; 8]),
-        UserIdentity::new(worker).unwrap(),
-        order,
-        &mut out,
-    );
+    write_share_with_worker(&share(&[7; 8]), UserIdentity::new(worker).unwrap(), order, &mut out);
     out
 }
 
@@ -42,10 +37,7 @@ fn with_worker(worker: &[u8], order: TlvByteOrder) -> BytesMut {
 fn their_tlvs(frame: &[u8]) -> Vec<Vec<u8>> {
     let (header, mut payload) = split_theirs(frame);
     let (_, tlvs) = parse_message_frame_with_tlvs(header, &mut payload, &NEGOTIATED).unwrap();
-    tlvs.unwrap_or_default()
-        .into_iter()
-        .map(|tlv| tlv.value)
-        .collect()
+    tlvs.unwrap_or_default().into_iter().map(|tlv| tlv.value).collect()
 }
 
 /// The two vectors of a share with a worker's name: the specification's example bytes behind a share, and
@@ -112,11 +104,7 @@ fn their_share() -> Vec<u8> {
 
 /// The share's frame with a worker's name, as the reference writes it.
 fn their_frame(worker: &[u8]) -> Vec<u8> {
-    let tlv = parsers_sv2::Tlv::new(
-        WORKER_HASHRATE_TRACKING,
-        UserIdentity::FIELD_TYPE,
-        worker.to_vec(),
-    );
+    let tlv = parsers_sv2::Tlv::new(WORKER_HASHRATE_TRACKING, UserIdentity::FIELD_TYPE, worker.to_vec());
     TlvList::from_slice(&[tlv])
         .unwrap()
         .build_frame_bytes_with_tlvs(parsers_sv2::Mining::SubmitSharesExtended(their_message(&[7; 8])))
@@ -129,30 +117,18 @@ fn the_share_with_a_worker_ends_with_the_specifications_bytes() {
     let mut base = BytesMut::new();
     write_frame(&share(&[7; 8]), &mut base);
     assert_eq!(frame[FrameHeader::SIZE..base.len()], base[FrameHeader::SIZE..]);
-    assert_eq!(
-        hex::encode(&frame[base.len()..]),
-        "000201000a576f726b65725f303031"
-    );
+    assert_eq!(hex::encode(&frame[base.len()..]), "000201000a576f726b65725f303031");
     // The frame's extension stays that of the message (section 3.4.1).
     let (header, _, _) = FrameHeader::split(&frame).unwrap();
-    assert_eq!(
-        (header.extension_type, header.channel_msg, header.length),
-        (0, true, 33 + 15)
-    );
+    assert_eq!((header.extension_type, header.channel_msg, header.length), (0, true, 33 + 15));
 }
 
 /// If this fails, the reference has begun to read the specification's example order: then `BigEndian` is
 /// what pools on it need.
 #[test]
 fn the_reference_finds_the_workers_name_only_in_little_endian() {
-    assert_eq!(
-        their_tlvs(&with_worker(b"Worker_001", TlvByteOrder::LittleEndian)),
-        [b"Worker_001"]
-    );
-    assert_eq!(
-        their_tlvs(&with_worker(b"Worker_001", TlvByteOrder::BigEndian)),
-        [[0_u8; 0]; 0]
-    );
+    assert_eq!(their_tlvs(&with_worker(b"Worker_001", TlvByteOrder::LittleEndian)), [b"Worker_001"]);
+    assert_eq!(their_tlvs(&with_worker(b"Worker_001", TlvByteOrder::BigEndian)), [[0_u8; 0]; 0]);
 }
 
 proptest! {
@@ -179,10 +155,7 @@ fn a_worker_that_was_not_negotiated_is_refused_strictly_and_ignored_leniently() 
         let (header, payload, _) = FrameHeader::split(&frame).unwrap();
         assert_eq!(
             AnyMessage::decode(&header, payload),
-            Err(DecodeError::Trailing {
-                message: "SubmitSharesExtended",
-                extra: 15
-            })
+            Err(DecodeError::Trailing { message: "SubmitSharesExtended", extra: 15 })
         );
         let (message, tlvs) = AnyMessage::decode_lenient(&header, payload, &[]).unwrap();
         assert_eq!(message, share(&[7; 8]).into());
@@ -200,10 +173,7 @@ fn garbage_behind_a_share_is_refused_by_everyone() {
     write_frame(&share(&[7; 8]), &mut frame);
     let payload = [&frame[FrameHeader::SIZE..], b"no tlv"].concat();
     let (header, _, _) = FrameHeader::split(&frame).unwrap();
-    let header = FrameHeader {
-        length: header.length + 6,
-        ..header
-    };
+    let header = FrameHeader { length: header.length + 6, ..header };
     assert!(matches!(
         MiningMessage::decode_lenient(&header, &payload, &NEGOTIATED),
         Err(DecodeError::Tlv {

@@ -8,21 +8,14 @@ use sv2::{AnyMessage, FrameHeader};
 use crate::case::{Case, Vector, our_frame};
 use crate::cases;
 
-const PATH: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../protocol-fixtures/sv2/messages.json"
-);
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../protocol-fixtures/sv2/messages.json");
 const COMMITTED: &str = include_str!("../../../../protocol-fixtures/sv2/messages.json");
 
 /// A message's vectors.
 pub(crate) fn of<C: Case>() -> Vec<Vector> {
     [("typical", C::typical()), ("smallest", C::smallest())]
         .into_iter()
-        .map(|(name, values)| Vector {
-            name,
-            fields: C::to_json(&values),
-            frame: C::their_frame(&values),
-        })
+        .map(|(name, values)| Vector { name, fields: C::to_json(&values), frame: C::their_frame(&values) })
         .collect()
 }
 
@@ -31,10 +24,7 @@ pub(crate) fn check<C: Case>(fields: &Map<String, Value>, frame: &[u8]) {
     let values = C::from_json(fields);
     let (header, payload, rest) = FrameHeader::split(frame).unwrap();
     assert!(rest.is_empty());
-    assert_eq!(
-        C::from_ours(&AnyMessage::decode(&header, payload).unwrap()),
-        values
-    );
+    assert_eq!(C::from_ours(&AnyMessage::decode(&header, payload).unwrap()), values);
     assert_eq!(our_frame::<C>(&values), frame);
 }
 
@@ -91,11 +81,7 @@ fn committed_vectors_are_read_and_written_as_they_stand() {
             crate::tlv::check_vector(vector, &frame);
         }
     }
-    assert_eq!(
-        vectors.len(),
-        2 * cases.len() + 2,
-        "two vectors a message, and two with a worker's name"
-    );
+    assert_eq!(vectors.len(), 2 * cases.len() + 2, "two vectors a message, and two with a worker's name");
 }
 
 #[test]

@@ -37,11 +37,7 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(provider: Provider, exporter: Exporter, keep: Duration) -> Self {
-        Self {
-            provider,
-            keep,
-            state: Mutex::new(State { exporter, page: None }),
-        }
+        Self { provider, keep, state: Mutex::new(State { exporter, page: None }) }
     }
 
     /// Prometheus text.
@@ -85,9 +81,7 @@ impl Cache {
         let mut state: MutexGuard<'_, State> = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { exporter, page } = &mut *state;
         let now = Instant::now();
-        let fresh = page
-            .take()
-            .filter(|page| now.duration_since(page.taken) < self.keep);
+        let fresh = page.take().filter(|page| now.duration_since(page.taken) < self.keep);
         let page = page.insert(fresh.unwrap_or_else(|| Page {
             taken: now,
             snapshot: self.take(),
@@ -117,14 +111,9 @@ mod tests {
     fn counting(keep: Duration) -> (Cache, Arc<AtomicU64>) {
         let taken = Arc::new(AtomicU64::new(0));
         let count = taken.clone();
-        let provider: Provider = Arc::new(move || Snapshot {
-            unix_time: count.fetch_add(1, Relaxed),
-            ..Snapshot::default()
-        });
-        (
-            Cache::new(provider, Exporter::new(Latencies::default()).unwrap(), keep),
-            taken,
-        )
+        let provider: Provider =
+            Arc::new(move || Snapshot { unix_time: count.fetch_add(1, Relaxed), ..Snapshot::default() });
+        (Cache::new(provider, Exporter::new(Latencies::default()).unwrap(), keep), taken)
     }
 
     #[tokio::test(start_paused = true)]
@@ -151,11 +140,8 @@ mod tests {
             assert_eq!(switch.load(Relaxed), 0, "broken on purpose");
             Snapshot::default()
         });
-        let cache = Cache::new(
-            provider,
-            Exporter::new(Latencies::default()).unwrap(),
-            Duration::from_secs(1),
-        );
+        let cache =
+            Cache::new(provider, Exporter::new(Latencies::default()).unwrap(), Duration::from_secs(1));
         assert!(cache.metrics().is_err() && cache.readiness().is_err());
         broken.store(0, Relaxed);
         tokio::time::advance(Duration::from_secs(1)).await;

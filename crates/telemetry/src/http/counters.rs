@@ -20,13 +20,7 @@ pub(super) enum Path {
 }
 
 impl Path {
-    const ALL: [Self; 5] = [
-        Self::Metrics,
-        Self::Healthz,
-        Self::Readyz,
-        Self::Status,
-        Self::Other,
-    ];
+    const ALL: [Self; 5] = [Self::Metrics, Self::Healthz, Self::Readyz, Self::Status, Self::Other];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -39,18 +33,12 @@ impl Path {
     }
 
     pub(super) fn of(path: &str) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|p| p.as_str() == path)
-            .unwrap_or(Self::Other)
+        Self::ALL.into_iter().find(|p| p.as_str() == path).unwrap_or(Self::Other)
     }
 
     /// Those that there are.
     pub(super) fn served() -> impl Iterator<Item = &'static str> {
-        Self::ALL
-            .into_iter()
-            .filter(|p| *p != Self::Other)
-            .map(Self::as_str)
+        Self::ALL.into_iter().filter(|p| *p != Self::Other).map(Self::as_str)
     }
 }
 
@@ -88,10 +76,7 @@ pub(super) struct CountersCollector {
 
 impl CountersCollector {
     pub(super) fn new(counters: Arc<Counters>) -> Result<Self, RenderError> {
-        Ok(Self {
-            counters,
-            descriptions: descriptions(|m| m.name.starts_with("adit_http_"))?,
-        })
+        Ok(Self { counters, descriptions: descriptions(|m| m.name.starts_with("adit_http_"))? })
     }
 }
 
@@ -114,11 +99,7 @@ impl Collector for CountersCollector {
         }
         families.count(table::HTTP_CONNECTIONS, [], counters.connections.load(Relaxed));
         families.count(table::HTTP_SLOW, [], counters.slow_clients.load(Relaxed));
-        families.count(
-            table::HTTP_ACCEPT_ERRORS,
-            [],
-            counters.accept_errors.load(Relaxed),
-        );
+        families.count(table::HTTP_ACCEPT_ERRORS, [], counters.accept_errors.load(Relaxed));
         families.finish()
     }
 }

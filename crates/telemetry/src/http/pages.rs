@@ -42,10 +42,7 @@ impl Pages {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
 
@@ -56,11 +53,7 @@ impl Pages {
     }
 
     fn unavailable(&self, path: Path, problem: Unavailable) -> Response {
-        let problem = Problem {
-            error: "unavailable",
-            message: problem.0,
-            paths: Vec::new(),
-        };
+        let problem = Problem { error: "unavailable", message: problem.0, paths: Vec::new() };
         self.json(path, StatusCode::INTERNAL_SERVER_ERROR, &problem)
     }
 }
@@ -93,12 +86,7 @@ async fn status(State(pages): State<Arc<Pages>>) -> Response {
 
 /// Does not ask for a snapshot: it says that the process lives, whatever else is wrong.
 async fn healthz(State(pages): State<Arc<Pages>>) -> Response {
-    pages.answer(
-        Path::Healthz,
-        StatusCode::OK,
-        JSON,
-        Bytes::from_static(br#"{"healthy":true}"#),
-    )
+    pages.answer(Path::Healthz, StatusCode::OK, JSON, Bytes::from_static(br#"{"healthy":true}"#))
 }
 
 async fn readyz(State(pages): State<Arc<Pages>>) -> Response {
@@ -111,24 +99,14 @@ async fn readyz(State(pages): State<Arc<Pages>>) -> Response {
 
 async fn not_found(State(pages): State<Arc<Pages>>) -> Response {
     let paths = Path::served().collect();
-    let problem = Problem {
-        error: "not_found",
-        message: "there is nothing at this path",
-        paths,
-    };
+    let problem = Problem { error: "not_found", message: "there is nothing at this path", paths };
     pages.json(Path::Other, StatusCode::NOT_FOUND, &problem)
 }
 
 async fn method_not_allowed(State(pages): State<Arc<Pages>>, method: Method, uri: Uri) -> Response {
     let message = format!("{method} is not served here: use GET or HEAD");
-    let problem = Problem {
-        error: "method_not_allowed",
-        message: &message,
-        paths: Vec::new(),
-    };
+    let problem = Problem { error: "method_not_allowed", message: &message, paths: Vec::new() };
     let mut response = pages.json(Path::of(uri.path()), StatusCode::METHOD_NOT_ALLOWED, &problem);
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }

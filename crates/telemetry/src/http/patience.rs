@@ -35,16 +35,7 @@ impl<Io> Patient<Io> {
     pub(super) fn new(io: Io, deadline: Duration, counters: Arc<Counters>) -> Self {
         let sleep = Box::pin(tokio::time::sleep(deadline));
         let answered = Arc::new(Notify::new());
-        Self {
-            io,
-            deadline,
-            sleep,
-            counters,
-            answered,
-            wrote: false,
-            owes: true,
-            ended: false,
-        }
+        Self { io, deadline, sleep, counters, answered, wrote: false, owes: true, ended: false }
     }
 
     /// Is told whenever an answer has wholly left.
@@ -63,10 +54,7 @@ impl<Io> Patient<Io> {
                 self.counters.slow_clients.fetch_add(1, Relaxed);
             }
         }
-        Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the client did not finish in time",
-        ))
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the client did not finish in time"))
     }
 }
 

@@ -66,11 +66,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections: MAX_CONNECTIONS,
-            exchange_deadline: EXCHANGE_DEADLINE,
-            cache_for: CACHE_FOR,
-        }
+        Self { connections: MAX_CONNECTIONS, exchange_deadline: EXCHANGE_DEADLINE, cache_for: CACHE_FOR }
     }
 }
 
@@ -93,15 +89,8 @@ impl Server {
         let exporter = Exporter::new(latencies)?;
         exporter.register(Box::new(CountersCollector::new(counters.clone())?))?;
         let cache = Cache::new(provider, exporter, limits.cache_for);
-        let router = router(Arc::new(Pages {
-            cache,
-            counters: counters.clone(),
-        }));
-        Ok(Self {
-            router,
-            counters,
-            limits,
-        })
+        let router = router(Arc::new(Pages { cache, counters: counters.clone() }));
+        Ok(Self { router, counters, limits })
     }
 
     /// Serves until `shutdown` completes, then stops to accept, lets requests under way end within
@@ -118,11 +107,7 @@ impl Server {
         let finish = watch::Sender::new(());
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
-        let mut door = Door {
-            listener,
-            counters: self.counters.clone(),
-            logged: None,
-        };
+        let mut door = Door { listener, counters: self.counters.clone(), logged: None };
         loop {
             let (io, permit) = tokio::select! {
                 biased;
@@ -160,9 +145,7 @@ where
         async move {
             let mut answer = answer.await?;
             if told.has_changed().unwrap_or(true) {
-                answer
-                    .headers_mut()
-                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)
         }
@@ -221,11 +204,7 @@ impl<L: Accept> Door<L> {
             Ok(permit) => permit,
             Err(_) => {
                 finish.send_replace(());
-                permits
-                    .clone()
-                    .acquire_owned()
-                    .await
-                    .expect("the semaphore is never closed")
+                permits.clone().acquire_owned().await.expect("the semaphore is never closed")
             }
         };
         loop {

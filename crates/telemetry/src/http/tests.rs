@@ -52,36 +52,19 @@ impl Lab {
         let (queue, receiver) = mpsc::channel(2000);
         let accepted = Arc::new(AtomicUsize::new(0));
         let snapshots = Arc::new(AtomicU64::new(0));
-        let ready = Arc::new(Mutex::new(Readiness {
-            ready: true,
-            reasons: vec![],
-        }));
+        let ready = Arc::new(Mutex::new(Readiness { ready: true, reasons: vec![] }));
         let provider: Provider = Arc::new({
             let (snapshots, ready) = (snapshots.clone(), ready.clone());
             move || {
                 let unix_time = snapshots.fetch_add(1, Relaxed);
-                Snapshot {
-                    unix_time,
-                    readiness: ready.lock().unwrap().clone(),
-                    ..Snapshot::default()
-                }
+                Snapshot { unix_time, readiness: ready.lock().unwrap().clone(), ..Snapshot::default() }
             }
         });
         let server = Server::new(provider, Latencies::default(), Limits::default()).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let pipes = Pipes {
-            queue: receiver,
-            accepted: accepted.clone(),
-        };
+        let pipes = Pipes { queue: receiver, accepted: accepted.clone() };
         let server = tokio::spawn(server.run(pipes, async { drop(stopped.await) }));
-        Self {
-            queue,
-            accepted,
-            snapshots,
-            ready,
-            stop: Some(stop),
-            server,
-        }
+        Self { queue, accepted, snapshots, ready, stop: Some(stop), server }
     }
 
     /// A new connection whose socket buffers hold `buffer` bytes each way.
@@ -105,10 +88,7 @@ impl Lab {
     /// The value of a metric without labels.
     async fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").await.body;
-        let line = text
-            .lines()
-            .find_map(|l| l.strip_prefix(name)?.strip_prefix(' '))
-            .unwrap();
+        let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')).unwrap();
         line.parse().unwrap()
     }
 }
@@ -132,18 +112,10 @@ async fn read_answer(pipe: &mut DuplexStream, head_only: bool) -> Option<Answer>
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
-    let length = if head_only {
-        0
-    } else {
-        headers["content-length"].parse().unwrap()
-    };
+    let length = if head_only { 0 } else { headers["content-length"].parse().unwrap() };
     let mut body = vec![0; length];
     pipe.read_exact(&mut body).await.ok()?;
-    Some(Answer {
-        status,
-        headers,
-        body: String::from_utf8(body).unwrap(),
-    })
+    Some(Answer { status, headers, body: String::from_utf8(body).unwrap() })
 }
 
 /// Reads until the server closes, and how long that took.
@@ -158,23 +130,13 @@ async fn closed_after(pipe: &mut DuplexStream) -> Duration {
 async fn every_path_answers_in_its_own_format() {
     let lab = Lab::start();
     let metrics = lab.get("/metrics").await;
-    assert_eq!(
-        (metrics.status, metrics.headers["content-type"].as_str()),
-        (200, crate::TEXT_FORMAT)
-    );
+    assert_eq!((metrics.status, metrics.headers["content-type"].as_str()), (200, crate::TEXT_FORMAT));
     assert!(metrics.body.contains("# TYPE adit_build_info gauge\n"));
     for path in ["/healthz", "/readyz", "/api/v1/status"] {
         let answer = lab.get(path).await;
-        assert_eq!(
-            (answer.status, answer.headers["content-type"].as_str()),
-            (200, "application/json")
-        );
+        assert_eq!((answer.status, answer.headers["content-type"].as_str()), (200, "application/json"));
         assert_eq!(answer.headers["cache-control"], "no-store");
-        assert!(
-            serde_json::from_str::<serde_json::Value>(&answer.body)
-                .unwrap()
-                .is_object()
-        );
+        assert!(serde_json::from_str::<serde_json::Value>(&answer.body).unwrap().is_object());
     }
     let query = lab.get("/healthz?verbose=1").await;
     assert_eq!(query.status, 200);
@@ -188,28 +150,15 @@ async fn head_answers_without_a_body_and_other_methods_and_paths_are_refused_in_
     assert_ne!(head.headers["content-length"], "0");
 
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
-        let refused = lab
-            .ask(&format!(
-                "{method} /metrics HTTP/1.1\r\nHost: x\r\ncontent-length: 0\r\n\r\n"
-            ))
-            .await;
-        assert_eq!(
-            (refused.status, refused.headers["allow"].as_str()),
-            (405, "GET, HEAD"),
-            "{method}"
-        );
+        let refused =
+            lab.ask(&format!("{method} /metrics HTTP/1.1\r\nHost: x\r\ncontent-length: 0\r\n\r\n")).await;
+        assert_eq!((refused.status, refused.headers["allow"].as_str()), (405, "GET, HEAD"), "{method}");
         let body: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
         assert_eq!(body["error"], "method_not_allowed");
         assert!(body["message"].as_str().unwrap().starts_with(method));
     }
 
-    for path in [
-        "/",
-        "/metrics/",
-        "/api/v1/statuses",
-        "/..%2f..%2fetc/passwd",
-        "//metrics",
-    ] {
+    for path in ["/", "/metrics/", "/api/v1/statuses", "/..%2f..%2fetc/passwd", "//metrics"] {
         let missing = lab.get(path).await;
         assert_eq!(missing.status, 404, "{path}");
         let body: serde_json::Value = serde_json::from_str(&missing.body).unwrap();
@@ -221,16 +170,11 @@ async fn head_answers_without_a_body_and_other_methods_and_paths_are_refused_in_
 #[tokio::test(start_paused = true)]
 async fn readyz_says_what_is_in_the_way_while_healthz_only_says_that_it_lives() {
     let lab = Lab::start();
-    *lab.ready.lock().unwrap() = Readiness {
-        ready: false,
-        reasons: vec!["route \"a\": no active source".into()],
-    };
+    *lab.ready.lock().unwrap() =
+        Readiness { ready: false, reasons: vec!["route \"a\": no active source".into()] };
     let answer = lab.get("/readyz").await;
     assert_eq!(answer.status, 503);
-    assert_eq!(
-        answer.body,
-        r#"{"ready":false,"reasons":["route \"a\": no active source"]}"#
-    );
+    assert_eq!(answer.body, r#"{"ready":false,"reasons":["route \"a\": no active source"]}"#);
     assert_eq!(lab.get("/healthz").await.status, 200);
 }
 
@@ -243,9 +187,7 @@ async fn a_thousand_scrapes_at_once_cost_one_snapshot_and_all_are_answered() {
             // Each keeps its connection open afterwards, as Prometheus does.
             tokio::spawn(async move {
                 let mut pipe = lab.connect(1 << 20).await;
-                pipe.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-                    .await
-                    .unwrap();
+                pipe.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
                 let answer = read_answer(&mut pipe, false).await.unwrap();
                 (answer, pipe)
             })
@@ -290,10 +232,7 @@ async fn whoever_says_nothing_or_trickles_its_request_is_closed_by_the_deadline(
     let pipe = lab.connect(1024).await;
     let (mut reading, mut writing) = tokio::io::split(pipe);
     let trickle = tokio::spawn(async move {
-        for byte in b"GET /metrics HTTP/1.1\r\nX-Long-Header: "
-            .iter()
-            .chain(std::iter::repeat(&b'a'))
-        {
+        for byte in b"GET /metrics HTTP/1.1\r\nX-Long-Header: ".iter().chain(std::iter::repeat(&b'a')) {
             if writing.write_all(&[*byte]).await.is_err() {
                 break;
             }
@@ -312,9 +251,7 @@ async fn whoever_says_nothing_or_trickles_its_request_is_closed_by_the_deadline(
 async fn whoever_takes_the_answer_too_slowly_is_closed_by_the_deadline() {
     let lab = Lab::start();
     let mut pipe = lab.connect(64).await;
-    pipe.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    pipe.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let started = Instant::now();
     let mut taken = 0;
     // A byte every half second: progress, but never an end.
@@ -324,10 +261,7 @@ async fn whoever_takes_the_answer_too_slowly_is_closed_by_the_deadline() {
     }
     let took = started.elapsed();
     // What was in the socket's buffer at the deadline can still be read.
-    assert!(
-        took >= EXCHANGE_DEADLINE && took < EXCHANGE_DEADLINE + Duration::from_secs(40),
-        "{took:?}"
-    );
+    assert!(took >= EXCHANGE_DEADLINE && took < EXCHANGE_DEADLINE + Duration::from_secs(40), "{took:?}");
     assert!(taken < 200, "{taken}");
     assert_eq!(lab.metric("adit_http_slow_clients_total").await, 1.0);
 }
@@ -337,9 +271,7 @@ async fn a_connection_is_kept_between_scrapes_and_given_up_when_idle_without_bla
     let lab = Lab::start();
     let mut pipe = lab.connect(1 << 20).await;
     for _ in 0..5 {
-        pipe.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            .await
-            .unwrap();
+        pipe.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         assert_eq!(read_answer(&mut pipe, false).await.unwrap().status, 200);
         tokio::time::sleep(EXCHANGE_DEADLINE - Duration::from_millis(10)).await;
     }
@@ -353,9 +285,7 @@ async fn a_connection_is_kept_between_scrapes_and_given_up_when_idle_without_bla
 async fn a_body_that_never_comes_does_not_hold_the_connection() {
     let lab = Lab::start();
     let mut pipe = lab.connect(1 << 20).await;
-    pipe.write_all(b"POST /metrics HTTP/1.1\r\nHost: x\r\ncontent-length: 1000000\r\n\r\n")
-        .await
-        .unwrap();
+    pipe.write_all(b"POST /metrics HTTP/1.1\r\nHost: x\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
     assert_eq!(read_answer(&mut pipe, false).await.unwrap().status, 405);
     assert!(closed_after(&mut pipe).await <= EXCHANGE_DEADLINE);
 }
@@ -364,12 +294,7 @@ async fn a_body_that_never_comes_does_not_hold_the_connection() {
 async fn junk_and_oversized_requests_end_their_own_connection_only() {
     let lab = Lab::start();
     let head = [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'a'; 64 * 1024]].concat();
-    let many: Vec<u8> = [
-        b"GET / HTTP/1.1\r\n".to_vec(),
-        b"A: b\r\n".repeat(500),
-        b"\r\n".to_vec(),
-    ]
-    .concat();
+    let many: Vec<u8> = [b"GET / HTTP/1.1\r\n".to_vec(), b"A: b\r\n".repeat(500), b"\r\n".to_vec()].concat();
     for junk in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n"[..],
         b"\0\0\0\0\r\n\r\n",
@@ -392,10 +317,7 @@ async fn a_failing_accept_rests_is_counted_and_goes_on() {
     let lab = Lab::start();
     let started = Instant::now();
     for _ in 0..5 {
-        lab.queue
-            .send(Err(io::Error::other("no file descriptor")))
-            .await
-            .unwrap();
+        lab.queue.send(Err(io::Error::other("no file descriptor"))).await.unwrap();
     }
     assert_eq!(lab.metric("adit_http_accept_errors_total").await, 5.0);
     assert_eq!(started.elapsed(), Duration::from_millis(500));
@@ -405,9 +327,7 @@ async fn a_failing_accept_rests_is_counted_and_goes_on() {
 async fn shutdown_stops_accepting_ends_idle_connections_and_waits_no_longer_than_its_grace() {
     let mut lab = Lab::start();
     let mut idle = lab.connect(1 << 20).await;
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     read_answer(&mut idle, false).await.unwrap();
     let mut half = lab.connect(1 << 20).await;
     half.write_all(b"GET /hea").await.unwrap();

@@ -52,12 +52,8 @@ impl Drop for JobFanout {
         let first = *self.first_ns.get_mut();
         let last = *self.last_ns.get_mut();
         if first != u64::MAX {
-            self.latencies
-                .job_fanout_last()
-                .observe(std::time::Duration::from_nanos(last));
-            self.latencies
-                .job_fanout_spread()
-                .observe(std::time::Duration::from_nanos(last - first));
+            self.latencies.job_fanout_last().observe(std::time::Duration::from_nanos(last));
+            self.latencies.job_fanout_spread().observe(std::time::Duration::from_nanos(last - first));
         }
     }
 }

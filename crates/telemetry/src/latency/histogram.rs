@@ -57,11 +57,8 @@ const fn by_bit_length() -> [(u8, u64); 65] {
         while below < BOUNDS_NS.len() && BOUNDS_NS[below] < smallest {
             below += 1;
         }
-        let bound = if below < BOUNDS_NS.len() && BOUNDS_NS[below] < largest {
-            BOUNDS_NS[below]
-        } else {
-            u64::MAX
-        };
+        let bound =
+            if below < BOUNDS_NS.len() && BOUNDS_NS[below] < largest { BOUNDS_NS[below] } else { u64::MAX };
         table[bits] = (below as u8, bound);
         bits += 1;
     }
@@ -93,10 +90,7 @@ struct Stripe {
 
 impl Default for Stripe {
     fn default() -> Self {
-        Self {
-            buckets: [const { AtomicU64::new(0) }; BUCKETS],
-            sum_ns: AtomicU64::new(0),
-        }
+        Self { buckets: [const { AtomicU64::new(0) }; BUCKETS], sum_ns: AtomicU64::new(0) }
     }
 }
 
@@ -125,11 +119,7 @@ impl Histogram {
     /// What it holds now. The count is the sum of the buckets, so those always agree; the sum of durations may
     /// be behind or ahead by those being counted meanwhile.
     pub(crate) fn read(&self) -> Reading {
-        let mut reading = Reading {
-            cumulative: [0; BOUNDS_NS.len()],
-            count: 0,
-            sum_seconds: 0.0,
-        };
+        let mut reading = Reading { cumulative: [0; BOUNDS_NS.len()], count: 0, sum_seconds: 0.0 };
         let mut sum_ns = 0_u128;
         for stripe in &self.stripes {
             sum_ns += u128::from(stripe.sum_ns.load(Relaxed));
@@ -142,10 +132,7 @@ impl Histogram {
                 *cumulative = reading.count;
             }
         }
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "seconds with 16 digits are exact enough"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "seconds with 16 digits are exact enough")]
         let sum = sum_ns as f64;
         reading.sum_seconds = sum / 1e9;
         reading
@@ -179,10 +166,7 @@ mod tests {
 
     /// What Prometheus means: the first bucket whose bound is not smaller.
     fn by_definition(ns: u64) -> usize {
-        BOUNDS_NS
-            .iter()
-            .position(|bound| ns <= *bound)
-            .unwrap_or(BOUNDS_NS.len())
+        BOUNDS_NS.iter().position(|bound| ns <= *bound).unwrap_or(BOUNDS_NS.len())
     }
 
     #[test]

@@ -33,37 +33,19 @@ pub(crate) fn snapshot(to: &mut Families, snapshot: &Snapshot) {
 }
 
 fn account(to: &mut Families, account: &AccountSnapshot) {
-    let AccountSnapshot {
-        listener,
-        route,
-        source,
-        books,
-    } = account;
+    let AccountSnapshot { listener, route, source, books } = account;
     let source = source.as_deref().unwrap_or_default();
     let mut ended =
         |state, reason, count| to.count(t::SHARES, [listener, route, source, state, reason], count);
-    books
-        .rejected
-        .iter()
-        .for_each(|(reason, count)| ended("rejected", reason, *count));
+    books.rejected.iter().for_each(|(reason, count)| ended("rejected", reason, *count));
     ended("local", "", books.local);
-    books
-        .unsent
-        .iter()
-        .for_each(|(reason, count)| ended("unsent", reason, *count));
+    books.unsent.iter().for_each(|(reason, count)| ended("unsent", reason, *count));
     ended("acknowledged", "", books.acknowledged);
-    books
-        .refused
-        .iter()
-        .for_each(|(code, count)| ended("refused", code, *count));
+    books.refused.iter().for_each(|(code, count)| ended("refused", code, *count));
     ended("unknown", "", books.unknown);
 
     to.count(t::SHARES_OPEN, [listener, route, source, "held"], books.held);
-    to.count(
-        t::SHARES_OPEN,
-        [listener, route, source, "pending"],
-        books.pending,
-    );
+    to.count(t::SHARES_OPEN, [listener, route, source, "pending"], books.pending);
 
     let work = &books.work;
     for (state, sum) in [
@@ -84,11 +66,7 @@ fn listener(to: &mut Families, listener: &ListenerSnapshot) {
     let name = listener.name.as_str();
     let miners = listener.miners;
     to.count(t::MINERS, [name, "authorised"], miners.authorised);
-    to.count(
-        t::MINERS,
-        [name, "setting_up"],
-        miners.connected.saturating_sub(miners.authorised),
-    );
+    to.count(t::MINERS, [name, "setting_up"], miners.connected.saturating_sub(miners.authorised));
     to.count(t::MINER_CONNECTIONS, [name], listener.connections_total);
     for (reason, count) in &listener.closed_total {
         to.count(t::MINER_CLOSED, [name, reason], *count);
@@ -99,11 +77,7 @@ fn route(to: &mut Families, route: &RouteSnapshot) {
     let name = route.name.as_str();
     to.add(t::ROUTE_HASHRATE, [name], route.hashrate_hs);
     to.count(t::ROUTE_MINERS, [name], route.miners);
-    to.flag(
-        t::ROUTE_HAS_WORK,
-        [name],
-        route.active.is_some() && route.has_work,
-    );
+    to.flag(t::ROUTE_HAS_WORK, [name], route.active.is_some() && route.has_work);
     to.count(t::ROUTE_SWITCHES, [name], route.switches_total);
     for source in &route.sources {
         let active = route.active.as_ref() == Some(&source.name);

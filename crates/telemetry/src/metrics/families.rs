@@ -33,10 +33,7 @@ impl Families {
     /// Adds a count.
     pub(crate) fn count<const N: usize>(&mut self, metric: Metric, labels: [&str; N], value: u64) {
         // Exact up to 2^53, as everything in Prometheus.
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "Prometheus has only floating-point numbers"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "Prometheus has only floating-point numbers")]
         self.add(metric, labels, value as f64);
     }
 
@@ -51,9 +48,7 @@ impl Families {
         let mut histogram = proto::Histogram::default();
         histogram.set_sample_count(reading.count);
         histogram.set_sample_sum(reading.sum_seconds);
-        let within = reading
-            .buckets()
-            .filter(|(bound, _)| (lowest..=highest).contains(bound));
+        let within = reading.buckets().filter(|(bound, _)| (lowest..=highest).contains(bound));
         histogram.set_bucket(
             within
                 .map(|(bound, count)| {
@@ -70,11 +65,7 @@ impl Families {
     }
 
     fn push(&mut self, metric: Metric, sample: proto::Metric) {
-        self.0
-            .entry(metric.name)
-            .or_insert_with(|| (metric, Vec::new()))
-            .1
-            .push(sample);
+        self.0.entry(metric.name).or_insert_with(|| (metric, Vec::new())).1.push(sample);
     }
 
     /// What the encoder takes. Of samples with the same labels only the first is kept.
@@ -124,9 +115,5 @@ pub(crate) fn descriptions(mine: impl Fn(&Metric) -> bool) -> Result<Vec<Desc>, 
             std::collections::HashMap::default(),
         )
     };
-    METRICS
-        .iter()
-        .filter(|metric| mine(metric))
-        .map(description)
-        .collect()
+    METRICS.iter().filter(|metric| mine(metric)).map(description).collect()
 }

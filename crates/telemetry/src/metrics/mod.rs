@@ -49,9 +49,7 @@ impl Exporter {
             descriptions: descriptions(|m| m.kind == Kind::Histogram)?,
         }))?;
         #[cfg(target_os = "linux")]
-        registry.register(Box::new(
-            prometheus::process_collector::ProcessCollector::for_self(),
-        ))?;
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self { registry, current })
     }
 
@@ -86,10 +84,7 @@ impl Collector for FromSnapshot {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let mut families = Families::default();
-        collect::snapshot(
-            &mut families,
-            &self.current.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        collect::snapshot(&mut families, &self.current.lock().unwrap_or_else(PoisonError::into_inner));
         families.finish()
     }
 }

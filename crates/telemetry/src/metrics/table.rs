@@ -208,23 +208,11 @@ mod tests {
         for metric in METRICS {
             let name = metric.name;
             assert!(seen.insert(name), "{name} twice");
-            assert!(
-                name.starts_with("adit_") || name.starts_with("process_"),
-                "{name}"
-            );
-            assert!(
-                name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
-                "{name}"
-            );
+            assert!(name.starts_with("adit_") || name.starts_with("process_"), "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
             assert_eq!(metric.kind == Kind::Counter, name.ends_with("_total"), "{name}");
-            assert!(
-                metric.kind != Kind::Histogram || name.ends_with("_seconds"),
-                "{name}"
-            );
-            assert!(
-                metric.help.ends_with('.') && !metric.help.contains(['|', '\n']),
-                "{name}"
-            );
+            assert!(metric.kind != Kind::Histogram || name.ends_with("_seconds"), "{name}");
+            assert!(metric.help.ends_with('.') && !metric.help.contains(['|', '\n']), "{name}");
             assert!(!metric.unit.is_empty(), "{name}");
             for suffix in ["_bucket", "_count", "_sum"] {
                 assert!(!name.ends_with(suffix), "{name}");

@@ -156,11 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn reasons(words: &'static [&'static str]) -> impl Strategy<Value = Reasons> {
-        prop::collection::btree_map(
-            prop::sample::select(words).prop_map(Cow::Borrowed),
-            0..1000_u64,
-            0..4,
-        )
+        prop::collection::btree_map(prop::sample::select(words).prop_map(Cow::Borrowed), 0..1000_u64, 0..4)
     }
 
     prop_compose! {

@@ -102,10 +102,7 @@ impl Snapshot {
         self.accounts = merged(self.accounts);
         let sum = |belongs: &dyn Fn(&AccountSnapshot) -> bool| {
             let mut books = BooksSnapshot::default();
-            self.accounts
-                .iter()
-                .filter(|a| belongs(a))
-                .for_each(|a| books.add(&a.books));
+            self.accounts.iter().filter(|a| belongs(a)).for_each(|a| books.add(&a.books));
             books
         };
         self.books = sum(&|_| true);
@@ -130,13 +127,7 @@ impl Snapshot {
 
 fn merged(accounts: Vec<AccountSnapshot>) -> Vec<AccountSnapshot> {
     let mut by_key = BTreeMap::<_, BooksSnapshot>::new();
-    for AccountSnapshot {
-        listener,
-        route,
-        source,
-        books,
-    } in accounts
-    {
+    for AccountSnapshot { listener, route, source, books } in accounts {
         match by_key.entry((listener, route, source)) {
             Entry::Vacant(entry) => {
                 entry.insert(books);
@@ -144,12 +135,7 @@ fn merged(accounts: Vec<AccountSnapshot>) -> Vec<AccountSnapshot> {
             Entry::Occupied(mut entry) => entry.get_mut().add(&books),
         }
     }
-    let account = |((listener, route, source), books)| AccountSnapshot {
-        listener,
-        route,
-        source,
-        books,
-    };
+    let account = |((listener, route, source), books)| AccountSnapshot { listener, route, source, books };
     by_key.into_iter().map(account).collect()
 }
 
@@ -162,36 +148,21 @@ mod tests {
             listener: listener.into(),
             route: route.into(),
             source: source.map(Into::into),
-            books: BooksSnapshot {
-                acknowledged,
-                ..Default::default()
-            }
-            .with_totals(),
+            books: BooksSnapshot { acknowledged, ..Default::default() }.with_totals(),
         }
     }
 
     #[test]
     fn every_sum_comes_from_the_accounts_whatever_the_caller_wrote() {
-        let wrong = BooksSnapshot {
-            acknowledged: 999,
-            ..Default::default()
-        };
+        let wrong = BooksSnapshot { acknowledged: 999, ..Default::default() };
         let snapshot = Snapshot {
             listeners: vec![ListenerSnapshot {
                 name: "l".into(),
                 books: wrong.clone(),
                 ..Default::default()
             }],
-            routes: vec![RouteSnapshot {
-                name: "r".into(),
-                books: wrong.clone(),
-                ..Default::default()
-            }],
-            sources: vec![SourceSnapshot {
-                name: "s".into(),
-                books: wrong.clone(),
-                ..Default::default()
-            }],
+            routes: vec![RouteSnapshot { name: "r".into(), books: wrong.clone(), ..Default::default() }],
+            sources: vec![SourceSnapshot { name: "s".into(), books: wrong.clone(), ..Default::default() }],
             books: wrong,
             accounts: vec![
                 account("l", "r", Some("s"), 1),
@@ -211,16 +182,9 @@ mod tests {
     }
     #[test]
     fn an_account_that_is_there_twice_becomes_one() {
-        let accounts = vec![
-            account("l", "r", Some("s"), 1),
-            account("l", "r", None, 2),
-            account("l", "r", None, 4),
-        ];
-        let snapshot = Snapshot {
-            accounts,
-            ..Default::default()
-        }
-        .with_sums();
+        let accounts =
+            vec![account("l", "r", Some("s"), 1), account("l", "r", None, 2), account("l", "r", None, 4)];
+        let snapshot = Snapshot { accounts, ..Default::default() }.with_sums();
         let acknowledged: Vec<_> = snapshot.accounts.iter().map(|a| a.books.acknowledged).collect();
         assert_eq!(acknowledged, [6, 1]);
         assert!(snapshot.is_balanced());

@@ -69,10 +69,7 @@ impl Readiness {
                 Some(_) => {}
             }
         }
-        Self {
-            ready: reasons.is_empty(),
-            reasons,
-        }
+        Self { ready: reasons.is_empty(), reasons }
     }
 }
 
@@ -107,20 +104,11 @@ mod tests {
     fn ready_means_every_route_has_work_and_nobody_shuts_down() {
         assert_eq!(
             Readiness::judge(&[mining(), mining()], false),
-            Readiness {
-                ready: true,
-                reasons: vec![]
-            }
+            Readiness { ready: true, reasons: vec![] }
         );
-        let starved = RouteSnapshot {
-            has_work: false,
-            ..mining()
-        };
+        let starved = RouteSnapshot { has_work: false, ..mining() };
         let verdict = Readiness::judge(&[mining(), starved], false);
-        assert_eq!(
-            verdict.reasons,
-            ["route main: source pool is active but has not given work yet"]
-        );
+        assert_eq!(verdict.reasons, ["route main: source pool is active but has not given work yet"]);
         assert!(!verdict.ready);
         assert_eq!(Readiness::judge(&[mining()], true).reasons, ["shutting down"]);
         assert!(!Readiness::judge(&[], false).ready);
@@ -134,21 +122,10 @@ mod tests {
                 usable: false,
                 reason: Some("certificate expired".into()),
             },
-            RouteSourceSnapshot {
-                name: "b".into(),
-                usable: false,
-                reason: Some("connecting".into()),
-            },
+            RouteSourceSnapshot { name: "b".into(), usable: false, reason: Some("connecting".into()) },
         ];
-        let route = RouteSnapshot {
-            active: None,
-            sources,
-            ..mining()
-        };
+        let route = RouteSnapshot { active: None, sources, ..mining() };
         let verdict = Readiness::judge(&[route], false);
-        assert_eq!(
-            verdict.reasons,
-            ["route main: no active source (a: certificate expired; b: connecting)"]
-        );
+        assert_eq!(verdict.reasons, ["route main: no active source (a: certificate expired; b: connecting)"]);
     }
 }

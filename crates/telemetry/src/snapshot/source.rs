@@ -25,14 +25,8 @@ pub enum SourceState {
 
 impl SourceState {
     /// Every state, in the order in which a source goes through them.
-    pub const ALL: [Self; 6] = [
-        Self::Off,
-        Self::Waiting,
-        Self::Connecting,
-        Self::SettingUp,
-        Self::Negotiating,
-        Self::Ready,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Off, Self::Waiting, Self::Connecting, Self::SettingUp, Self::Negotiating, Self::Ready];
 
     /// The word for it in metrics and API.
     #[must_use]

@@ -35,10 +35,7 @@ fn the_documentation_lists_the_metrics_that_there_are() {
     let text = std::fs::read_to_string(path).expect("docs/metrics.md is there");
     let (before, rest) = text.split_once(BEGIN).expect("the table has a beginning");
     let (_, after) = rest.split_once(END).expect("the table has an end");
-    check_file(
-        "docs/metrics.md",
-        &format!("{before}{BEGIN}\n{}\n{END}{after}", metrics_table()),
-    );
+    check_file("docs/metrics.md", &format!("{before}{BEGIN}\n{}\n{END}{after}", metrics_table()));
 }
 
 #[test]
@@ -46,10 +43,7 @@ fn the_documentation_names_no_metric_that_there_is_not() {
     let text = std::fs::read_to_string(repository("docs/metrics.md")).expect("docs/metrics.md is there");
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     for word in words.filter(|word| word.starts_with("adit_")) {
-        let name = ["_bucket", "_sum", "_count"]
-            .iter()
-            .find_map(|s| word.strip_suffix(s))
-            .unwrap_or(word);
+        let name = ["_bucket", "_sum", "_count"].iter().find_map(|s| word.strip_suffix(s)).unwrap_or(word);
         assert!(telemetry::METRICS.iter().any(|m| m.name == name), "{word}");
     }
 }

@@ -7,10 +7,7 @@ use telemetry::{
 };
 
 fn reasons<const N: usize>(pairs: [(&'static str, u64); N]) -> Reasons {
-    pairs
-        .into_iter()
-        .map(|(word, count)| (word.into(), count))
-        .collect()
+    pairs.into_iter().map(|(word, count)| (word.into(), count)).collect()
 }
 
 fn account(source: Option<&str>, factor: u64) -> AccountSnapshot {
@@ -55,11 +52,7 @@ pub(crate) fn snapshot() -> Snapshot {
         hashrate_hs: 1.25e15,
         miners: 11,
         sources: vec![
-            RouteSourceSnapshot {
-                name: "pool".into(),
-                usable: true,
-                reason: None,
-            },
+            RouteSourceSnapshot { name: "pool".into(), usable: true, reason: None },
             RouteSourceSnapshot {
                 name: "spare".into(),
                 usable: false,
@@ -77,10 +70,7 @@ pub(crate) fn snapshot() -> Snapshot {
         listeners: vec![ListenerSnapshot {
             name: "sv1".into(),
             address: "127.0.0.1:3333".into(),
-            miners: MinersSnapshot {
-                connected: 12,
-                authorised: 11,
-            },
+            miners: MinersSnapshot { connected: 12, authorised: 11 },
             connections_total: 40,
             closed_total: reasons([("peer_closed", 25), ("slow_reader", 3)]),
             books: BooksSnapshot::default(),
@@ -116,11 +106,7 @@ pub(crate) fn snapshot() -> Snapshot {
         ],
         routes,
         books: BooksSnapshot::default(),
-        accounts: vec![
-            account(Some("pool"), 10),
-            account(Some("spare"), 1),
-            account(None, 0),
-        ],
+        accounts: vec![account(Some("pool"), 10), account(Some("spare"), 1), account(None, 0)],
         unknown_messages_total: 4,
         stray_answers_total: 5,
         events_total: reasons([("connection_panic", 0), ("worker_name_shortened", 3)]),
@@ -130,10 +116,6 @@ pub(crate) fn snapshot() -> Snapshot {
             active: false,
             detail: "the source refuses more than one share in ten".into(),
         }],
-        limits: vec![LimitSnapshot {
-            name: "connections".into(),
-            used: 12,
-            max: 19_500,
-        }],
+        limits: vec![LimitSnapshot { name: "connections".into(), used: 12, max: 19_500 }],
     }
 }

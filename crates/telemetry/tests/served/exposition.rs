@@ -21,10 +21,7 @@ pub(crate) struct Sample {
 
 impl Sample {
     pub(crate) fn label(&self, name: &str) -> Option<&str> {
-        self.labels
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.labels.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -55,37 +52,20 @@ fn read_line(
         let (name, help) = rest.split_once(' ').ok_or("HELP without text")?;
         finish(current.take(), families)?;
         let help = unescape(help, false)?;
-        *current = Some(Family {
-            name: name.into(),
-            kind: String::new(),
-            help,
-            samples: vec![],
-        });
+        *current = Some(Family { name: name.into(), kind: String::new(), help, samples: vec![] });
     } else if let Some(rest) = line.strip_prefix("# TYPE ") {
         let (name, kind) = rest.split_once(' ').ok_or("TYPE without type")?;
-        let family = current
-            .as_mut()
-            .filter(|f| f.name == name)
-            .ok_or("TYPE without its HELP")?;
+        let family = current.as_mut().filter(|f| f.name == name).ok_or("TYPE without its HELP")?;
         if !family.kind.is_empty() || !["counter", "gauge", "histogram"].contains(&kind) {
             return Err("a second or unknown type".into());
         }
         family.kind = kind.into();
     } else {
-        let family = current
-            .as_mut()
-            .filter(|f| !f.kind.is_empty())
-            .ok_or("a sample without TYPE")?;
+        let family = current.as_mut().filter(|f| !f.kind.is_empty()).ok_or("a sample without TYPE")?;
         let sample = read_sample(line)?;
-        let allowed: &[&str] = if family.kind == "histogram" {
-            &["_bucket", "_sum", "_count"]
-        } else {
-            &[""]
-        };
-        let suffix = sample
-            .name
-            .strip_prefix(&family.name)
-            .ok_or("a sample of another family")?;
+        let allowed: &[&str] =
+            if family.kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+        let suffix = sample.name.strip_prefix(&family.name).ok_or("a sample of another family")?;
         if !allowed.contains(&suffix) {
             return Err("a name that the type does not have".into());
         }
@@ -122,20 +102,14 @@ fn check_histogram(family: &Family) -> Result<(), String> {
     let name = &family.name;
     let (mut bound, mut below) = (f64::NEG_INFINITY, 0.0);
     for sample in family.samples.iter().filter(|s| s.name.ends_with("_bucket")) {
-        let le = sample
-            .label("le")
-            .ok_or_else(|| format!("{name}: a bucket without le"))?;
+        let le = sample.label("le").ok_or_else(|| format!("{name}: a bucket without le"))?;
         let le = if le == "+Inf" { f64::INFINITY } else { number(le)? };
         if le <= bound || sample.value < below {
             return Err(format!("{name}: buckets do not rise"));
         }
         (bound, below) = (le, sample.value);
     }
-    let count = family
-        .samples
-        .iter()
-        .find(|s| s.name.ends_with("_count"))
-        .map(|s| s.value);
+    let count = family.samples.iter().find(|s| s.name.ends_with("_count")).map(|s| s.value);
     if bound != f64::INFINITY || count != Some(below) {
         return Err(format!("{name}: +Inf is not the count"));
     }
@@ -165,19 +139,12 @@ fn read_sample(line: &str) -> Result<Sample, String> {
         rest = inside.strip_prefix('}').ok_or("labels without an end")?;
     }
     let value = number(rest.strip_prefix(' ').ok_or("no blank before the value")?)?;
-    Ok(Sample {
-        name: name.into(),
-        labels,
-        value,
-    })
+    Ok(Sample { name: name.into(), labels, value })
 }
 
 fn number(text: &str) -> Result<f64, String> {
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
-    text.parse()
-        .ok()
-        .filter(|_| plain)
-        .ok_or_else(|| format!("not a number: {text:?}"))
+    text.parse().ok().filter(|_| plain).ok_or_else(|| format!("not a number: {text:?}"))
 }
 
 fn check_name(name: &str, colon: bool) -> Result<(), String> {

@@ -13,9 +13,7 @@ use crate::exposition::{Family, Sample, parse};
 
 fn scrape(snapshot: Snapshot) -> BTreeMap<String, Family> {
     let mut exporter = Exporter::new(Latencies::default()).expect("names are unique");
-    let text = exporter
-        .render(Arc::new(snapshot.with_sums()))
-        .expect("it can be written");
+    let text = exporter.render(Arc::new(snapshot.with_sums())).expect("it can be written");
     parse(&text).expect("it can be read")
 }
 
@@ -31,26 +29,15 @@ fn a_scrape_holds_every_metric_of_the_table_as_the_table_says_and_no_other() {
     let own = |name: &str| name.starts_with("adit_") && !name.starts_with("adit_http_");
     let on_this_system =
         |name: &str| own(name) || (cfg!(target_os = "linux") && name.starts_with("process_"));
-    let wanted: BTreeSet<_> = METRICS
-        .iter()
-        .map(|m| m.name)
-        .filter(|n| on_this_system(n))
-        .collect();
+    let wanted: BTreeSet<_> = METRICS.iter().map(|m| m.name).filter(|n| on_this_system(n)).collect();
     let found: BTreeSet<_> = scrape.keys().map(String::as_str).collect();
     assert_eq!(found, wanted);
     for metric in METRICS.iter().filter(|m| on_this_system(m.name)) {
         let family = &scrape[metric.name];
-        assert_eq!(
-            (family.kind.as_str(), family.help.as_str()),
-            (metric.kind.as_str(), metric.help)
-        );
+        assert_eq!((family.kind.as_str(), family.help.as_str()), (metric.kind.as_str(), metric.help));
         for sample in &family.samples {
-            let labels: Vec<_> = sample
-                .labels
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .filter(|l| *l != "le")
-                .collect();
+            let labels: Vec<_> =
+                sample.labels.iter().map(|(name, _)| name.as_str()).filter(|l| *l != "le").collect();
             assert_eq!(labels, metric.labels, "{}", metric.name);
         }
     }
@@ -70,10 +57,7 @@ fn the_shares_of_a_scrape_add_up_to_the_books() {
     assert_eq!(shares("acknowledged"), books.acknowledged as f64);
     assert_eq!(shares("refused"), books.refused_total as f64);
     assert_eq!(shares("unknown"), books.unknown as f64);
-    assert_eq!(
-        (open("held"), open("pending")),
-        (books.held as f64, books.pending as f64)
-    );
+    assert_eq!((open("held"), open("pending")), (books.held as f64, books.pending as f64));
     let all = sum(&scrape, "adit_shares_total", &[]) + sum(&scrape, "adit_shares_open", &[]);
     assert_eq!(all, books.submitted as f64);
 
@@ -81,18 +65,11 @@ fn the_shares_of_a_scrape_add_up_to_the_books() {
         let ended = sum(&scrape, "adit_shares_total", &[("source", &source.name)]);
         let open = sum(&scrape, "adit_shares_open", &[("source", &source.name)]);
         assert_eq!(ended + open, source.books.submitted as f64);
-        let lost = sum(
-            &scrape,
-            "adit_shares_told_true_lost_total",
-            &[("source", &source.name)],
-        );
+        let lost = sum(&scrape, "adit_shares_told_true_lost_total", &[("source", &source.name)]);
         assert_eq!(lost, source.books.told_true_lost as f64);
     }
     let rejected = sum(&scrape, "adit_work_total", &[("state", "rejected")]);
-    assert_eq!(
-        sum(&scrape, "adit_work_total", &[]) - rejected,
-        books.work.verified
-    );
+    assert_eq!(sum(&scrape, "adit_work_total", &[]) - rejected, books.work.verified);
     assert_eq!(sum(&scrape, "adit_books_balanced", &[]), 1.0);
 }
 
@@ -108,22 +85,12 @@ fn states_are_exclusive() {
     let scrape = scrape(example::snapshot());
     for (source, state) in [("pool", "ready"), ("spare", "waiting")] {
         assert_eq!(sum(&scrape, "adit_source_state", &[("source", source)]), 1.0);
-        assert_eq!(
-            sum(
-                &scrape,
-                "adit_source_state",
-                &[("source", source), ("state", state)]
-            ),
-            1.0
-        );
+        assert_eq!(sum(&scrape, "adit_source_state", &[("source", source), ("state", state)]), 1.0);
     }
     assert_eq!(sum(&scrape, "adit_source_up", &[]), 1.0);
     // Authorised miners are connected too, and counted once.
     assert_eq!(sum(&scrape, "adit_miners", &[("listener", "sv1")]), 12.0);
-    assert_eq!(
-        sum(&scrape, "adit_route_source_active", &[("route", "main")]),
-        1.0
-    );
+    assert_eq!(sum(&scrape, "adit_route_source_active", &[("route", "main")]), 1.0);
 }
 
 #[test]
@@ -148,13 +115,7 @@ fn no_name_can_break_out_of_its_label() {
         ("adit_alarm", "subject"),
         ("adit_miner_closed_total", "reason"),
     ] {
-        assert!(
-            scrape[metric]
-                .samples
-                .iter()
-                .any(|s| s.label(label) == Some(hostile)),
-            "{metric}"
-        );
+        assert!(scrape[metric].samples.iter().any(|s| s.label(label) == Some(hostile)), "{metric}");
     }
 }
 
@@ -188,12 +149,7 @@ fn counters_of_an_empty_adit_are_there() {
     let scrape = scrape(Snapshot::default());
     assert_eq!(sum(&scrape, "adit_ready", &[]), 0.0);
     assert_eq!(sum(&scrape, "adit_share_to_reply_seconds", &[]), 0.0);
-    assert!(
-        METRICS
-            .iter()
-            .filter(|m| m.kind == Kind::Histogram)
-            .all(|m| scrape.contains_key(m.name))
-    );
+    assert!(METRICS.iter().filter(|m| m.kind == Kind::Histogram).all(|m| scrape.contains_key(m.name)));
 }
 
 #[test]
@@ -214,15 +170,10 @@ fn observations_arrive_in_their_histograms() {
     // Beyond the highest bound, and below the lowest one shown.
     latencies.share_to_reply().observe(Duration::from_secs(100));
     latencies.share_to_reply().observe(Duration::from_nanos(1));
-    let text = exporter
-        .render(Arc::new(Snapshot::default()))
-        .expect("it can be written");
+    let text = exporter.render(Arc::new(Snapshot::default())).expect("it can be written");
     let scrape = parse(&text).expect("it can be read");
     let sample = |name: &str, le: Option<&str>, suffix: &str| {
-        let found = scrape[name]
-            .samples
-            .iter()
-            .find(|s| s.name.ends_with(suffix) && s.label("le") == le);
+        let found = scrape[name].samples.iter().find(|s| s.name.ends_with(suffix) && s.label("le") == le);
         found.expect("there is one").value
     };
     for (n, (_, name)) in each.iter().enumerate().skip(1) {
@@ -242,9 +193,7 @@ fn observations_arrive_in_their_histograms() {
 #[ignore = "needs Prometheus' promtool on the PATH, or its path in PROMTOOL"]
 fn promtool_has_nothing_to_say() {
     let mut exporter = Exporter::new(Latencies::default()).expect("names are unique");
-    let text = exporter
-        .render(Arc::new(example::snapshot().with_sums()))
-        .expect("it can be written");
+    let text = exporter.render(Arc::new(example::snapshot().with_sums())).expect("it can be written");
     let promtool = std::env::var_os("PROMTOOL").unwrap_or_else(|| "promtool".into());
     let mut child = std::process::Command::new(promtool)
         .args(["check", "metrics"])
@@ -253,12 +202,7 @@ fn promtool_has_nothing_to_say() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("promtool starts");
-    child
-        .stdin
-        .take()
-        .expect("it is piped")
-        .write_all(text.as_bytes())
-        .expect("promtool reads");
+    child.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("promtool reads");
     let output = child.wait_with_output().expect("promtool ends");
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

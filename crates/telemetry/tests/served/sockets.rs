@@ -17,10 +17,7 @@ fn beside_a_server<T>(test: impl FnOnce(SocketAddr) -> T) -> (T, u64) {
     let count = taken.clone();
     let provider = Arc::new(move || {
         count.fetch_add(1, Relaxed);
-        Snapshot {
-            version: "x".repeat(100_000).into(),
-            ..Snapshot::default()
-        }
+        Snapshot { version: "x".repeat(100_000).into(), ..Snapshot::default() }
     });
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("it can be set");
@@ -28,10 +25,8 @@ fn beside_a_server<T>(test: impl FnOnce(SocketAddr) -> T) -> (T, u64) {
     let (stop, stopped) = oneshot::channel::<()>();
     let result = std::thread::scope(|scope| {
         scope.spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("inside a runtime");
                 let server =
@@ -48,11 +43,7 @@ fn beside_a_server<T>(test: impl FnOnce(SocketAddr) -> T) -> (T, u64) {
 
 fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
-    .expect("it reads");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it reads");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("it answers and closes");
     text
@@ -62,13 +53,9 @@ fn get(address: SocketAddr, path: &str) -> String {
 fn many_clients_at_once_are_all_answered_in_full() {
     let (answers, snapshots) = beside_a_server(|address| {
         std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..150)
-                .map(|_| scope.spawn(move || get(address, "/api/v1/status")))
-                .collect();
-            clients
-                .into_iter()
-                .map(|c| c.join().expect("no panic"))
-                .collect::<Vec<_>>()
+            let clients: Vec<_> =
+                (0..150).map(|_| scope.spawn(move || get(address, "/api/v1/status"))).collect();
+            clients.into_iter().map(|c| c.join().expect("no panic")).collect::<Vec<_>>()
         })
     });
     assert_eq!(answers.len(), 150);
@@ -100,10 +87,7 @@ fn the_server_adds_its_own_metrics_as_the_table_says() {
         let scrape = parse(body).expect("it can be read");
         for metric in METRICS.iter().filter(|m| m.name.starts_with("adit_http_")) {
             let family = &scrape[metric.name];
-            assert_eq!(
-                (family.kind.as_str(), family.help.as_str()),
-                (metric.kind.as_str(), metric.help)
-            );
+            assert_eq!((family.kind.as_str(), family.help.as_str()), (metric.kind.as_str(), metric.help));
             for sample in &family.samples {
                 let labels: Vec<_> = sample.labels.iter().map(|(name, _)| name.as_str()).collect();
                 assert_eq!(labels, metric.labels, "{}", metric.name);
@@ -111,9 +95,7 @@ fn the_server_adds_its_own_metrics_as_the_table_says() {
         }
         let requests = |path: &str, code: &str| {
             let mut samples = scrape["adit_http_requests_total"].samples.iter();
-            samples
-                .find(|s| s.label("path") == Some(path) && s.label("code") == Some(code))
-                .map(|s| s.value)
+            samples.find(|s| s.label("path") == Some(path) && s.label("code") == Some(code)).map(|s| s.value)
         };
         assert_eq!(requests("/healthz", "200"), Some(1.0));
         assert_eq!(requests("other", "404"), Some(1.0));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use work::vardiff::is_urgent;
+
 use super::setup::target_of;
 use super::{Io, Mining, Sv1Miner};
 use crate::feed::Feed;
@@ -18,6 +20,14 @@ impl Mining {
             self.known.remove(0);
         }
         self.known.push(Arc::clone(feed));
+    }
+
+    /// The difficulty that the miner should have, as it is written: vardiff's wish, but never above the source's. A
+    /// pool credits a share with its channel's target whatever the share is worth, so a miner held at a harder one
+    /// would lose income.
+    fn wish(&self) -> Option<f64> {
+        let source = self.feed.as_ref()?.job.source_difficulty.get();
+        Some(sv1::written_difficulty(self.vardiff.difficulty().min(source)))
     }
 
     /// The feed that a job came with, or a later one of the same channel and tip.
@@ -49,27 +59,24 @@ impl Sv1Miner {
         self.send_job(io);
     }
 
-    /// Vardiff wishes another difficulty. Firmware reads it with the next job, so the current job goes out
-    /// again under a new id.
+    /// Vardiff wishes another difficulty. Firmware reads it with the next job: one that is far off goes out at
+    /// once, with the current job under a new id; the rest rides on the next job.
     pub(super) fn retarget(&mut self, io: &mut Io<'_>) {
         let Some(mining) = &mut self.mining else { return };
         mining.meter_hashrate(self.policy.vardiff.shares_per_minute, io.now.mono);
-        if mining.feed.is_some() && self.send_difficulty(io) {
+        let Some(wish) = mining.wish() else { return };
+        if is_urgent(mining.told, wish) && self.send_difficulty(io) {
             self.send_job(io);
         }
     }
 
-    /// Writes `mining.set_difficulty` if what the miner should have differs from what it was told.
-    ///
-    /// Never above the source's: a pool credits a share with its channel's target whatever the share is
-    /// worth, so a miner held at a harder one would lose income.
+    /// Writes `mining.set_difficulty` if what the miner should have differs from what it was told. The job that
+    /// it holds for must follow.
     fn send_difficulty(&mut self, io: &mut Io<'_>) -> bool {
         let Some(mining) = &mut self.mining else {
             return false;
         };
-        let Some(feed) = &mining.feed else { return false };
-        let source = feed.job.source_difficulty.get();
-        let wish = sv1::written_difficulty(mining.vardiff.difficulty().min(source));
+        let Some(wish) = mining.wish() else { return false };
         if wish == mining.told {
             return false;
         }

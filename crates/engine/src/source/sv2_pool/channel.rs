@@ -82,7 +82,13 @@ impl Channel {
     }
 
     /// The feed that carries `ready` to this channel's miners, with the target in force now.
-    pub(super) fn feed(&self, ready: &ReadyJob, number: u64, ntime_slack: u32, now: Now) -> Result<Feed, ChannelJobError> {
+    pub(super) fn feed(
+        &self,
+        ready: &ReadyJob,
+        number: u64,
+        ntime_slack: u32,
+        now: Now,
+    ) -> Result<Feed, ChannelJobError> {
         let terms = ChannelTerms {
             source: work::SourceId(self.state.key.source.0),
             generation: self.generation,

@@ -109,7 +109,8 @@ fn publish(
             &ready.insert((tip, len, job)).2
         }
     };
-    let feed = channel.feed(job, draft.number(), ntime_slack, now).map_err(|e| DownReason::BadJob(e.to_string()))?;
+    let feed =
+        channel.feed(job, draft.number(), ntime_slack, now).map_err(|e| DownReason::BadJob(e.to_string()))?;
     fx.events.push(SourceEvent::Work(feed));
     Ok(())
 }

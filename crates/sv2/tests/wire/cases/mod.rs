@@ -11,12 +11,6 @@ use crate::case::Checks;
 
 /// The checks of every message.
 pub(crate) fn all() -> Vec<Checks> {
-    [
-        common::all(),
-        mining::all(),
-        job_declaration::all(),
-        template_distribution::all(),
-        extensions::all(),
-    ]
-    .concat()
+    [common::all(), mining::all(), job_declaration::all(), template_distribution::all(), extensions::all()]
+        .concat()
 }
