@@ -1,1 +1,33 @@
-//! Adit against real peers.
+//! Adit against real peers: Bitcoin Core, the reference pool, a foreign miner.
+//!
+//! This crate is the harness; the promises are in `tests/real_peers`. `integration-tests/run` builds what is
+//! missing and runs them, `docs/testing.md` says more. Everything listens on free loopback ports and lives in a
+//! temporary folder; every process that is started is ended by its own id, also when a test panics.
+//!
+//! - [`node`]: Bitcoin Core on a private chain, a new tip at will.
+//! - [`pool`]: the reference pool in front of it, and what it says of shares.
+//! - [`proxy`]: Adit itself, the released binary with a configuration made here.
+//! - [`miners`]: our CPU miner and the foreign one.
+//! - [`sv1_client`]: a client that keeps every line it hears, with its time.
+//! - [`relay`]: a TCP relay that can hold what goes one way; [`spy`]: one that reads what it passes on.
+//!
+//! Nothing here sleeps for a fixed time: [`wait`] asks until something is so, up to a deadline.
+
+#![expect(
+    clippy::panic,
+    reason = "a harness for tests: whatever is not as expected ends the test, with its reason"
+)]
+
+pub mod child;
+pub mod folder;
+pub mod http;
+pub mod miners;
+pub mod node;
+pub mod peers;
+pub mod pool;
+pub mod promise;
+pub mod proxy;
+pub mod relay;
+pub mod spy;
+pub mod sv1_client;
+pub mod wait;

@@ -1,0 +1,161 @@
+//! Bitcoin Core with its IPC mining interface, on a private chain of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::child::Child;
+use crate::{http, peers, wait};
+
+/// `Basic` and the base64 of `adit:adit`: the node is on loopback, and a test's own.
+const AUTHORIZATION: &str = "Basic YWRpdDphZGl0";
+
+/// How long the node may take for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which chain a node makes, from its genesis on, all alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chain {
+    /// A signet that anybody may sign (`signetchallenge=51`): 3.7 million hashes a block, which a CPU finds, but
+    /// which a share-rate test finds seldom.
+    Signet,
+    /// Mainnet's rules without anybody else: difficulty 1, so that no CPU finds a block, and neither a tip nor a
+    /// template comes that the test did not ask for.
+    Mainnet,
+}
+
+impl Chain {
+    /// The name that the pool has for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signet => "signet",
+            Self::Mainnet => "mainnet",
+        }
+    }
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    chain: Chain,
+    folder: PathBuf,
+    rpc: u16,
+    child: Child,
+    hidden: Option<String>,
+}
+
+impl Node {
+    /// Starts a node in `folder`, on a signet with two blocks, so that tips can be changed.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start(chain: Chain, folder: &Path) -> Self {
+        let folder = folder.join("node");
+        std::fs::create_dir_all(&folder).expect("the test's folder can be written");
+        let rpc = http::free_port();
+        let chosen = match chain {
+            Chain::Signet => "signet=1\n[signet]\nsignetchallenge=51\n",
+            Chain::Mainnet => "[main]\n",
+        };
+        // `maxtipage` and `minimumchainwork`: a chain that begins here is never in its initial download.
+        let configuration = format!(
+            "{chosen}server=1\nlisten=0\nconnect=0\nrpcport={rpc}\nrpcuser=adit\n\
+             rpcpassword=adit\nmaxtipage=2000000000\nminimumchainwork=0\nipcbind=unix\n"
+        );
+        std::fs::write(folder.join("bitcoin.conf"), configuration).expect("the test's folder can be written");
+        let mut command = Command::new(peers::program("bitcoin-node"));
+        command.arg(format!("-datadir={}", folder.display())).arg("-printtoconsole=0");
+        let child = Child::start("bitcoin-node", &mut command, &folder.join("output.log"));
+        let mut node = Self { chain, folder, rpc, child, hidden: None };
+        node.child.wait_until("RPC answers", PATIENCE, |_| call(rpc, "getbestblockhash", &json!([])).ok());
+        if chain == Chain::Signet {
+            node.rpc("generatetodescriptor", &json!([2, "raw(51)", 1_000_000_000]));
+        }
+        node
+    }
+
+    /// The chain.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    /// Its data folder, for programs that look for the socket in it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Calls a method.
+    ///
+    /// # Panics
+    /// When the node refuses.
+    #[must_use = "the node's answer"]
+    pub fn ask(&self, method: &str, params: &Value) -> Value {
+        call(self.rpc, method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Calls a method for its effect.
+    ///
+    /// # Panics
+    /// When the node refuses.
+    pub fn rpc(&self, method: &str, params: &Value) {
+        let _ = self.ask(method, params);
+    }
+
+    /// The tip.
+    ///
+    /// # Panics
+    /// When the node does not say.
+    #[must_use]
+    pub fn best_block_hash(&self) -> String {
+        self.ask("getbestblockhash", &json!([])).as_str().expect("a hash").to_owned()
+    }
+
+    /// The height of the tip.
+    ///
+    /// # Panics
+    /// When the node does not say.
+    #[must_use]
+    pub fn height(&self) -> u64 {
+        self.ask("getblockcount", &json!([])).as_u64().expect("a height")
+    }
+
+    /// A block of the chain by its height.
+    #[must_use]
+    pub fn block(&self, height: u64) -> Value {
+        let hash = self.ask("getblockhash", &json!([height]));
+        self.ask("getblock", &json!([hash, 2]))
+    }
+
+    /// Another tip, without hashing: takes the last block away, or gives it back, in turn. The new tip's hash.
+    pub fn change_tip(&mut self) -> String {
+        let before = self.best_block_hash();
+        match self.hidden.take() {
+            Some(hash) => self.rpc("reconsiderblock", &json!([hash])),
+            None => {
+                self.rpc("invalidateblock", &json!([before]));
+                self.hidden = Some(before.clone());
+            }
+        }
+        wait::until("the node changes its tip", PATIENCE, || {
+            let now = self.best_block_hash();
+            (now != before).then_some(now)
+        })
+    }
+}
+
+fn call(port: u16, method: &str, params: &Value) -> Result<Value, String> {
+    let request = json!({"jsonrpc": "1.0", "id": 0, "method": method, "params": params});
+    let answer = http::post(port, "/", AUTHORIZATION, &request.to_string()).map_err(|e| e.to_string())?;
+    let mut answer: Value =
+        serde_json::from_str(&answer.body).map_err(|e| format!("{e}: {}", answer.body))?;
+    match answer["error"].take() {
+        Value::Null => Ok(answer["result"].take()),
+        error => Err(error.to_string()),
+    }
+}

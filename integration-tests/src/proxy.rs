@@ -1,0 +1,341 @@
+//! Adit: the released binary, with a configuration made here.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::child::Child;
+use crate::miners::CpuMiner;
+use crate::{http, peers, wait};
+
+/// How long Adit may take to come up.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the books may take to come to rest.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// A configuration: one listener, one route, sources in order of preference. Lines of each table are added as
+/// they stand in the file.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Lines of `[listener.main]`.
+    pub listener: String,
+    /// Lines of `[route.main]`.
+    pub route: String,
+    /// Name, URL and lines of each `[source.NAME]`.
+    pub sources: Vec<(String, String, String)>,
+    /// Lines of `[limits]`.
+    pub limits: String,
+}
+
+impl Settings {
+    /// Miners that are CPUs: easy shares, and many of them.
+    #[must_use]
+    pub fn for_cpus() -> Self {
+        Self {
+            listener: "difficulty_min = 1e-6\ndifficulty_start = 1e-5\nshares_per_minute = 600\n".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a source.
+    #[must_use]
+    pub fn source(mut self, name: &str, url: &str, lines: &str) -> Self {
+        self.sources.push((name.to_owned(), url.to_owned(), lines.to_owned()));
+        self
+    }
+
+    /// Adds lines to the listener.
+    #[must_use]
+    pub fn listener(mut self, lines: &str) -> Self {
+        self.listener.push_str(lines);
+        self
+    }
+
+    /// Adds lines to the route.
+    #[must_use]
+    pub fn route(mut self, lines: &str) -> Self {
+        self.route.push_str(lines);
+        self
+    }
+
+    fn toml(&self, miners: u16, http: u16) -> String {
+        let mut text = format!(
+            "version = 1\n[http]\nlisten = \"127.0.0.1:{http}\"\n[listener.main]\nlisten = \"127.0.0.1:{miners}\"\n{}",
+            self.listener
+        );
+        for (name, url, lines) in &self.sources {
+            // Text goes into text: this cannot fail.
+            let _ = write!(text, "[source.{name}]\nurl = \"{url}\"\n{lines}");
+            if !lines.contains("user_identity") {
+                text.push_str("user_identity = \"farm\"\n");
+            }
+        }
+        let names: Vec<String> = self.sources.iter().map(|(name, ..)| format!("{name:?}")).collect();
+        let names = names.join(", ");
+        let _ = write!(text, "[route.main]\nlisteners = [\"main\"]\nsources = [{names}]\n{}", self.route);
+        let _ = write!(text, "[limits]\n{}", self.limits);
+        text
+    }
+}
+
+/// The books of the whole process, by the words of the status page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Books {
+    /// All shares handed in.
+    pub submitted: u64,
+    /// Rejected by Adit.
+    pub rejected: u64,
+    /// Good, easier than the source's target.
+    pub local: u64,
+    /// Open: the declared job is not acknowledged yet.
+    pub held: u64,
+    /// Good and never sent.
+    pub unsent: u64,
+    /// Gone on to a source.
+    pub forwarded: u64,
+    /// Acknowledged by the source.
+    pub acknowledged: u64,
+    /// Refused by the source.
+    pub refused: u64,
+    /// The link ended before an answer.
+    pub unknown: u64,
+    /// Open: not answered yet.
+    pub pending: u64,
+    /// Told `true`, and then unsent, refused or unknown.
+    pub told_true_lost: u64,
+    /// Shares that were blocks.
+    pub blocks: u64,
+}
+
+impl Books {
+    /// The two sums that hold at every moment.
+    #[must_use]
+    pub fn balance(&self) -> bool {
+        self.submitted == self.rejected + self.local + self.held + self.unsent + self.forwarded
+            && self.forwarded == self.acknowledged + self.refused + self.unknown + self.pending
+    }
+
+    fn read(books: &Value) -> Self {
+        let number = |key: &str| {
+            books[key].as_u64().unwrap_or_else(|| panic!("the status page has books with {key:?}: {books}"))
+        };
+        Self {
+            submitted: number("submitted"),
+            rejected: number("rejected_total"),
+            local: number("local"),
+            held: number("held"),
+            unsent: number("unsent_total"),
+            forwarded: number("forwarded"),
+            acknowledged: number("acknowledged"),
+            refused: number("refused_total"),
+            unknown: number("unknown"),
+            pending: number("pending"),
+            told_true_lost: number("told_true_lost"),
+            blocks: number("blocks_found"),
+        }
+    }
+}
+
+impl std::fmt::Display for Books {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { submitted, rejected, local, unsent, acknowledged, refused, unknown, pending, .. } = self;
+        write!(
+            f,
+            "{submitted} submitted = {rejected} rejected + {local} local + {unsent} unsent + {acknowledged} \
+             acknowledged + {refused} refused + {unknown} unknown + {pending} pending"
+        )
+    }
+}
+
+/// A running Adit.
+#[derive(Debug)]
+pub struct Adit {
+    miners: u16,
+    http: u16,
+    log: PathBuf,
+    child: Child,
+}
+
+impl Adit {
+    /// Starts Adit and waits until its ports answer; not until it has work.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start(folder: &Path, settings: &Settings) -> Self {
+        let (miners, port) = (http::free_port(), http::free_port());
+        let (configuration, log) = (folder.join("adit.toml"), folder.join("adit.log"));
+        std::fs::write(&configuration, settings.toml(miners, port))
+            .expect("the test's folder can be written");
+        let mut command = Command::new(peers::adit());
+        command.arg("run").arg("--config").arg(&configuration);
+        // What the person who runs the tests has set for an Adit of theirs is not for this one.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ADIT__") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = Child::start("adit", &mut command, &log);
+        child.wait_until("HTTP answers", PATIENCE, |_| http::get(port, "/healthz").ok());
+        Self { miners, http: port, log, child }
+    }
+
+    /// Starts Adit and waits until it says that miners can come.
+    #[must_use]
+    pub fn start_ready(folder: &Path, settings: &Settings) -> Self {
+        let mut adit = Self::start(folder, settings);
+        adit.wait_ready();
+        adit
+    }
+
+    /// Waits until `/readyz` says that miners can come.
+    pub fn wait_ready(&mut self) {
+        let port = self.http;
+        self.child.wait_until("it is ready", PATIENCE, |_| {
+            http::get(port, "/readyz").ok().filter(|answer| answer.status == 200)
+        });
+    }
+
+    /// Where miners connect.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.miners
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `/api/v1/status`.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        let answer = http::get(self.http, "/api/v1/status");
+        answer.unwrap_or_else(|error| panic!("adit does not answer: {error}")).json()
+    }
+
+    /// `/readyz`: the status code and the body.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn readiness(&self) -> (u16, Value) {
+        let answer = http::get(self.http, "/readyz");
+        let answer = answer.unwrap_or_else(|error| panic!("adit does not answer: {error}"));
+        (answer.status, answer.json())
+    }
+
+    /// The books. They must balance whenever one looks.
+    ///
+    /// # Panics
+    /// When they do not.
+    #[must_use]
+    pub fn books(&self) -> Books {
+        let books = Books::read(&self.status()["books"]);
+        assert!(books.balance(), "the books do not balance: {books}");
+        books
+    }
+
+    /// Why shares were rejected, and how many for each reason.
+    #[must_use]
+    pub fn rejections(&self) -> BTreeMap<String, u64> {
+        let status = self.status();
+        let reasons = status["books"]["rejected"].as_object().into_iter().flatten();
+        let reasons = reasons.map(|(why, count)| (why.clone(), count.as_u64().unwrap_or(0)));
+        reasons.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// The books of one source.
+    ///
+    /// # Panics
+    /// When there is no such source, or they do not balance.
+    #[must_use]
+    pub fn source_books(&self, name: &str) -> Books {
+        let books = Books::read(&self.source(name)["books"]);
+        assert!(books.balance(), "the books of {name} do not balance: {books}");
+        books
+    }
+
+    /// A source on the status page.
+    ///
+    /// # Panics
+    /// When there is no such source.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Value {
+        let status = self.status();
+        let sources = status["sources"].as_array().into_iter().flatten();
+        let source = sources.into_iter().find(|source| source["name"] == name);
+        source.unwrap_or_else(|| panic!("no source {name}: {status}")).clone()
+    }
+
+    /// The only route on the status page.
+    #[must_use]
+    pub fn route(&self) -> Value {
+        self.status()["routes"][0].clone()
+    }
+
+    /// The source that the route mines on.
+    #[must_use]
+    pub fn active(&self) -> Option<String> {
+        self.route()["active"].as_str().map(str::to_owned)
+    }
+
+    /// Waits until the books are as asked for.
+    pub fn wait_books(&self, what: &str, limit: Duration, mut so: impl FnMut(&Books) -> bool) -> Books {
+        wait::until(&format!("{what} ({})", self.log.display()), limit, || Some(self.books()).filter(&mut so))
+    }
+
+    /// Waits until nothing moves any more (for a second), and gives the books.
+    #[must_use]
+    pub fn settled(&self, limit: Duration) -> Books {
+        let mut seen = (self.books(), std::time::Instant::now());
+        wait::until("the books come to rest", limit, || {
+            let books = self.books();
+            if books != seen.0 {
+                seen = (books, std::time::Instant::now());
+            }
+            (seen.1.elapsed() >= Duration::from_secs(1)).then_some(books)
+        })
+    }
+
+    /// Ends these miners, and gives the books when nothing moves any more.
+    #[must_use]
+    pub fn settled_after(&self, miners: Vec<CpuMiner>) -> Books {
+        drop(miners);
+        self.settled(SETTLED)
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.child.log()
+    }
+
+    /// It has not ended.
+    pub fn lives(&mut self) -> bool {
+        self.child.ended().is_none()
+    }
+
+    /// Memory that is resident, bytes.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        self.child.resident()
+    }
+
+    /// Asks it to end and waits. That the exit is a success is part of every promise.
+    ///
+    /// # Panics
+    /// When the exit is none, or it does not end.
+    pub fn stop(mut self) {
+        let status = self.child.terminate();
+        assert!(status.is_some_and(|s| s.success()), "adit ended with {status:?} after SIGTERM");
+    }
+}
