@@ -149,6 +149,10 @@ impl SlowJudge {
         }
         self.last = Some(recipe);
         self.ids += 1;
+        // An easier target holds for the jobs that the miner still works on, too.
+        for advert in self.adverts.iter_mut().filter(|advert| !advert.stale) {
+            advert.recipe.target = advert.recipe.target.easier(recipe.target);
+        }
         self.adverts.push(Advert { id: self.ids, recipe, received_at: now, stale: false });
         for (stale, limit) in [(false, LIMITS.live_jobs), (true, LIMITS.stale_jobs)] {
             while self.adverts.iter().filter(|advert| advert.stale == stale).count() > usize::from(limit) {

@@ -79,18 +79,27 @@ fn advertise(validator: &mut Validator, terms: &Terms) -> u32 {
 }
 
 #[test]
-fn a_share_is_judged_by_the_target_that_its_job_was_advertised_with() {
+fn a_share_is_judged_by_the_easiest_target_told_since_its_job_was_advertised() {
     let mut validator = validator(1);
     let job = job(&Terms::default());
     let hard = Target::from_difficulty(Difficulty::new(1e9).unwrap());
     let first = validator.advertise(Arc::clone(&job), Target::MAX, Seconds(100)).unwrap();
     let raised = validator.advertise(Arc::clone(&job), hard, Seconds(100)).unwrap();
-    let lowered = validator.advertise(job, Target::MAX, Seconds(100)).unwrap();
-    assert!(!raised.clean_jobs && !lowered.clean_jobs);
     let now = Seconds(100);
+    // A harder target holds for its own job only...
     assert_eq!(reason(&validator.judge(&share(first.job_id, 1), MASK, now)), "valid");
     assert_eq!(reason(&validator.judge(&share(raised.job_id, 2), MASK, now)), "above_target");
-    assert_eq!(reason(&validator.judge(&share(lowered.job_id, 3), MASK, now)), "valid");
+    // ... an easier one for all that the miner works on, and that is what they are credited with.
+    let half = Target::from_difficulty(Difficulty::new(Target::MAX.difficulty().get() * 2.0).unwrap());
+    let lowered = validator.advertise(job, half, Seconds(100)).unwrap();
+    assert!(!raised.clean_jobs && !lowered.clean_jobs);
+    for (job_id, credited) in [(first.job_id, Target::MAX), (raised.job_id, half), (lowered.job_id, half)] {
+        let found = (10..100).find_map(|nonce| match validator.judge(&share(job_id, nonce), MASK, now) {
+            Verdict::Valid(share) => Some(share.credited),
+            Verdict::Rejected { .. } => None,
+        });
+        assert_eq!(found, Some(credited));
+    }
 }
 
 #[test]

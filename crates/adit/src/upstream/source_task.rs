@@ -204,6 +204,9 @@ impl SourceTask {
         fx: &mut Effects,
         batch: &mut Vec<OutgoingShare>,
     ) -> Option<PoolUrl> {
+        // What an earlier attempt left says nothing about this link.
+        fx.hang_up = false;
+        fx.reconnect_to = None;
         self.figures.certificate_until.store(link.certificate_until.map_or(0, u64::from), Relaxed);
         self.machine.connected(link.security, self.clock.now(), fx);
         let mut failed = self.carry_out(fx, Some(&mut link)).await;
@@ -257,6 +260,7 @@ impl SourceTask {
             self.machine.disconnected(DownReason::Lost(error.to_string()), self.clock.now(), fx);
         }
         self.carry_out(fx, Some(&mut link)).await;
+        debug_assert!(!self.machine.has_connection(), "the machine knows that its link has ended");
         fx.hang_up = false;
         self.figures.outbox.store(0, Relaxed);
         self.figures.certificate_until.store(0, Relaxed);
