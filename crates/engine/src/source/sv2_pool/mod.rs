@@ -38,6 +38,9 @@ pub(super) const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 pub(super) const SETUP_DEADLINE: Duration = Duration::from_secs(10);
 /// RequestExtensions is answered within this, else the pool has no extensions (0x0001, section 4).
 pub(super) const EXTENSIONS_DEADLINE: Duration = Duration::from_secs(2);
+/// A pool answers in batches, channel by channel, and an incomplete batch never: before one was seen it is taken
+/// to be this large.
+const ASSUMED_BATCH: usize = 1024;
 /// The bound on open shares is never below this.
 const MIN_UNSETTLED: usize = 4096;
 /// The bound on open shares is never above this, whatever the rate: about 64 bytes each.
@@ -270,7 +273,8 @@ impl Sv2Pool {
     /// Ten seconds of shares at the rate measured, and room for the pool's batches, within fixed bounds.
     fn unsettled_max(&self) -> usize {
         self.settings.unsettled_max.unwrap_or_else(|| {
-            let batches = (self.batch_seen as usize).saturating_mul(2 * self.channels.len().max(1));
+            let batch = (self.batch_seen as usize).max(ASSUMED_BATCH);
+            let batches = batch.saturating_mul(2 * self.channels.len().max(1));
             (self.rate.1.max(self.rate.2) * 10).max(batches).clamp(MIN_UNSETTLED, MAX_UNSETTLED)
         })
     }
