@@ -45,12 +45,7 @@ impl World {
     pub(super) fn begin(&mut self, number: usize) {
         let fault = self.fault(number);
         self.trace(|| {
-            format!(
-                "FAULT {} {:?} until {:.1}",
-                fault.kind.name(),
-                fault.victim,
-                fault.until as f64 / 1e6
-            )
+            format!("FAULT {} {:?} until {:.1}", fault.kind.name(), fault.victim, fault.until as f64 / 1e6)
         });
         let done = match fault.victim {
             Victim::Pool(at) => {
@@ -100,12 +95,7 @@ impl World {
             FaultKind::LateErrors => mood.late_errors = true,
             FaultKind::NeverAck => mood.never_ack = true,
             FaultKind::RefuseAll => {
-                let codes = [
-                    "invalid-share",
-                    "difficulty-too-low",
-                    "duplicate-share",
-                    "out-of-coffee",
-                ];
+                let codes = ["invalid-share", "difficulty-too-low", "duplicate-share", "out-of-coffee"];
                 mood.refuse_all = Some(codes[usize::try_from(until % 4).unwrap_or(0)]);
             }
             FaultKind::PoolDoesNotRead => mood.does_not_read = true,
@@ -137,10 +127,7 @@ impl World {
                 let Some(last) = self.tips.last().copied() else {
                     return false;
                 };
-                let other = NetTip {
-                    hash: self.rng.hash(),
-                    height: last.height,
-                };
+                let other = NetTip { hash: self.rng.hash(), height: last.height };
                 self.publish_tip(other);
                 self.publish_tip_later(last, 2 * SECOND);
                 return true;
@@ -151,10 +138,7 @@ impl World {
                     return false;
                 };
                 for n in 1..=u32::try_from(depth).unwrap_or(1) + 1 {
-                    let tip = NetTip {
-                        hash: self.rng.hash(),
-                        height: old.height + n,
-                    };
+                    let tip = NetTip { hash: self.rng.hash(), height: old.height + n };
                     self.publish_tip_later(tip, u64::from(n) * 400 * MILLI);
                 }
                 return true;
@@ -178,8 +162,7 @@ impl World {
                 }
                 let dead = self.rng.range(20 * SECOND, DEAD_PEER);
                 self.events.at(self.now + dead, Event::Broken(link, End::Adit));
-                self.events
-                    .at(self.now + dead + 10 * SECOND, Event::Broken(link, End::Peer));
+                self.events.at(self.now + dead + 10 * SECOND, Event::Broken(link, End::Peer));
                 true
             }
             FaultKind::LinkPause => {
@@ -207,22 +190,12 @@ impl World {
             }),
             FaultKind::WrongChannel => self.inject(at, |pool, bytes, io| wrong_channel(pool, bytes, io)),
             FaultKind::WrongOrder => self.inject(at, |_, bytes, _| {
-                let again = common::SetupConnectionSuccess {
-                    used_version: 2,
-                    flags: 0,
-                };
+                let again = common::SetupConnectionSuccess { used_version: 2, flags: 0 };
                 sv2::write_frame(&again, bytes);
             }),
             FaultKind::ZeroTarget => self.inject(at, |pool, bytes, _| {
-                let id = pool
-                    .connections
-                    .last()
-                    .and_then(|c| c.channels.keys().next().copied())
-                    .unwrap_or(1);
-                let message = mining::SetTarget {
-                    channel_id: id,
-                    maximum_target: [0; 32],
-                };
+                let id = pool.connections.last().and_then(|c| c.channels.keys().next().copied()).unwrap_or(1);
+                let message = mining::SetTarget { channel_id: id, maximum_target: [0; 32] };
                 sv2::write_frame(&message, bytes);
             }),
             FaultKind::BadJob => self.inject(at, bad_job),
@@ -256,22 +229,12 @@ impl World {
                 self.inject(at, |_, bytes, io| {
                     io.tally.message(Message::Reconnect);
                     let new_host = sv2::Str0255::truncated(&host);
-                    sv2::write_frame(
-                        &common::Reconnect {
-                            new_host,
-                            new_port: 0,
-                        },
-                        bytes,
-                    );
+                    sv2::write_frame(&common::Reconnect { new_host, new_port: 0 }, bytes);
                 })
             }
             FaultKind::EndpointChanged => self.inject(at, |pool, bytes, io| {
                 io.tally.message(Message::EndpointChanged);
-                let id = pool
-                    .connections
-                    .last()
-                    .and_then(|c| c.channels.keys().next().copied())
-                    .unwrap_or(1);
+                let id = pool.connections.last().and_then(|c| c.channels.keys().next().copied()).unwrap_or(1);
                 sv2::write_frame(&common::ChannelEndpointChanged { channel_id: id }, bytes);
             }),
             FaultKind::StrayAcks => {
@@ -287,8 +250,7 @@ impl World {
         self.tips.push(tip);
         for pool in 0..self.pools.len() {
             let more = self.rng.range(0, 300 * MILLI);
-            self.events
-                .at(self.now + after + more, Event::Tip { pool, height: place });
+            self.events.at(self.now + after + more, Event::Tip { pool, height: place });
         }
     }
 
@@ -367,7 +329,11 @@ impl World {
                 let jumps = [-3_600, -60, 60, 86_400, -1_000_000_000];
                 self.adit.clock_error = *self.rng.pick(&jumps);
             }
-            FaultKind::QueueFull => self.adit.sources_stand_still(true),
+            FaultKind::QueueFull => {
+                self.adit.sources_stand_still(true);
+                let middle = (fault.at + fault.until) / 2;
+                self.events.at(middle, Event::Again(number));
+            }
             FaultKind::Drain => {
                 self.tell_router(RouterMessage::Drain("Adit is shutting down"));
             }
@@ -388,12 +354,18 @@ impl World {
                 }
                 self.rng.range(SECOND, 2 * SECOND)
             }
+            (FaultKind::QueueFull, _) => {
+                // A block behind shares that wait, then a tip that makes those shares stale.
+                let at = self.rng.index(self.miners.len());
+                self.with_miner(at, super::miner::Miner::find_block);
+                self.network_block();
+                return;
+            }
             (FaultKind::SlowReader, Victim::Miner(at)) => {
                 // It asks and does not listen.
                 self.with_miner(at, |_, io| {
                     for _ in 0..200 {
-                        io.out
-                            .extend_from_slice(b"{\"id\":999,\"method\":\"mining.ping\",\"params\":[]}\n");
+                        io.out.extend_from_slice(b"{\"id\":999,\"method\":\"mining.ping\",\"params\":[]}\n");
                     }
                 });
                 self.miners[at].misbehaved = true;
@@ -476,8 +448,9 @@ impl World {
             FaultKind::LinkPause | FaultKind::HalfOpen => self.speak_again(at),
             _ => {}
         }
-        // Channels that were opened while no job was sent have none until the pool thinks of them.
-        if kind == FaultKind::SilentJob
+        // Such a pool is restarted: what it opened meanwhile is of no use, and after garbage its frames are not
+        // found any more.
+        if matches!(kind, FaultKind::SilentJob | FaultKind::SmallExtranonce | FaultKind::GarbageFrames)
             && let Some(link) = self.pool_link(at)
         {
             self.reset_link(link);
@@ -533,30 +506,12 @@ impl World {
 /// Messages for channels that are not there.
 fn wrong_channel(_: &mut Pool, bytes: &mut BytesMut, io: &mut PoolIo<'_>) {
     let id = 1_000_000 + io.rng.word() / 2;
-    sv2::write_frame(
-        &mining::SetTarget {
-            channel_id: id,
-            maximum_target: [0xff; 32],
-        },
-        bytes,
-    );
+    sv2::write_frame(&mining::SetTarget { channel_id: id, maximum_target: [0xff; 32] }, bytes);
     let prefix = [1, 2, 3];
     let extranonce_prefix = sv2::B032::new(&prefix).expect("three bytes");
-    sv2::write_frame(
-        &mining::SetExtranoncePrefix {
-            channel_id: id,
-            extranonce_prefix,
-        },
-        bytes,
-    );
+    sv2::write_frame(&mining::SetExtranoncePrefix { channel_id: id, extranonce_prefix }, bytes);
     let reason_code = sv2::Str0255::truncated("gone");
-    sv2::write_frame(
-        &mining::CloseChannel {
-            channel_id: id,
-            reason_code,
-        },
-        bytes,
-    );
+    sv2::write_frame(&mining::CloseChannel { channel_id: id, reason_code }, bytes);
     let tip = mining::SetNewPrevHash {
         channel_id: id,
         job_id: 1,
@@ -576,11 +531,7 @@ fn wrong_channel(_: &mut Pool, bytes: &mut BytesMut, io: &mut PoolIo<'_>) {
 
 /// A job that cannot be mined, on a channel that is there.
 fn bad_job(pool: &mut Pool, bytes: &mut BytesMut, io: &mut PoolIo<'_>) {
-    let id = pool
-        .connections
-        .last()
-        .and_then(|c| c.channels.keys().next().copied())
-        .unwrap_or(2);
+    let id = pool.connections.last().and_then(|c| c.channels.keys().next().copied()).unwrap_or(2);
     let job = mining::NewExtendedMiningJob {
         channel_id: id,
         job_id: 4_000_000,

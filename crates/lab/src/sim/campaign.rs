@@ -68,7 +68,11 @@ pub fn campaign(options: &CampaignOptions, tell: &(dyn Fn(&RunReport) + Sync)) -
     let began = Instant::now();
     let next = AtomicU64::new(options.seeds.start);
     let stop = AtomicBool::new(false);
-    let sum = Mutex::new(CampaignReport { fewest_miners: usize::MAX, fewest_faults: u64::MAX, ..Default::default() });
+    let sum = Mutex::new(CampaignReport {
+        fewest_miners: usize::MAX,
+        fewest_faults: u64::MAX,
+        ..Default::default()
+    });
     let work = || {
         loop {
             let seed = next.fetch_add(1, Relaxed);

@@ -2,6 +2,7 @@
 
 use engine::books::Totals;
 use engine::miner::{CloseReason, ReplyMode};
+use engine::source::DownReason;
 
 use super::adit::{Closing, Connection};
 use super::faults::FaultKind;
@@ -11,6 +12,10 @@ use super::world::{Event, World};
 
 /// With a pool that is well for this long, every miner has work again.
 pub(super) const HEALED: Micros = 90 * SECOND;
+/// With the first pool well for this long, all mine for it: its return takes 90 s at most in these runs.
+const PRIMARY: Micros = 240 * SECOND;
+/// A fault's consequences are over after this.
+const LONG_AGO: Micros = 45 * SECOND;
 /// A tip is with every miner within this.
 const TIP_REACHES: Micros = 5 * SECOND;
 /// A miner has work within this of its connection, when all is well.
@@ -48,10 +53,7 @@ impl World {
         ];
         for (what, books, seen) in seen {
             if books != seen {
-                self.broken(
-                    "I1",
-                    format!("source {at}: the books have {books} {what}, {seen} were seen"),
-                );
+                self.broken("I1", format!("source {at}: the books have {books} {what}, {seen} were seen"));
                 return;
             }
         }
@@ -69,8 +71,19 @@ impl World {
             unsent += dropped;
             lost += dropped + of.refused + of.unknown;
         }
+        let ended = lost;
         if self.adit.policy.reply == ReplyMode::Source {
             lost = 0;
+        }
+        let acknowledged: u64 = self.adit.sources.iter().map(|source| source.ledger.acknowledged).sum();
+        if ledger.for_dead_channels > 0 {
+            self.broken("I2", "a share was taken for a channel that Adit knew to be gone".into());
+            return;
+        }
+        if ledger.later_taken > acknowledged || ledger.later_refused > ended {
+            let text = format!("{ledger:?}: {acknowledged} acknowledged, {ended} ended otherwise");
+            self.broken("I2", format!("answers that waited for the source's are not the source's: {text}"));
+            return;
         }
         let seen = [
             ("submitted", totals.submitted(), ledger.submitted),
@@ -126,22 +139,21 @@ impl World {
         };
         let prefix = prefix_at.get(..pool.plan.prefix_len).unwrap_or_default().to_vec();
         let Some(given) = pool.given.get(&(tag.connection, tag.job_id, prefix)).copied() else {
-            return self.broken(
-                "prefix",
-                format!("miner {miner} got {tag:?} with a prefix that it never had"),
-            );
+            return self
+                .broken("prefix", format!("miner {miner} got {tag:?} with a prefix that it never had"));
         };
         if !given.authenticated && !pool.plan.insecure {
-            self.broken(
-                "I7",
-                format!("miner {miner} got {tag:?} from a pool that nobody vouches for"),
-            );
+            self.broken("I7", format!("miner {miner} got {tag:?} from a pool that nobody vouches for"));
         }
         if given.tip.hash != prev_hash {
-            self.broken(
-                "job",
-                format!("miner {miner} got {tag:?} on another tip than the pool's"),
-            );
+            self.broken("job", format!("miner {miner} got {tag:?} on another tip than the pool's"));
+        }
+        let order = (tag.pool, tag.connection, given.at);
+        let last = &mut self.miners[miner].last_given;
+        let is_older = last.is_some_and(|last| last.0 == order.0 && last.1 == order.1 && last.2 > order.2);
+        *last = Some(order);
+        if is_older {
+            self.broken("order", format!("miner {miner} got {tag:?} after a newer job of that connection"));
         }
         if difficulty > given.difficulty * (1.0 + 1e-9) {
             let text = format!(
@@ -149,6 +161,31 @@ impl World {
                 given.difficulty
             );
             self.broken("I10", text);
+        }
+    }
+
+    /// A source went down: not for something that the pool did right.
+    pub(super) fn judge_down(&mut self, at: usize, why: &DownReason) {
+        let pool = &self.pools[at];
+        let is_ours = !matches!(why, DownReason::NotStarted | DownReason::Reconnect);
+        if is_ours && pool.well_since.is_some_and(|t| self.now > t + LONG_AGO) {
+            self.broken("down", format!("source {at} gave up a pool that did nothing wrong: {why}"));
+        }
+    }
+
+    /// The miners' estimates add up to the route's.
+    fn check_hashrate(&mut self) {
+        let mut sum = 0.0;
+        for connection in self.adit.connections.iter().flatten() {
+            if connection.is_joining() {
+                return;
+            }
+            sum += connection.machine.hashrate();
+        }
+        let told = self.adit.router.hashrate(engine::RouteId(0));
+        let idle = self.adit.is_router_idle();
+        if idle && (told - sum).abs() > 1e-6 * (1.0 + sum) {
+            self.broken("I6", format!("the route has {told:e} H/s, its miners {sum:e}"));
         }
     }
 
@@ -163,6 +200,7 @@ impl World {
             }
             self.check_miners();
             self.check_pools();
+            self.check_hashrate();
         }
         if !self.winding_down {
             self.events.at(self.now + SECOND, Event::Look);
@@ -174,6 +212,7 @@ impl World {
         let well = |since: Option<Micros>| since.is_some_and(|t| now >= t + HEALED);
         let any = self.pools.iter().any(|pool| well(pool.well_since));
         let all = self.pools.iter().all(|pool| well(pool.well_since));
+        let well_for_long = self.pools[0].well_since.is_some_and(|t| now >= t + PRIMARY);
         if !any || self.adit.draining {
             return;
         }
@@ -189,16 +228,17 @@ impl World {
             };
             let Some(tag) = job.tag else { continue };
             let pool = &self.pools[usize::from(tag.pool)];
+            if well_for_long && tag.pool != 0 {
+                wrong = Some(format!("miner {} mines for pool {}, not for the first", miner.index, tag.pool));
+                break;
+            }
             if pool.ended.get(&tag.connection).is_some_and(|ended| now > ended + HEALED) {
                 let text = "still has a job of a connection that ended long ago";
                 wrong = Some(format!("miner {} {text}: {tag:?}", miner.index));
                 break;
             }
             if all && job.job.prev_hash != pool.tip.hash && now > pool.tip_since + TIP_REACHES {
-                wrong = Some(format!(
-                    "miner {} has not heard of the tip of pool {}",
-                    miner.index, tag.pool
-                ));
+                wrong = Some(format!("miner {} has not heard of the tip of pool {}", miner.index, tag.pool));
                 break;
             }
         }
@@ -214,10 +254,7 @@ impl World {
             if let Some(most) = self.plan.pools[at].unsettled_max
                 && open > most + 8
             {
-                self.broken(
-                    "I4",
-                    format!("source {at} has {open} open shares, at most {most} were allowed"),
-                );
+                self.broken("I4", format!("source {at} has {open} open shares, at most {most} were allowed"));
             }
         }
         if self.adit.groups > self.adit.live + 64 {
@@ -228,35 +265,17 @@ impl World {
 
     /// I8: a block that a miner found has reached its pool, if that was possible.
     pub(super) fn block_due(&mut self, number: usize) {
-        let block = self.blocks[number];
-        let pool = usize::from(block.tag.pool);
-        let well = self.pools[pool]
-            .well_since
-            .is_some_and(|t| self.now > t + 10 * SECOND);
-        let there = self.pools[pool]
-            .connections
-            .iter()
-            .any(|c| c.number == block.tag.connection);
-        if !block.seen && well && there && !self.winding_down && self.channel_lives(&block) {
-            let text = format!(
-                "a block of {:?} (nonce {:08x}) never reached its pool",
-                block.tag, block.nonce
-            );
+        let block = &self.blocks[number];
+        let pool = &self.pools[usize::from(block.tag.pool)];
+        let well = pool.well_since.is_some_and(|t| self.now > t + 10 * SECOND);
+        let connection = pool.connections.iter().find(|c| c.number == block.tag.connection);
+        let lives = connection.is_some_and(|c| c.channels.values().any(|channel| channel.prefix == block.prefix));
+        // Whoever does not read is not read from either.
+        let excused = self.winding_down || self.miners[block.miner].was_slow;
+        if !block.seen && well && lives && !excused {
+            let text = format!("a block of {:?} (nonce {:08x}) never reached its pool", block.tag, block.nonce);
             self.broken("I8", text);
         }
-    }
-
-    /// Whether the channel that a block was found on is still open.
-    fn channel_lives(&self, block: &super::world::FoundBlock) -> bool {
-        let pool = &self.pools[usize::from(block.tag.pool)];
-        pool.connections
-            .iter()
-            .filter(|c| c.number == block.tag.connection)
-            .flat_map(|c| c.channels.values())
-            .any(|c| {
-                pool.given
-                    .contains_key(&(block.tag.connection, block.tag.job_id, c.prefix.clone()))
-            })
     }
 
     /// Whether a connection ended for a reason that Adit may have.
@@ -269,7 +288,7 @@ impl World {
         let without = self.now.saturating_sub(self.adit.active_at);
         let fine = match reason {
             CloseReason::SetupDeadline => {
-                miner.silent || miner.was_slow || miner.link != Some(connection.link)
+                miner.silent || miner.was_slow || miner.misbehaved || miner.link != Some(connection.link)
             }
             CloseReason::Idle => self.now >= connection.opened_at + micros(self.plan.idle),
             CloseReason::Garbage | CloseReason::LineTooLong | CloseReason::BadShares => miner.misbehaved,
@@ -279,10 +298,8 @@ impl World {
             CloseReason::ShuttingDown => self.adit.draining,
         };
         if !fine {
-            let text = format!(
-                "miner {at} was closed: {reason} (no source since {:.1} s)",
-                without as f64 / 1e6
-            );
+            let text =
+                format!("miner {at} was closed: {reason} (no source since {:.1} s)", without as f64 / 1e6);
             self.broken("closed", text);
         }
     }
@@ -329,10 +346,7 @@ impl World {
             let most = 2 * self.adit.groups + 2;
             let channels = self.pools[at].connections.last().map_or(0, |c| c.channels.len());
             if channels > most {
-                let text = format!(
-                    "pool {at} has {channels} channels for {} groups",
-                    self.adit.groups
-                );
+                let text = format!("pool {at} has {channels} channels for {} groups", self.adit.groups);
                 self.broken("I4", text);
             }
         }
@@ -360,16 +374,9 @@ impl World {
                 }
             }
         }
-        let acknowledged = self.adit.books.totals().acknowledged;
-        let is_short = self.plan.duration < 600 * SECOND;
-        let excused = is_short
-            || self
-                .plan
-                .pools
-                .iter()
-                .all(|pool| pool.batch > 10 && pool.ack_timer.is_none());
-        if acknowledged == 0 && !excused {
-            self.broken("I5", "not one share was acknowledged in the whole run".into());
+        let accepted: u64 = self.pools.iter().map(|pool| pool.truth.received).sum();
+        if accepted == 0 && self.plan.duration >= 600 * SECOND {
+            self.broken("I5", "not one share reached a pool in the whole run".into());
         }
     }
 

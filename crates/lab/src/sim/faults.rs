@@ -203,6 +203,7 @@ impl FaultKind {
             | Self::RefuseAll
             | Self::NeverAck => (20, 150),
             Self::PoolDoesNotRead => (5, 60),
+            Self::GarbageFrames => (15, 30),
             Self::LateAcks | Self::BatchedAcks | Self::LateErrors | Self::UpdateRefused => (60, 400),
             Self::Outage => (10, 120),
             Self::ReconnectStorm | Self::SlowReader | Self::IdExhaustion => (10, 60),
@@ -252,11 +253,7 @@ pub fn draw(
     let first = usize::try_from(seed.wrapping_mul(walked as u64) % kinds.len() as u64).unwrap_or(0);
     let mut faults: Vec<Fault> = (0..count)
         .map(|n| {
-            let kind = if n < walked {
-                kinds[(first + n) % kinds.len()]
-            } else {
-                *rng.pick(kinds)
-            };
+            let kind = if n < walked { kinds[(first + n) % kinds.len()] } else { *rng.pick(kinds) };
             of(kind, duration, pools, miners, grace, rng)
         })
         .collect();
@@ -295,13 +292,9 @@ pub fn of(
     } else {
         rng.range(from * SECOND, to * SECOND)
     };
-    let at = rng.within(FROM, last.saturating_sub(lasts).max(FROM));
-    Fault {
-        kind,
-        victim,
-        at,
-        until: at + lasts,
-    }
+    let from = if kind == FaultKind::Drain { last } else { FROM };
+    let at = rng.within(from, last.saturating_sub(lasts).max(FROM));
+    Fault { kind, victim, at, until: at + lasts }
 }
 
 #[cfg(test)]

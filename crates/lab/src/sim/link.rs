@@ -84,12 +84,7 @@ pub(super) type Arrivals = Vec<Micros>;
 
 impl Link {
     pub(super) fn new(manner: LinkManner) -> Self {
-        Self {
-            manner,
-            lanes: Default::default(),
-            broken: [false; 2],
-            left: [false; 2],
-        }
+        Self { manner, lanes: Default::default(), broken: [false; 2], left: [false; 2] }
     }
 
     /// Bytes from one end to the other; as many as the window takes. The moments of arrival are added to
@@ -252,12 +247,7 @@ mod tests {
 
     #[test]
     fn bytes_come_in_order_however_they_are_cut_and_the_window_holds() {
-        let manner = LinkManner {
-            latency: 10,
-            jitter: 50,
-            cut: 0.9,
-            window: 1000,
-        };
+        let manner = LinkManner { latency: 10, jitter: 50, cut: 0.9, window: 1000 };
         let mut link = Link::new(manner);
         let (mut rng, mut arrivals) = (Rng::new(1), vec![]);
         let sent: Vec<u8> = (0..2000u32).map(|n| u8::try_from(n % 251).unwrap()).collect();

@@ -24,12 +24,7 @@ impl World {
     /// Lets a pool do something, and does what it wants done.
     pub(super) fn with_pool(&mut self, at: usize, act: impl FnOnce(&mut super::pool::Pool, &mut PoolIo<'_>)) {
         let mut acts = Vec::new();
-        let mut io = PoolIo {
-            now: self.now,
-            rng: &mut self.rng,
-            tally: &mut self.tally,
-            acts: &mut acts,
-        };
+        let mut io = PoolIo { now: self.now, rng: &mut self.rng, tally: &mut self.tally, acts: &mut acts };
         act(&mut self.pools[at], &mut io);
         self.flush_pool(at);
         for act in acts {
@@ -45,11 +40,8 @@ impl World {
                 }
                 PoolAct::Complain(text) => self.broken("pool", format!("pool {at}: {text}")),
                 PoolAct::BlockSeen { tag, nonce } => {
-                    if let Some(block) = self
-                        .blocks
-                        .iter_mut()
-                        .rev()
-                        .find(|b| b.tag == tag && b.nonce == nonce)
+                    if let Some(block) =
+                        self.blocks.iter_mut().rev().find(|b| b.tag == tag && b.nonce == nonce)
                     {
                         block.seen = true;
                     }
@@ -110,10 +102,7 @@ impl World {
         let Some(last) = self.tips.last().copied() else {
             return;
         };
-        let tip = NetTip {
-            hash: self.rng.hash(),
-            height: last.height + 1,
-        };
+        let tip = NetTip { hash: self.rng.hash(), height: last.height + 1 };
         self.publish_tip(tip);
     }
 
@@ -122,8 +111,7 @@ impl World {
         self.tips.push(tip);
         for pool in 0..self.pools.len() {
             let after = self.rng.range(0, 300 * MILLI);
-            self.events
-                .at(self.now + after, Event::Tip { pool, height: place });
+            self.events.at(self.now + after, Event::Tip { pool, height: place });
         }
     }
 
@@ -157,13 +145,7 @@ impl World {
             return;
         }
         let manner = m.plan.link;
-        let link = self.new_link(
-            manner,
-            Owner::Miner {
-                miner,
-                connection: usize::MAX,
-            },
-        );
+        let link = self.new_link(manner, Owner::Miner { miner, connection: usize::MAX });
         let connection = self.accept(link, miner);
         self.links.set_owner(link, Owner::Miner { miner, connection });
         self.with_miner(miner, |miner, io| miner.connected(link, io));
@@ -174,8 +156,7 @@ impl World {
         let m = &mut self.miners[miner];
         m.attempt += 1;
         let attempt = m.attempt;
-        self.events
-            .at(self.now + after, Event::Connect { miner, attempt });
+        self.events.at(self.now + after, Event::Connect { miner, attempt });
     }
 
     /// Lets a miner do something, and does what it wants done.
@@ -201,20 +182,14 @@ impl World {
             match act {
                 MinerAct::Leave => self.miner_leaves(at),
                 MinerAct::Broken(code, text) => self.broken(code, format!("miner {at}: {text}")),
-                MinerAct::Job {
-                    tag,
-                    prefix_at,
-                    prev_hash,
-                    difficulty,
-                } => {
+                MinerAct::Job { tag, prefix_at, prev_hash, difficulty } => {
                     self.check_job(at, tag, &prefix_at, prev_hash, difficulty);
                 }
-                MinerAct::Block { tag, nonce } => {
-                    self.blocks.push(FoundBlock {
-                        tag,
-                        nonce,
-                        seen: false,
-                    });
+                MinerAct::Block { tag, mut prefix_at, nonce } => {
+                    let len = self.pools.get(usize::from(tag.pool)).map_or(0, |pool| pool.plan.prefix_len);
+                    prefix_at.truncate(len);
+                    let found = FoundBlock { miner: at, tag, prefix: prefix_at, nonce, seen: false };
+                    self.blocks.push(found);
                     let block = self.blocks.len() - 1;
                     self.events.at(self.now + BLOCK_DUE, Event::BlockDue(block));
                 }
@@ -276,8 +251,7 @@ impl World {
             return;
         };
         let after = from_seconds(self.rng.exponential(mean));
-        self.events
-            .at(self.now + after.max(1), Event::Find { miner: at, aim });
+        self.events.at(self.now + after.max(1), Event::Find { miner: at, aim });
     }
 
     /// A miner's hashrate changed.

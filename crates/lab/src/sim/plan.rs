@@ -38,15 +38,7 @@ impl RunOptions {
     /// One virtual hour with at least 20 miners, 2 pools and 14 faults.
     #[must_use]
     pub fn hour(seed: u64) -> Self {
-        Self {
-            seed,
-            duration: 60 * MINUTE,
-            faults: 14,
-            only: None,
-            miners: 20,
-            planted: None,
-            trace: false,
-        }
+        Self { seed, duration: 60 * MINUTE, faults: 14, only: None, miners: 20, planted: None, trace: false }
     }
 }
 
@@ -168,11 +160,7 @@ impl Plan {
             faults,
             extranonce1_size,
             extranonce2_size,
-            reply: if rng.chance(0.25) {
-                ReplyMode::Source
-            } else {
-                ReplyMode::Local
-            },
+            reply: if rng.chance(0.25) { ReplyMode::Source } else { ReplyMode::Local },
             shares_per_minute: rng.log_range(3.0, 8.0),
             difficulty_start: rng.log_range(5e-10, 5e-9),
             return_after: Duration::from_secs(rng.range(10, 90)),
@@ -180,11 +168,7 @@ impl Plan {
             keepalive: Duration::from_secs(rng.range(20, 60)),
             idle: Duration::from_secs(rng.range(900, 7200)),
             worker_names: rng.chance(0.6),
-            share_queue: if small_queues {
-                usize::try_from(rng.range(1, 8)).unwrap_or(1)
-            } else {
-                65_536
-            },
+            share_queue: if small_queues { usize::try_from(rng.range(1, 8)).unwrap_or(1) } else { 65_536 },
             outbox: 64 * 1024,
             block_every: rng.log_range(120.0, 900.0),
         }
@@ -234,11 +218,7 @@ impl PoolPlan {
 
 impl MinerPlan {
     fn draw(number: usize, slow_links: bool, rng: &mut Rng) -> Self {
-        let long = if rng.chance(0.1) {
-            "with-a-very-long-name-that-does-not-fit"
-        } else {
-            ""
-        };
+        let long = if rng.chance(0.1) { "with-a-very-long-name-that-does-not-fit" } else { "" };
         let suggests = rng.chance(0.2).then(|| rng.log_range(3e-10, 2e-8));
         let password = match rng.index(6) {
             0 => format!("d={:.12}", rng.log_range(3e-10, 2e-8)),
@@ -250,9 +230,7 @@ impl MinerPlan {
         Self {
             name: format!("farm.m{number}{long}"),
             hashrate: rng.log_range(0.3, 3.0),
-            mask: rng
-                .chance(0.7)
-                .then(|| *rng.pick(&[0x1fff_e000, 0x1fff_ffff, 0x00ff_e000])),
+            mask: rng.chance(0.7).then(|| *rng.pick(&[0x1fff_e000, 0x1fff_ffff, 0x00ff_e000])),
             suggests,
             suggests_target: rng.chance(0.5),
             password,
@@ -263,11 +241,7 @@ impl MinerPlan {
             rolls_time: rng.chance(0.5),
             starts_at: rng.range(0, 20 * SECOND),
             link: LinkManner {
-                latency: if slow {
-                    rng.range(50 * MILLI, 300 * MILLI)
-                } else {
-                    rng.range(100, 5 * MILLI)
-                },
+                latency: if slow { rng.range(50 * MILLI, 300 * MILLI) } else { rng.range(100, 5 * MILLI) },
                 jitter: rng.range(0, 5 * MILLI),
                 cut: *rng.pick(&[0.0, 0.0, 0.02, 0.5]),
                 window: 16 * 1024,

@@ -84,23 +84,12 @@ pub fn run(options: &RunOptions, teller: Option<Teller>) -> RunReport {
 }
 
 fn build(plan: Plan, options: &RunOptions, rng: &mut Rng) -> World {
-    let tip = NetTip {
-        hash: rng.hash(),
-        height: 800_000,
-    };
+    let tip = NetTip { hash: rng.hash(), height: 800_000 };
     let adit = Adit::new(&plan, options.planted, rng);
-    let pools: Vec<Pool> = plan
-        .pools
-        .iter()
-        .enumerate()
-        .map(|(n, pool)| Pool::new(n, pool.clone(), tip))
-        .collect();
-    let miners: Vec<Miner> = plan
-        .miners
-        .iter()
-        .enumerate()
-        .map(|(n, miner)| Miner::new(n, miner.clone()))
-        .collect();
+    let pools: Vec<Pool> =
+        plan.pools.iter().enumerate().map(|(n, pool)| Pool::new(n, pool.clone(), tip)).collect();
+    let miners: Vec<Miner> =
+        plan.miners.iter().enumerate().map(|(n, miner)| Miner::new(n, miner.clone())).collect();
     let mut world = World::assemble(rng.fork(), plan, adit, pools, miners, tip, options.planted);
     for at in 0..world.pools.len() {
         let first = rng.range(SECOND, world.pools[at].plan.template_every);

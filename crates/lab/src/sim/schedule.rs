@@ -41,10 +41,7 @@ impl<E> Ord for Entry<E> {
 
 impl<E> Default for Schedule<E> {
     fn default() -> Self {
-        Self {
-            heap: BinaryHeap::new(),
-            made: 0,
-        }
+        Self { heap: BinaryHeap::new(), made: 0 }
     }
 }
 

@@ -114,10 +114,7 @@ pub struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self {
-            faults: vec![0; FaultKind::ALL.len()],
-            messages: vec![0; Message::ALL.len()],
-        }
+        Self { faults: vec![0; FaultKind::ALL.len()], messages: vec![0; Message::ALL.len()] }
     }
 }
 
@@ -144,27 +141,15 @@ impl Tally {
 
     /// Adds another run's counts.
     pub fn add(&mut self, other: &Self) {
-        self.faults
-            .iter_mut()
-            .zip(&other.faults)
-            .for_each(|(to, from)| *to += from);
-        self.messages
-            .iter_mut()
-            .zip(&other.messages)
-            .for_each(|(to, from)| *to += from);
+        self.faults.iter_mut().zip(&other.faults).for_each(|(to, from)| *to += from);
+        self.messages.iter_mut().zip(&other.messages).for_each(|(to, from)| *to += from);
     }
 
     /// What never occurred.
     #[must_use]
     pub fn never(&self) -> Vec<&'static str> {
-        let faults = self
-            .faults()
-            .filter(|(_, n)| *n == 0)
-            .map(|(kind, _)| kind.name());
-        let messages = self
-            .messages()
-            .filter(|(_, n)| *n == 0)
-            .map(|(kind, _)| kind.name());
+        let faults = self.faults().filter(|(_, n)| *n == 0).map(|(kind, _)| kind.name());
+        let messages = self.messages().filter(|(_, n)| *n == 0).map(|(kind, _)| kind.name());
         faults.chain(messages).collect()
     }
 

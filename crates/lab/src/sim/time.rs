@@ -21,10 +21,7 @@ pub const EPOCH: u32 = 1_795_000_000;
 #[must_use]
 pub fn engine_now(now: Micros, clock_error: i64) -> Now {
     let unix = i64::from(unix(now)) + clock_error;
-    Now {
-        mono: Duration::from_micros(now),
-        unix: u32::try_from(unix).unwrap_or(0),
-    }
+    Now { mono: Duration::from_micros(now), unix: u32::try_from(unix).unwrap_or(0) }
 }
 
 /// True Unix seconds: what pools go by.

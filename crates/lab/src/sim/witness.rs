@@ -37,7 +37,7 @@ pub(super) struct Witness {
 impl Witness {
     pub(super) fn broken(&mut self, code: &'static str, at: Micros, text: String) {
         let violation = Violation { code, at, text };
-        if let Some(known) = super::known::explain(&violation) {
+        if let Some(known) = super::known::explain(&violation, |bug| self.known.contains_key(bug)) {
             *self.known.entry(known.bug).or_default() += 1;
         } else if self.violations.len() < MOST {
             self.violations.push(violation);
@@ -91,14 +91,12 @@ impl SourceLedger {
         match AnyMessage::decode_lenient(header, payload, &[]).ok()?.0 {
             AnyMessage::Mining(MiningMessage::SubmitSharesExtended(share)) => {
                 self.sent += 1;
-                let channel = self.channels.entry(share.channel_id).or_default();
+                let Some(channel) = self.channels.get_mut(&share.channel_id) else {
+                    return Some(Left { nonce: share.nonce, job_id: share.job_id, is_stale: true });
+                };
                 channel.open.push_back(share.sequence_number);
                 let is_stale = channel.jobs.get(&share.job_id) != Some(&channel.tip);
-                Some(Left {
-                    nonce: share.nonce,
-                    job_id: share.job_id,
-                    is_stale,
-                })
+                Some(Left { nonce: share.nonce, job_id: share.job_id, is_stale })
             }
             AnyMessage::Mining(MiningMessage::CloseChannel(close)) => {
                 self.end(|id, _| id == close.channel_id);
@@ -115,10 +113,7 @@ impl SourceLedger {
         };
         match message {
             MiningMessage::OpenExtendedMiningChannelSuccess(opened) => {
-                let channel = ChannelLedger {
-                    group: opened.group_channel_id,
-                    ..ChannelLedger::default()
-                };
+                let channel = ChannelLedger { group: opened.group_channel_id, ..ChannelLedger::default() };
                 self.channels.entry(opened.channel_id).or_insert(channel);
             }
             MiningMessage::SetGroupChannel(group) => {
@@ -166,13 +161,11 @@ impl SourceLedger {
             }
             MiningMessage::CloseChannel(close) => {
                 let is_channel = self.channels.contains_key(&close.channel_id);
-                self.end(|id, group| {
-                    if is_channel {
-                        id == close.channel_id
-                    } else {
-                        group == close.channel_id
-                    }
-                });
+                self.end(
+                    |id, group| {
+                        if is_channel { id == close.channel_id } else { group == close.channel_id }
+                    },
+                );
             }
             _ => {}
         }
@@ -181,16 +174,22 @@ impl SourceLedger {
     /// The link has ended.
     pub(super) fn link_ended(&mut self) {
         self.end(|_, _| true);
-        self.channels.clear();
     }
 
     fn end(&mut self, is_over: impl Fn(u32, u32) -> bool) {
-        for (id, channel) in &mut self.channels {
-            if is_over(*id, channel.group) {
-                self.unknown += channel.open.len() as u64;
-                channel.open.clear();
+        let unknown = &mut self.unknown;
+        self.channels.retain(|id, channel| {
+            let over = is_over(*id, channel.group);
+            if over {
+                *unknown += channel.open.len() as u64;
             }
-        }
+            !over
+        });
+    }
+
+    /// Whether shares of a channel can still leave.
+    pub(super) fn lives(&self, channel: u32) -> bool {
+        self.channels.contains_key(&channel)
     }
 }
 
@@ -205,4 +204,10 @@ pub(super) struct MinerLedger {
     pub(super) unsent: u64,
     /// All other refusals.
     pub(super) rejected: u64,
+    /// Answers that waited for the source's: `true`.
+    pub(super) later_taken: u64,
+    /// Answers that waited for the source's: anything else.
+    pub(super) later_refused: u64,
+    /// Shares taken for a channel that Adit knew to be gone.
+    pub(super) for_dead_channels: u64,
 }

@@ -144,9 +144,12 @@ struct Ready {
 }
 
 /// A block that a miner found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FoundBlock {
+    pub(super) miner: usize,
     pub(super) tag: super::pool::job::JobTag,
+    /// The channel's prefix.
+    pub(super) prefix: Vec<u8>,
     pub(super) nonce: u32,
     pub(super) seen: bool,
 }
@@ -247,9 +250,7 @@ impl World {
     }
 
     fn mix(&mut self, number: u64) {
-        self.hash = (self.hash ^ number)
-            .wrapping_mul(0x0000_0100_0000_01b3)
-            .rotate_left(23);
+        self.hash = (self.hash ^ number).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
     }
 
     fn mix_bytes(&mut self, bytes: &[u8]) {

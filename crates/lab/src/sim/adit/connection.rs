@@ -35,22 +35,20 @@ struct Doors<'a> {
     share_queue: usize,
     planted: Option<PlantedBug>,
     queued: Vec<usize>,
+    /// Shares of channels that Adit knew to be gone.
+    dead: u64,
 }
 
 impl ShareSink for Doors<'_> {
     fn forward(&mut self, mut share: OutgoingShare) -> Result<(), UnsentReason> {
         let at = usize::from(share.channel.source.0);
         let source = self.sources.get_mut(at).ok_or(UnsentReason::NoSource)?;
-        let newest = source.generations.get(&share.channel.channel_id).copied();
+        let channel = share.channel.channel_id;
+        let newest = source.generations.get(&channel).copied();
         if is_planted(self.planted, PlantedBug::WrongFiller)
             && let Some(wrong) = super::corrupt::other_filler(&share)
         {
             share = wrong;
-        }
-        if is_planted(self.planted, PlantedBug::StaleForwarded)
-            && let Some(newest) = newest
-        {
-            share.generation = newest;
         }
         if share.is_block {
             source.ledger.blocks_waiting.push(share.nonce);
@@ -71,6 +69,8 @@ impl ShareSink for Doors<'_> {
             source.ledger.blocks_waiting.retain(|nonce| *nonce != share.nonce);
             return Err(UnsentReason::QueueFull);
         }
+        let is_dead = source.link.is_none() || !source.ledger.lives(channel);
+        self.dead += u64::from(is_dead);
         source.ledger.queued += 1;
         self.queued.push(at);
         Ok(())
@@ -171,10 +171,7 @@ impl World {
         }
         let idle = c.outbox.is_empty();
         let over = self.links.get(c.link).is_none_or(|link| link.is_over(End::Adit));
-        let readable = self
-            .links
-            .get(c.link)
-            .is_some_and(|link| link.readable(End::Adit) > 0);
+        let readable = self.links.get(c.link).is_some_and(|link| link.readable(End::Adit) > 0);
         let greedy = readable && self.is_planted(PlantedBug::JobBehindShares);
         if idle
             && !greedy
@@ -185,15 +182,25 @@ impl World {
             return self.on_news(c);
         }
         if idle && let Some(answer) = c.answers.pop_front() {
-            return self.step(c, |machine, io| {
+            let mut answered = (0, 0);
+            let result = self.step(c, |machine, io| {
+                let before = io.out.len();
                 machine.answer(answer, io.out);
+                let line = &io.out[before..];
+                let taken = line.windows(13).any(|part| part == b"\"result\":true");
+                answered = (u64::from(taken), u64::from(!taken && !line.is_empty()));
                 Ok(())
             });
+            self.adit.miners_ledger.later_taken += answered.0;
+            self.adit.miners_ledger.later_refused += answered.1;
+            return result;
         }
         if self.now >= self.deadline_of(c) {
             return self.on_deadline(c);
         }
         if !idle {
+            // Whoever does not read waits for himself.
+            c.news.changed = c.news.changed.map(|_| self.now);
             let outbox = std::mem::take(&mut c.outbox);
             let taken = self.write_link(c.link, End::Adit, &outbox);
             if taken > 0 {
@@ -217,10 +224,7 @@ impl World {
         if waited > FANOUT {
             self.broken(
                 "I9",
-                format!(
-                    "connection {at} heard of a job {} ms after the others could",
-                    waited / MILLI
-                ),
+                format!("connection {at} heard of a job {} ms after the others could", waited / MILLI),
             );
         }
     }
@@ -240,11 +244,7 @@ impl World {
         };
         c.joining = Some(self.now);
         c.place = None;
-        self.tell_router(RouterMessage::Join {
-            connection: at,
-            request,
-            hashrate,
-        });
+        self.tell_router(RouterMessage::Join { connection: at, request, hashrate });
     }
 
     fn wait_for_place(&mut self, c: &mut Connection) -> Result<(), Closing> {
@@ -255,8 +255,7 @@ impl World {
         };
         c.joining = None;
         let Some(place) = place else {
-            c.machine
-                .tell("No pool is reachable: use your backup pool", &mut c.outbox);
+            c.machine.tell("No pool is reachable: use your backup pool", &mut c.outbox);
             return Err(Closing::By(CloseReason::NoSource));
         };
         c.group = Some(place.group);
@@ -280,11 +279,7 @@ impl World {
     fn on_news(&mut self, c: &mut Connection) -> Result<(), Closing> {
         if let Some(text) = c.news.farewell {
             c.machine.tell(text, &mut c.outbox);
-            let why = if self.adit.draining {
-                CloseReason::ShuttingDown
-            } else {
-                CloseReason::NoSource
-            };
+            let why = if self.adit.draining { CloseReason::ShuttingDown } else { CloseReason::NoSource };
             return Err(Closing::By(why));
         }
         let Some(feed) = c.news.feed.clone() else {
@@ -317,15 +312,12 @@ impl World {
             share_queue: self.adit.share_queue,
             planted: self.planted,
             queued: Vec::new(),
+            dead: 0,
         };
-        let mut io = Io {
-            now,
-            out: &mut out,
-            shares: &mut doors,
-            ids: &mut self.adit.ids,
-        };
+        let mut io = Io { now, out: &mut out, shares: &mut doors, ids: &mut self.adit.ids };
         let result = work(&mut c.machine, &mut io);
         let queued = doors.queued;
+        self.adit.miners_ledger.for_dead_channels += doors.dead;
         for at in queued {
             self.wake(Task::Source(at));
         }
@@ -354,6 +346,7 @@ impl World {
             share_queue: self.adit.share_queue,
             planted: self.planted,
             queued: Vec::new(),
+            dead: 0,
         };
         let mut result = Ok(());
         let mut lines: u64 = 0;
@@ -363,12 +356,7 @@ impl World {
                 Ok(Some(line)) => {
                     lines += 1;
                     let (before, queued) = (out.len(), doors.queued.len());
-                    let mut io = Io {
-                        now,
-                        out: &mut out,
-                        shares: &mut doors,
-                        ids: &mut self.adit.ids,
-                    };
+                    let mut io = Io { now, out: &mut out, shares: &mut doors, ids: &mut self.adit.ids };
                     result = c.machine.line(line, &mut io);
                     let was_queued = doors.queued.len() > queued;
                     any_share |= self.adit.miners_ledger.note(was_queued, &out[before..]);
@@ -380,6 +368,7 @@ impl World {
         // A line costs three microseconds; one that reads all at once also keeps the others from theirs.
         *took += 3 * lines * if greedy { 100 } else { 1 };
         let queued = doors.queued;
+        self.adit.miners_ledger.for_dead_channels += doors.dead;
         for at in queued {
             self.wake(Task::Source(at));
         }
@@ -402,10 +391,7 @@ impl World {
         }
         c.told_id = c.machine.miner_id();
         let others = self.adit.connections.iter().flatten();
-        if others
-            .into_iter()
-            .any(|other| other.told_id.is_some() && other.told_id == c.told_id)
-        {
+        if others.into_iter().any(|other| other.told_id.is_some() && other.told_id == c.told_id) {
             self.broken("I3", format!("two live miners have the id {:?}", c.told_id));
         }
     }
@@ -452,10 +438,7 @@ impl World {
             self.adit.memory.insert(Arc::clone(worker), difficulty);
         }
         if let Some(group) = c.group {
-            self.tell_router(RouterMessage::Leave {
-                connection: at,
-                group,
-            });
+            self.tell_router(RouterMessage::Leave { connection: at, group });
         }
         self.adit.live -= 1;
         self.close_link(c.link, End::Adit);

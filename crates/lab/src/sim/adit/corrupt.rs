@@ -12,10 +12,7 @@ use crate::sim::world::World;
 pub(super) fn other_filler(share: &OutgoingShare) -> Option<OutgoingShare> {
     let mut bytes = share.extranonce.as_slice().to_vec();
     *bytes.first_mut()? ^= 1;
-    Some(OutgoingShare {
-        extranonce: Extranonce::concat(&[&bytes])?,
-        ..share.clone()
-    })
+    Some(OutgoingShare { extranonce: Extranonce::concat(&[&bytes])?, ..share.clone() })
 }
 
 impl World {
@@ -27,10 +24,7 @@ impl World {
     pub(super) fn corrupt_feed(&mut self, feed: Arc<Feed>) -> Arc<Feed> {
         if self.is_planted(PlantedBug::ChannelNotEnded) {
             let channel = Arc::new(engine::ChannelState::new(feed.channel.key));
-            return Arc::new(Feed {
-                channel,
-                ..(*feed).clone()
-            });
+            return Arc::new(Feed { channel, ..(*feed).clone() });
         }
         if self.is_planted(PlantedBug::DifficultyAboveSource) {
             let job = &feed.job;
@@ -47,10 +41,7 @@ impl World {
                 received_at: job.received_at,
             };
             if let Ok(job) = ChannelJob::new(Arc::clone(&job.job), terms) {
-                return Arc::new(Feed {
-                    job: Arc::new(job),
-                    ..(*feed).clone()
-                });
+                return Arc::new(Feed { job: Arc::new(job), ..(*feed).clone() });
             }
         }
         feed

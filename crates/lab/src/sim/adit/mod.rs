@@ -40,15 +40,8 @@ const SOLUTIONS: usize = 1_024;
 
 /// A message for the router's task.
 pub(super) enum RouterMessage {
-    Join {
-        connection: usize,
-        request: JoinRequest,
-        hashrate: f64,
-    },
-    Leave {
-        connection: usize,
-        group: GroupId,
-    },
+    Join { connection: usize, request: JoinRequest, hashrate: f64 },
+    Leave { connection: usize, group: GroupId },
     Source(SourceId, SourceEvent),
     Drain(&'static str),
 }
@@ -161,12 +154,7 @@ impl MinerIdSource for Ids {
 
 impl Ids {
     fn new(size: u8, start: u32, seed: u64, planted: Option<PlantedBug>) -> Self {
-        Self {
-            ids: MinerIds::new(size, start, seed, MinerIdsLimits::default()),
-            size,
-            planted,
-            given: 0,
-        }
+        Self { ids: MinerIds::new(size, start, seed, MinerIdsLimits::default()), size, planted, given: 0 }
     }
 
     /// A miner has gone: its id rests until no job of its time is alive.
@@ -232,9 +220,8 @@ impl Adit {
             idle_deadline: plan.idle,
             hash_seed: rng.next(),
         };
-        let source_ids: Vec<SourceId> = (0..plan.pools.len())
-            .map(|n| SourceId(u16::try_from(n).unwrap_or(u16::MAX)))
-            .collect();
+        let source_ids: Vec<SourceId> =
+            (0..plan.pools.len()).map(|n| SourceId(u16::try_from(n).unwrap_or(u16::MAX))).collect();
         let plans = source_ids
             .iter()
             .zip(&plan.pools)
@@ -324,14 +311,24 @@ impl Adit {
 
     /// The sources' tasks take no shares, as if their thread had too much to do.
     pub(super) fn sources_stand_still(&mut self, still: bool) {
-        self.sources
-            .iter_mut()
-            .for_each(|source| source.stands_still = still);
+        self.sources.iter_mut().for_each(|source| source.stands_still = still);
+    }
+
+    /// Whether the router has heard of everything.
+    pub(super) fn is_router_idle(&self) -> bool {
+        self.messages.is_empty()
     }
 
     /// Whether the route is without a source since long enough to tell the miners so.
     pub(super) fn grace(&self, plan: &Plan) -> Micros {
         super::time::micros(plan.outage_grace)
+    }
+}
+
+impl Connection {
+    /// It waits for its place, or is about to.
+    pub(super) fn is_joining(&self) -> bool {
+        self.joining.is_some() || self.machine.wants_to_join()
     }
 }
 

@@ -31,11 +31,7 @@ impl World {
             };
             took += 2;
             match message {
-                RouterMessage::Join {
-                    connection,
-                    request,
-                    hashrate,
-                } => {
+                RouterMessage::Join { connection, request, hashrate } => {
                     if self.adit.draining || self.adit.router.is_told(request.route) {
                         self.give_place(connection, None);
                         continue;
@@ -55,11 +51,7 @@ impl World {
                     let alive = self.adit.connections[connection].is_some();
                     if alive {
                         cell.members.push(connection);
-                        let place = Joined {
-                            group,
-                            meter,
-                            feed: cell.feed.clone(),
-                        };
+                        let place = Joined { group, meter, feed: cell.feed.clone() };
                         self.give_place(connection, Some(place));
                         self.adit.router.joined(group, now);
                     } else {
@@ -182,10 +174,6 @@ impl World {
     }
 
     pub(in crate::sim) fn route_of_cells(&self) -> usize {
-        self.adit
-            .cells
-            .values()
-            .filter(|cell| cell.route == engine::RouteId(0))
-            .count()
+        self.adit.cells.values().filter(|cell| cell.route == engine::RouteId(0)).count()
     }
 }

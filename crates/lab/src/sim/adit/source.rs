@@ -72,14 +72,10 @@ impl World {
                     return 20;
                 }
                 Dialled::NoConnection(why) => {
-                    source
-                        .machine
-                        .disconnected(DownReason::Connect(why.into()), now, &mut fx);
+                    source.machine.disconnected(DownReason::Connect(why.into()), now, &mut fx);
                 }
                 Dialled::NoHandshake(why) => {
-                    source
-                        .machine
-                        .disconnected(DownReason::Handshake(why.into()), now, &mut fx);
+                    source.machine.disconnected(DownReason::Handshake(why.into()), now, &mut fx);
                 }
             }
         } else if let Some(command) = source.commands.pop_front() {
@@ -112,11 +108,7 @@ impl World {
 
     fn security(&self, at: usize) -> LinkSecurity {
         let authenticated = self.pools[at].is_authenticated() || self.is_planted(PlantedBug::TrustsAnyone);
-        if authenticated {
-            LinkSecurity::Authenticated
-        } else {
-            LinkSecurity::Unauthenticated
-        }
+        if authenticated { LinkSecurity::Authenticated } else { LinkSecurity::Unauthenticated }
     }
 
     /// One thing, in the order of their weight: blocks, what the pool sent, commands, shares, time.
@@ -133,10 +125,7 @@ impl World {
         } else if self.now - *source.stalled_since.get_or_insert(self.now) > WRITE_STALL {
             failed = Some("the pool takes nothing");
         }
-        let ready = self
-            .links
-            .get(link)
-            .is_some_and(|l| l.readable(End::Adit) > 0 || l.is_over(End::Adit));
+        let ready = self.links.get(link).is_some_and(|l| l.readable(End::Adit) > 0 || l.is_over(End::Adit));
         let source = &mut self.adit.sources[at];
         if failed.is_some() {
         } else if let Some(share) = source.solutions.pop_front() {
@@ -151,7 +140,12 @@ impl World {
             let n = source.shares.len().min(room);
             let batch: Vec<OutgoingShare> = source.shares.drain(..n).collect();
             took += n as u64;
-            for share in batch {
+            for mut share in batch {
+                if self.is_planted(PlantedBug::StaleForwarded)
+                    && let Some(newest) = self.adit.sources[at].generations.get(&share.channel.channel_id)
+                {
+                    share.generation = *newest;
+                }
                 self.note_leaving(at, &share);
                 self.adit.sources[at].machine.share(&share, now, &mut fx);
             }
@@ -166,9 +160,7 @@ impl World {
         }
         if let Some(why) = failed.filter(|_| !hang_up) {
             let mut fx = std::mem::take(&mut self.adit.sources[at].fx);
-            self.adit.sources[at]
-                .machine
-                .disconnected(DownReason::Lost(why.into()), now, &mut fx);
+            self.adit.sources[at].machine.disconnected(DownReason::Lost(why.into()), now, &mut fx);
             self.carry_out_source(at, fx);
         }
         if hang_up || failed.is_some() {
@@ -176,10 +168,7 @@ impl World {
         }
         let source = &self.adit.sources[at];
         let room = source.room();
-        let more = self
-            .links
-            .get(link)
-            .is_some_and(|l| l.readable(End::Adit) > 0 || l.is_over(End::Adit));
+        let more = self.links.get(link).is_some_and(|l| l.readable(End::Adit) > 0 || l.is_over(End::Adit));
         if (source.link.is_some() && more)
             || !source.commands.is_empty()
             || !source.solutions.is_empty()
@@ -295,15 +284,14 @@ impl World {
                 SourceEvent::Ready { .. } => self.adit.sources[at].ready = true,
                 SourceEvent::Down(why) => {
                     self.trace(|| format!("source {at} is down: {why}"));
+                    self.judge_down(at, why);
                     self.adit.sources[at].ready = false;
                     // The machine has settled what was open, in the same call.
                     self.adit.sources[at].ledger.link_ended();
                 }
                 SourceEvent::Work(feed) => {
                     let source = &mut self.adit.sources[at];
-                    source
-                        .generations
-                        .insert(feed.channel.key.channel_id, feed.generation);
+                    source.generations.insert(feed.channel.key.channel_id, feed.generation);
                 }
                 _ => {}
             }
@@ -336,10 +324,7 @@ impl World {
                 None if left.is_stale => {
                     self.broken(
                         "stale",
-                        format!(
-                            "source {at}: a share of job {}, which is stale, left",
-                            left.job_id
-                        ),
+                        format!("source {at}: a share of job {}, which is stale, left", left.job_id),
                     );
                 }
                 None => {}
@@ -354,12 +339,7 @@ impl World {
 
     /// A share is about to be given to the machine.
     fn note_leaving(&mut self, at: usize, share: &OutgoingShare) {
-        self.trace(|| {
-            format!(
-                "source {at}: share of job {} nonce {:08x}",
-                share.job_id, share.nonce
-            )
-        });
+        self.trace(|| format!("source {at}: share of job {} nonce {:08x}", share.job_id, share.nonce));
         if share.is_block {
             self.adit.sources[at].leaving.push(share.nonce);
         }
@@ -395,11 +375,8 @@ impl World {
         let pool = &self.pools[at];
         let latency = pool.plan.link.latency;
         // TCP's round trip, then Noise's.
-        let after = if pool.mood.silent_handshake {
-            HANDSHAKE
-        } else {
-            4 * latency + self.rng.range(0, 2_000)
-        };
+        let after =
+            if pool.mood.silent_handshake { HANDSHAKE } else { 4 * latency + self.rng.range(0, 2_000) };
         self.events.at(self.now + after, Event::Dialled { source: at });
     }
 

@@ -79,13 +79,7 @@ impl Miner {
                 };
                 if fits {
                     let is_block = network().is_met_by(BlockHash::from_byte_array(hash.to_bytes()));
-                    return Some(Found {
-                        extranonce2,
-                        ntime,
-                        nonce,
-                        version_bits,
-                        is_block,
-                    });
+                    return Some(Found { extranonce2, ntime, nonce, version_bits, is_block });
                 }
                 tried += 1;
                 if tried >= PATIENCE {

@@ -19,8 +19,7 @@ impl Miner {
                 bytes.retain(|byte| *byte != b'\n');
                 bytes.push(b'\n');
                 io.out.extend_from_slice(&bytes);
-                io.out
-                    .extend_from_slice(b"[1,2,3]\n{\"id\":1}\n{{{{{{{{\n\x00\x00\n");
+                io.out.extend_from_slice(b"[1,2,3]\n{\"id\":1}\n{{{{{{{{\n\x00\x00\n");
                 true
             }
             FaultKind::LongLine => {
@@ -61,23 +60,13 @@ impl Miner {
     }
 
     fn repeat(&mut self, kind: FaultKind, io: &mut MinerIo<'_>) -> bool {
-        let Some(line) = self
-            .last_line
-            .clone()
-            .and_then(|line| String::from_utf8(line).ok())
-        else {
+        let Some(line) = self.last_line.clone().and_then(|line| String::from_utf8(line).ok()) else {
             return false;
         };
-        let mut fields: Vec<String> = line
-            .trim_matches(['[', ']'])
-            .split(',')
-            .map(str::to_owned)
-            .collect();
+        let mut fields: Vec<String> = line.trim_matches(['[', ']']).split(',').map(str::to_owned).collect();
         let expect = match kind {
             FaultKind::DuplicateCase => {
-                fields[2..]
-                    .iter_mut()
-                    .for_each(|field| field.make_ascii_uppercase());
+                fields[2..].iter_mut().for_each(|field| field.make_ascii_uppercase());
                 Expect::Code(22)
             }
             FaultKind::DuplicatePadded => {
@@ -89,10 +78,7 @@ impl Miner {
         };
         let params = format!("[{}]", fields.join(","));
         // The line that is repeated may be of a dead job by now, whose shares are stale before they are repeated.
-        let expect = if self
-            .jobs
-            .back()
-            .is_some_and(|job| line.contains(&format!("\"{}\"", job.job.job_id)))
+        let expect = if self.jobs.back().is_some_and(|job| line.contains(&format!("\"{}\"", job.job.job_id)))
         {
             expect
         } else {
@@ -112,26 +98,11 @@ impl Miner {
         };
         let number = self.next_extranonce2;
         self.next_extranonce2 += 1;
-        let target = if kind == FaultKind::LateBlock {
-            network_target()
-        } else {
-            job.target
-        };
+        let target = if kind == FaultKind::LateBlock { network_target() } else { job.target };
         let ntime = job.job.ntime;
-        let found = self.search(
-            &job,
-            &self.extranonce1,
-            number,
-            ntime,
-            Wish::Meets(target),
-            io.rng,
-        );
+        let found = self.search(&job, &self.extranonce1, number, ntime, Wish::Meets(target), io.rng);
         if let Some(found) = &found {
-            let expect = if found.is_block {
-                Expect::LateBlock
-            } else {
-                Expect::Stale
-            };
+            let expect = if found.is_block { Expect::LateBlock } else { Expect::Stale };
             self.send_found(&job, found, expect, io);
         }
         self.jobs.insert(at, job);
@@ -156,9 +127,8 @@ impl Miner {
             };
             let mut header = job.job.header(&self.extranonce1, &found.extranonce2);
             let mask = self.mask.unwrap_or(crate::sim::pool::job::VERSION_MASK);
-            header.version = found
-                .version_bits
-                .map_or(header.version, |bits| (header.version & !mask) | bits);
+            header.version =
+                found.version_bits.map_or(header.version, |bits| (header.version & !mask) | bits);
             if HeaderHasher::new(&header).hash(found.nonce).meets(&job.target) {
                 continue; // by chance it is good for us as well
             }
@@ -219,8 +189,7 @@ impl Miner {
             FaultKind::LowDifficulty => (self.submit_params(&job_id, &found), Expect::Code(23)),
             FaultKind::OtherWorker => {
                 let params =
-                    self.submit_params(&job_id, &found)
-                        .replacen(&self.plan.name, "somebody.else", 1);
+                    self.submit_params(&job_id, &found).replacen(&self.plan.name, "somebody.else", 1);
                 (params, Expect::Code(24))
             }
             _ => {

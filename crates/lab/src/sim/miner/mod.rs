@@ -67,14 +67,9 @@ pub(super) enum MinerAct {
     /// Something is wrong.
     Broken(&'static str, String),
     /// It got a job: to be checked with the pool's record.
-    Job {
-        tag: Option<JobTag>,
-        prefix_at: Vec<u8>,
-        prev_hash: [u8; 32],
-        difficulty: f64,
-    },
+    Job { tag: Option<JobTag>, prefix_at: Vec<u8>, prev_hash: [u8; 32], difficulty: f64 },
     /// A share that is a block was sent.
-    Block { tag: JobTag, nonce: u32 },
+    Block { tag: JobTag, prefix_at: Vec<u8>, nonce: u32 },
     /// Draw the time of the next share.
     Aim,
 }
@@ -138,6 +133,8 @@ pub(super) struct Miner {
     pub(super) turned_away_at: Option<Micros>,
     /// Since when it has a connection.
     pub(super) connected_at: Micros,
+    /// Pool, connection and time of the newest job that it was given.
+    pub(super) last_given: Option<(u8, u32, Micros)>,
     /// It read slowly on this connection.
     pub(super) was_slow: bool,
 }
@@ -190,17 +187,14 @@ impl Miner {
             attempt: 0,
             turned_away_at: None,
             connected_at: 0,
+            last_given: None,
             was_slow: false,
         }
     }
 
     /// Hashes per second now.
     pub(super) fn hashrate(&self) -> f64 {
-        if self.stands_still {
-            0.0
-        } else {
-            self.plan.hashrate * self.factor
-        }
+        if self.stands_still { 0.0 } else { self.plan.hashrate * self.factor }
     }
 
     /// Whether it has work.

@@ -33,6 +33,7 @@ impl Miner {
         self.farewell = false;
         self.reads = true;
         self.was_slow = false;
+        self.last_given = None;
         self.outbox.clear();
         self.connected_at = io.now;
         self.next_id = self.next_id.next_multiple_of(100) + 1;
@@ -40,6 +41,9 @@ impl Miner {
             self.next_id = 1;
         }
         if self.silent {
+            // Not a word of set-up, but a share of nothing.
+            self.misbehaved = true;
+            self.send_submit("[\"farm\",\"1\",\"00\",\"00000000\",\"00000000\"]", Expect::NotTrue, io);
             return;
         }
         self.version_rolls = self.plan.mask.is_none() && io.rng.chance(0.2);
@@ -79,11 +83,7 @@ impl Miner {
     #[expect(clippy::type_complexity, reason = "what is asked, the method, its parameters")]
     fn step(&self, at: u64) -> Option<(Option<Asked>, &'static str, Option<String>)> {
         let chatty = self.plan.chatty;
-        let (first, second) = if self.plan.authorizes_first {
-            (6, 3)
-        } else {
-            (3, 6)
-        };
+        let (first, second) = if self.plan.authorizes_first { (6, 3) } else { (3, 6) };
         let none = (None, "", None);
         let other = |method, params: &str| (Some(Asked::Other), method, Some(params.to_owned()));
         Some(match at {
@@ -112,11 +112,9 @@ impl Miner {
                 Some(difficulty) => other("mining.suggest_difficulty", &format!("[{difficulty:.14}]")),
                 None => none,
             },
-            n if n == first => (
-                Some(Asked::Subscribe),
-                "mining.subscribe",
-                Some("[\"sim/1.0\",null]".to_owned()),
-            ),
+            n if n == first => {
+                (Some(Asked::Subscribe), "mining.subscribe", Some("[\"sim/1.0\",null]".to_owned()))
+            }
             n if n == second => {
                 let params = format!("[\"{}\",\"{}\"]", self.plan.name, self.plan.password);
                 (Some(Asked::Authorize), "mining.authorize", Some(params))
@@ -142,8 +140,7 @@ impl Miner {
                 Ok(line) => self.line(line, io),
                 Err(error) => {
                     let text = String::from_utf8_lossy(line);
-                    io.acts
-                        .push(MinerAct::Broken("sv1", format!("not SV1: {error}: {text}")));
+                    io.acts.push(MinerAct::Broken("sv1", format!("not SV1: {error}: {text}")));
                 }
             }
         }
@@ -158,10 +155,7 @@ impl Miner {
                 } else if id >= FIRST_SUBMIT && id != u64::MAX {
                     self.on_share_answer(id, result.as_bool() == Some(true), error, io);
                 } else if !self.misbehaved {
-                    io.acts.push(MinerAct::Broken(
-                        "sv1",
-                        format!("an answer to nothing: {id} {error:?}"),
-                    ));
+                    io.acts.push(MinerAct::Broken("sv1", format!("an answer to nothing: {id} {error:?}")));
                 }
             }
             ServerLine::Notify(job) => self.on_notify(*job, io),
@@ -173,9 +167,7 @@ impl Miner {
                 io.tally.message(Message::ShowMessage);
                 self.farewell = true;
             }
-            other => io
-                .acts
-                .push(MinerAct::Broken("sv1", format!("Adit sent {other:?}"))),
+            other => io.acts.push(MinerAct::Broken("sv1", format!("Adit sent {other:?}"))),
         }
     }
 
@@ -192,8 +184,7 @@ impl Miner {
                 self.mask = sv1_wire::read_version_mask(result);
                 let asked = self.plan.mask.unwrap_or(0);
                 if self.mask.is_some_and(|mask| mask & !(asked & VERSION_MASK) != 0) {
-                    io.acts
-                        .push(MinerAct::Broken("mask", format!("granted {:?}", self.mask)));
+                    io.acts.push(MinerAct::Broken("mask", format!("granted {:?}", self.mask)));
                 }
             }
             Asked::Subscribe => match sv1_wire::read_subscription(result) {
@@ -204,10 +195,7 @@ impl Miner {
                     self.subscribed = true;
                 }
                 Err(_) => {
-                    if error
-                        .as_ref()
-                        .is_none_or(|error| !error.message.starts_with("Full"))
-                    {
+                    if error.as_ref().is_none_or(|error| !error.message.starts_with("Full")) {
                         let text = format!("no subscription: {result} {error:?}");
                         io.acts.push(MinerAct::Broken("sv1", text));
                     }
@@ -216,8 +204,7 @@ impl Miner {
             Asked::Authorize => {
                 self.authorized = result.as_bool() == Some(true);
                 if !self.authorized {
-                    io.acts
-                        .push(MinerAct::Broken("sv1", format!("not authorised: {error:?}")));
+                    io.acts.push(MinerAct::Broken("sv1", format!("not authorised: {error:?}")));
                 }
             }
             Asked::Other => {}
@@ -233,10 +220,7 @@ impl Miner {
     fn on_notify(&mut self, job: NotifiedJob, io: &mut MinerIo<'_>) {
         io.tally.message(Message::Notify);
         let Some(difficulty) = self.difficulty else {
-            io.acts.push(MinerAct::Broken(
-                "sv1",
-                "mining.notify before mining.set_difficulty".into(),
-            ));
+            io.acts.push(MinerAct::Broken("sv1", "mining.notify before mining.set_difficulty".into()));
             return;
         };
         let tag = JobTag::read(&job.coinb1);
@@ -251,10 +235,7 @@ impl Miner {
             self.epoch += 1;
         }
         if self.jobs.iter().any(|known| known.job.job_id == job.job_id) {
-            io.acts.push(MinerAct::Broken(
-                "job-id",
-                format!("job id {} given twice", job.job_id),
-            ));
+            io.acts.push(MinerAct::Broken("job-id", format!("job id {} given twice", job.job_id)));
         }
         self.notifies += 1;
         self.notified_at = io.now;
@@ -287,19 +268,28 @@ impl Miner {
         let number = self.next_extranonce2;
         self.next_extranonce2 += 1;
         let ntime = self.ntime(&job, io.now);
-        let found = self.search(
-            &job,
-            &self.extranonce1,
-            number,
-            ntime,
-            Wish::Meets(job.target),
-            io.rng,
-        );
+        let found = self.search(&job, &self.extranonce1, number, ntime, Wish::Meets(job.target), io.rng);
         if let Some(found) = &found {
             self.send_found(&job, found, Expect::Good, io);
         }
         self.jobs.push_back(job);
         io.acts.push(MinerAct::Aim);
+    }
+
+    /// Finds a block on the newest job, as happens now and then.
+    pub(in crate::sim) fn find_block(&mut self, io: &mut MinerIo<'_>) {
+        if !self.has_work() {
+            return;
+        }
+        let Some(job) = self.jobs.pop_back() else { return };
+        let number = self.next_extranonce2;
+        self.next_extranonce2 += 1;
+        let ntime = self.ntime(&job, io.now);
+        let wish = Wish::Meets(super::find::network_target());
+        if let Some(found) = self.search(&job, &self.extranonce1, number, ntime, wish, io.rng) {
+            self.send_found(&job, &found, Expect::Good, io);
+        }
+        self.jobs.push_back(job);
     }
 
     pub(super) fn send_found(
@@ -313,10 +303,8 @@ impl Miner {
             && matches!(expect, Expect::Good | Expect::LateBlock)
             && let Some(tag) = job.tag
         {
-            io.acts.push(MinerAct::Block {
-                tag,
-                nonce: found.nonce,
-            });
+            let prefix_at = job.job.coinb1.get(EXTRANONCE_AT..).unwrap_or_default().to_vec();
+            io.acts.push(MinerAct::Block { tag, prefix_at, nonce: found.nonce });
         }
         let params = self.submit_params(&job.job.job_id, found);
         self.send_submit(&params, expect, io);
@@ -346,23 +334,14 @@ impl Miner {
         let id = self.next_submit;
         self.next_submit += 1;
         io.tally.message(Message::Submit);
-        let _ = writeln!(
-            io.out,
-            "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":{params}}}"
-        );
-        let sent = Sent {
-            expect,
-            epoch: self.epoch,
-            notifies: self.notifies,
-            line: None,
-        };
+        let _ = writeln!(io.out, "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":{params}}}");
+        let sent = Sent { expect, epoch: self.epoch, notifies: self.notifies, line: None };
         self.submits.insert(id, sent);
     }
 
     fn on_share_answer(&mut self, id: u64, taken: bool, error: Option<ReplyError>, io: &mut MinerIo<'_>) {
         let Some(sent) = self.submits.remove(&id) else {
-            io.acts
-                .push(MinerAct::Broken("sv1", format!("submit {id} answered twice")));
+            io.acts.push(MinerAct::Broken("sv1", format!("submit {id} answered twice")));
             return;
         };
         let code = error.as_ref().map_or(0, |error| error.code);
@@ -394,17 +373,10 @@ impl Miner {
             Expect::NotTrue => !taken,
         };
         if !fine {
-            let verdict = if taken {
-                "true".to_owned()
-            } else {
-                format!("{code} {text}")
-            };
+            let verdict = if taken { "true".to_owned() } else { format!("{code} {text}") };
             let what = format!("{:?} was answered {verdict} (old: {is_old})", sent.expect);
             let code = if taken { "I2" } else { "answer" };
-            io.acts.push(MinerAct::Broken(
-                code,
-                format!("miner {} submit {id}: {what}", self.index),
-            ));
+            io.acts.push(MinerAct::Broken(code, format!("miner {} submit {id}: {what}", self.index)));
         }
     }
 }

@@ -27,6 +27,8 @@ pub(in crate::sim) struct PoolConnection {
     /// Bytes to be sent.
     pub(in crate::sim) out: BytesMut,
     pub(in crate::sim) authenticated: bool,
+    /// What channels of this connection roll.
+    pub(super) extranonce_size: u16,
     pub(super) is_set_up: bool,
     pub(super) names: bool,
     pub(in crate::sim) channels: BTreeMap<u32, PoolChannel>,
@@ -66,13 +68,14 @@ pub(in crate::sim) struct PoolChannel {
 }
 
 impl PoolConnection {
-    pub(super) fn new(number: u32, link: LinkId, authenticated: bool) -> Self {
+    pub(super) fn new(number: u32, link: LinkId, authenticated: bool, extranonce_size: u16) -> Self {
         Self {
             number,
             link,
             input: Vec::new(),
             out: BytesMut::new(),
             authenticated,
+            extranonce_size,
             is_set_up: false,
             names: false,
             channels: BTreeMap::new(),
@@ -122,11 +125,7 @@ impl PoolChannel {
         let wish = pow::Target::from_difficulty(difficulty.max(EASIEST)).to_le_bytes();
         // No easier than the client can work with.
         let is_harder = |a: &[u8; 32], b: &[u8; 32]| a.iter().rev().lt(b.iter().rev());
-        self.target = if is_harder(&self.max_target, &wish) {
-            self.max_target
-        } else {
-            wish
-        };
+        self.target = if is_harder(&self.max_target, &wish) { self.max_target } else { wish };
         let one = bitcoin::Target::from_le_bytes(self.target);
         self.difficulty = one.difficulty_float();
     }
@@ -144,10 +143,7 @@ impl Pool {
         match message {
             AnyMessage::Common(CommonMessage::SetupConnection(setup)) => self.on_setup(at, setup, io),
             _ if !is_set_up => {
-                io.acts.push(PoolAct::Complain(format!(
-                    "{} before the set-up was done",
-                    message.name()
-                )));
+                io.acts.push(PoolAct::Complain(format!("{} before the set-up was done", message.name())));
             }
             AnyMessage::Extensions(ExtensionsMessage::RequestExtensions(request)) => {
                 self.on_extensions(at, request, io);
@@ -164,9 +160,7 @@ impl Pool {
             AnyMessage::Mining(MiningMessage::SubmitSharesExtended(share)) => {
                 self.on_share(at, share, tlvs, io)
             }
-            other => io
-                .acts
-                .push(PoolAct::Complain(format!("Adit sent {}", other.name()))),
+            other => io.acts.push(PoolAct::Complain(format!("Adit sent {}", other.name()))),
         }
     }
 
@@ -178,26 +172,18 @@ impl Pool {
         }
         let flags = mining::REQUIRES_VERSION_ROLLING;
         if connection.is_set_up || setup.protocol != common::PROTOCOL_MINING || setup.flags & flags == 0 {
-            io.acts.push(PoolAct::Complain(format!(
-                "an unexpected SetupConnection: {setup:?}"
-            )));
+            io.acts.push(PoolAct::Complain(format!("an unexpected SetupConnection: {setup:?}")));
         }
         if self.mood.setup_refused {
             let error_code =
-                text(
-                    *io.rng
-                        .pick(&["unsupported-feature-flags", "unsupported-protocol", "\u{1}bad\n"]),
-                );
+                text(*io.rng.pick(&["unsupported-feature-flags", "unsupported-protocol", "\u{1}bad\n"]));
             let error = common::SetupConnectionError { flags: 0, error_code };
             say(&mut connection.out, &error, Message::SetupError, io.tally);
             io.acts.push(PoolAct::Close(connection.link));
             return;
         }
         connection.is_set_up = true;
-        let success = common::SetupConnectionSuccess {
-            used_version: 2,
-            flags: 0,
-        };
+        let success = common::SetupConnectionSuccess { used_version: 2, flags: 0 };
         say(&mut connection.out, &success, Message::SetupSuccess, io.tally);
     }
 
@@ -213,16 +199,8 @@ impl Pool {
             Extensions::WorkerNames | Extensions::Nothing => {
                 connection.names = self.plan.extensions == Extensions::WorkerNames;
                 let supported_extensions = seq(if connection.names { &names } else { &names[..0] });
-                let success = extensions::RequestExtensionsSuccess {
-                    request_id,
-                    supported_extensions,
-                };
-                say(
-                    &mut connection.out,
-                    &success,
-                    Message::ExtensionsSuccess,
-                    io.tally,
-                );
+                let success = extensions::RequestExtensionsSuccess { request_id, supported_extensions };
+                say(&mut connection.out, &success, Message::ExtensionsSuccess, io.tally);
             }
             Extensions::Refuses => {
                 let error = extensions::RequestExtensionsError {
@@ -243,16 +221,12 @@ impl Pool {
         let request_id = open.request_id;
         let nominal = f64::from(open.nominal_hash_rate);
         if !nominal.is_finite() || nominal < 0.0 {
-            io.acts
-                .push(PoolAct::Complain(format!("a nominal hashrate of {nominal}")));
+            io.acts.push(PoolAct::Complain(format!("a nominal hashrate of {nominal}")));
         }
         let connection = &mut self.connections[at];
         if self.mood.open_refused || open.min_extranonce_size > self.plan.extranonce_size {
             let error_code = text("unknown-user");
-            let error = mining::OpenMiningChannelError {
-                request_id,
-                error_code,
-            };
+            let error = mining::OpenMiningChannelError { request_id, error_code };
             say(&mut connection.out, &error, Message::OpenError, io.tally);
             return;
         }
@@ -263,11 +237,7 @@ impl Pool {
         prefix.extend_from_slice(&connection.number.to_be_bytes()[2..]);
         prefix.extend_from_slice(&id.to_be_bytes()[2..]);
         prefix.resize(self.plan.prefix_len, 0);
-        let extranonce_size = if self.mood.small_extranonce {
-            2
-        } else {
-            self.plan.extranonce_size
-        };
+        let extranonce_size = connection.extranonce_size;
         let mut channel = PoolChannel {
             group: connection.group,
             prefix,
@@ -320,26 +290,18 @@ impl Pool {
         };
         if self.mood.update_refused {
             let error_code = text("invalid-channel-id");
-            let error = mining::UpdateChannelError {
-                channel_id: update.channel_id,
-                error_code,
-            };
+            let error = mining::UpdateChannelError { channel_id: update.channel_id, error_code };
             say(&mut connection.out, &error, Message::UpdateError, io.tally);
             return;
         }
         let nominal = f64::from(update.nominal_hash_rate);
         if !nominal.is_finite() || nominal < 0.0 {
-            io.acts
-                .push(PoolAct::Complain(format!("a nominal hashrate of {nominal}")));
+            io.acts.push(PoolAct::Complain(format!("a nominal hashrate of {nominal}")));
         }
         channel.nominal = nominal;
         channel.max_target = update.maximum_target;
-        let timer = PoolTimer::Retarget {
-            connection: connection.number,
-            channel: update.channel_id,
-        };
-        io.acts
-            .push(PoolAct::Later(io.now + self.plan.retarget_after, timer));
+        let timer = PoolTimer::Retarget { connection: connection.number, channel: update.channel_id };
+        io.acts.push(PoolAct::Later(io.now + self.plan.retarget_after, timer));
     }
 
     /// SetTarget for a channel: the hashrate's difficulty times `factor`.
@@ -353,10 +315,7 @@ impl Pool {
             return;
         };
         channel.set_difficulty(difficulty);
-        let message = mining::SetTarget {
-            channel_id: id,
-            maximum_target: channel.target,
-        };
+        let message = mining::SetTarget { channel_id: id, maximum_target: channel.target };
         say(&mut connection.out, &message, Message::SetTarget, io.tally);
     }
 
@@ -370,11 +329,7 @@ impl Pool {
             job_id,
         };
         let extranonce = self.plan.prefix_len
-            + usize::from(if self.mood.small_extranonce {
-                2
-            } else {
-                self.plan.extranonce_size
-            });
+            + usize::from(connection.extranonce_size);
         (job_id, Rc::new(Body::new(tag, height, extranonce, io.rng)))
     }
 
@@ -391,9 +346,7 @@ impl Pool {
         let connection = &mut self.connections[at];
         for id in members {
             if let Some(channel) = connection.channels.get_mut(id) {
-                channel
-                    .future
-                    .insert(job_id, (Rc::clone(body), channel.prefix.clone()));
+                channel.future.insert(job_id, (Rc::clone(body), channel.prefix.clone()));
             }
         }
     }
@@ -418,11 +371,7 @@ impl Pool {
             coinbase_tx_prefix: sv2::B064K::new(&body.prefix).expect("a short coinbase"),
             coinbase_tx_suffix: sv2::B064K::new(&body.suffix).expect("a short coinbase"),
         };
-        let kind = if min_ntime.is_none() {
-            Message::FutureJob
-        } else {
-            Message::ActiveJob
-        };
+        let kind = if min_ntime.is_none() { Message::FutureJob } else { Message::ActiveJob };
         say(&mut connection.out, &message, kind, io.tally);
         if !connection.channels.contains_key(&address) {
             io.tally.message(Message::GroupJob);
@@ -456,9 +405,7 @@ impl Pool {
                 }
             }
             let ages = &channel.ages;
-            channel
-                .jobs
-                .retain(|job, _| ages.get(job).is_none_or(|age| *age <= STALE_TIPS));
+            channel.jobs.retain(|job, _| ages.get(job).is_none_or(|age| *age <= STALE_TIPS));
             let Some((body, prefix)) = channel.future.remove(&job_id) else {
                 continue;
             };
@@ -481,8 +428,7 @@ impl Pool {
                 tip: record.tip,
                 at: now,
             };
-            self.given
-                .insert((connection.number, job_id, record.prefix.clone()), given);
+            self.given.insert((connection.number, job_id, record.prefix.clone()), given);
         }
     }
 
@@ -498,10 +444,7 @@ impl Pool {
         // Channels that were opened while the pool was silent have no tip, and get no active job.
         for (address, members) in &mut addresses {
             let channels = &self.connections[at].channels;
-            if members
-                .iter()
-                .any(|id| channels.get(id).is_none_or(|c| c.jobs.is_empty()))
-            {
+            if members.iter().any(|id| channels.get(id).is_none_or(|c| c.jobs.is_empty())) {
                 members.clear();
                 *address = 0;
             }
@@ -539,10 +482,7 @@ impl Pool {
         }
         let addresses = self.connections[at].addresses(self.plan.grouped);
         let announced = self.connections[at].announced.take().filter(|job| {
-            self.connections[at]
-                .channels
-                .values()
-                .all(|channel| channel.future.contains_key(job))
+            self.connections[at].channels.values().all(|channel| channel.future.contains_key(job))
         });
         let fresh = match announced {
             Some(_) => None,
@@ -572,12 +512,7 @@ impl Pool {
                     channel_id: *id,
                     extranonce_prefix: sv2::B032::new(&channel.prefix).expect("at most 32 bytes"),
                 };
-                say(
-                    &mut connection.out,
-                    &message,
-                    Message::SetExtranoncePrefix,
-                    io.tally,
-                );
+                say(&mut connection.out, &message, Message::SetExtranoncePrefix, io.tally);
             }
         }
     }
@@ -606,10 +541,7 @@ impl Pool {
                 }
             }
             let channel_ids = sv2::Seq064K::from_slice(&ids).expect("a few channels");
-            let message = mining::SetGroupChannel {
-                group_channel_id: group,
-                channel_ids,
-            };
+            let message = mining::SetGroupChannel { group_channel_id: group, channel_ids };
             say(&mut connection.out, &message, Message::SetGroupChannel, io.tally);
         }
     }
@@ -623,13 +555,8 @@ impl Pool {
             };
             let group = connection.channels[&first].group;
             let channel_id = if grouped { group } else { first };
-            connection
-                .channels
-                .retain(|id, c| if grouped { c.group != group } else { *id != first });
-            let message = mining::CloseChannel {
-                channel_id,
-                reason_code: text("maintenance"),
-            };
+            connection.channels.retain(|id, c| if grouped { c.group != group } else { *id != first });
+            let message = mining::CloseChannel { channel_id, reason_code: text("maintenance") };
             say(&mut connection.out, &message, Message::CloseChannelDown, io.tally);
         }
     }

@@ -57,11 +57,7 @@ impl JobTag {
         if tag[..4] != MARK {
             return None;
         }
-        Some(Self {
-            pool: tag[4],
-            connection: number(5)?,
-            job_id: number(9)?,
-        })
+        Some(Self { pool: tag[4], connection: number(5)?, job_id: number(9)? })
     }
 }
 
@@ -92,12 +88,7 @@ impl Body {
         suffix.extend_from_slice(&[0; 4]);
         let version = 0x2000_0000;
         let merkle_path = (0..rng.index(4)).map(|_| rng.hash()).collect();
-        Self {
-            version,
-            merkle_path,
-            prefix,
-            suffix,
-        }
+        Self { version, merkle_path, prefix, suffix }
     }
 }
 
@@ -153,21 +144,11 @@ impl JobRecord {
         } else {
             None
         };
-        Judgement {
-            hash: hash.to_byte_array(),
-            is_block: network.is_met_by(hash),
-            fault,
-        }
+        Judgement { hash: hash.to_byte_array(), is_block: network.is_met_by(hash), fault }
     }
 
     fn header(&self, share: &Share<'_>) -> Header {
-        let coinbase = [
-            &self.body.prefix,
-            &self.prefix,
-            share.extranonce,
-            &self.body.suffix,
-        ]
-        .concat();
+        let coinbase = [&self.body.prefix, &self.prefix, share.extranonce, &self.body.suffix].concat();
         let mut root = sha256d::Hash::hash(&coinbase).to_byte_array();
         for step in &self.body.merkle_path {
             let mut pair = [0; 64];

@@ -160,8 +160,8 @@ impl Pool {
         self.next_connection += 1;
         let number = self.next_connection;
         let authenticated = self.is_authenticated();
-        self.connections
-            .push(PoolConnection::new(number, link, authenticated));
+        let extranonce_size = if self.mood.small_extranonce { 2 } else { self.plan.extranonce_size };
+        self.connections.push(PoolConnection::new(number, link, authenticated, extranonce_size));
         number
     }
 
@@ -196,16 +196,11 @@ impl Pool {
         match sv2::AnyMessage::decode_lenient(header, payload, &[sv2::extensions::WORKER_HASHRATE_TRACKING]) {
             Ok((message, tlvs)) => {
                 if header.channel_msg != message.channel_msg() {
-                    io.acts.push(PoolAct::Complain(format!(
-                        "{}: wrong channel_msg bit",
-                        message.name()
-                    )));
+                    io.acts.push(PoolAct::Complain(format!("{}: wrong channel_msg bit", message.name())));
                 }
                 self.message(at, &message, &tlvs, io);
             }
-            Err(error) => io
-                .acts
-                .push(PoolAct::Complain(format!("Adit sent what is no SV2: {error}"))),
+            Err(error) => io.acts.push(PoolAct::Complain(format!("Adit sent what is no SV2: {error}"))),
         }
     }
 

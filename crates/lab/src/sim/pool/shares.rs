@@ -25,24 +25,19 @@ impl Pool {
             Some(name) => {
                 io.tally.message(Message::SubmitWithWorker);
                 if !connection.names || !name.as_bytes().starts_with(b"farm.") {
-                    io.acts.push(PoolAct::Complain(
-                        "a worker's name that was not agreed on or is none".into(),
-                    ));
+                    io.acts
+                        .push(PoolAct::Complain("a worker's name that was not agreed on or is none".into()));
                 }
             }
             None if connection.names => {
-                io.acts
-                    .push(PoolAct::Complain("a share without its worker's name".into()));
+                io.acts.push(PoolAct::Complain("a share without its worker's name".into()));
             }
             None => {}
         }
         self.truth.received += 1;
         if !connection.channels.contains_key(&share.channel_id) {
             if connection.left.contains(&share.channel_id) || !connection.was_opened(share.channel_id) {
-                io.acts.push(PoolAct::Complain(format!(
-                    "a share for channel {}",
-                    share.channel_id
-                )));
+                io.acts.push(PoolAct::Complain(format!("a share for channel {}", share.channel_id)));
             }
             // It crossed our CloseChannel, after which nothing is said about the channel.
             self.truth.orphans += 1;
@@ -80,15 +75,8 @@ impl Pool {
         let is_new = channel.seen.insert(judgement.hash);
         if judgement.is_block {
             let pool = u8::try_from(index).unwrap_or(u8::MAX);
-            let tag = JobTag {
-                pool,
-                connection: number,
-                job_id: share.job_id,
-            };
-            io.acts.push(PoolAct::BlockSeen {
-                tag,
-                nonce: share.nonce,
-            });
+            let tag = JobTag { pool, connection: number, job_id: share.job_id };
+            io.acts.push(PoolAct::BlockSeen { tag, nonce: share.nonce });
             match judgement.fault {
                 None if is_new => {
                     self.truth.blocks += 1;
@@ -118,11 +106,7 @@ impl Pool {
     }
 
     fn take(&mut self, at: usize, share: &mining::SubmitSharesExtended<'_>, io: &mut PoolIo<'_>) {
-        let batch = if self.mood.large_batches {
-            LARGE_BATCH
-        } else {
-            self.plan.batch
-        };
+        let batch = if self.mood.large_batches { LARGE_BATCH } else { self.plan.batch };
         let connection = &mut self.connections[at];
         let number = connection.number;
         let Some(channel) = connection.channels.get_mut(&share.channel_id) else {
@@ -143,10 +127,7 @@ impl Pool {
             && !channel.flush_is_due
         {
             channel.flush_is_due = true;
-            let timer = PoolTimer::Flush {
-                connection: number,
-                channel: share.channel_id,
-            };
+            let timer = PoolTimer::Flush { connection: number, channel: share.channel_id };
             io.acts.push(PoolAct::Later(io.now + after, timer));
         }
     }
@@ -226,10 +207,7 @@ impl Pool {
         if at <= io.now {
             connection.out.extend_from_slice(bytes);
         } else {
-            let timer = PoolTimer::Say {
-                connection: number,
-                bytes: bytes.to_vec(),
-            };
+            let timer = PoolTimer::Say { connection: number, bytes: bytes.to_vec() };
             io.acts.push(PoolAct::Later(at, timer));
         }
     }
