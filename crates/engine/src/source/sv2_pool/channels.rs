@@ -173,7 +173,9 @@ impl Sv2Pool {
                 continue;
             };
             let old = std::mem::replace(&mut channel.group_id, message.group_channel_id);
-            if let Some((_, members)) = self.groups.get_mut(&old) {
+            if let Some((future, members)) = self.groups.get_mut(&old) {
+                // What was sent to the old group was sent to its members.
+                channel.future.extend(future);
                 members.retain(|m| *m != id);
             }
             self.join_group(message.group_channel_id, id);

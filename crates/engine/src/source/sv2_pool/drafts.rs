@@ -105,6 +105,11 @@ impl FutureJobs {
         self.0.iter().find(|d| d.job_id() == job_id).cloned()
     }
 
+    /// Takes another address's jobs as well.
+    pub(super) fn extend(&mut self, other: &Self) {
+        other.0.iter().for_each(|draft| self.insert(Arc::clone(draft)));
+    }
+
     /// A tip was set: of the jobs sent before it none but the named one is valid (section 5.3.17).
     pub(super) fn clear(&mut self) {
         self.0.clear();
