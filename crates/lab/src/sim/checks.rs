@@ -294,7 +294,7 @@ impl World {
             CloseReason::Garbage | CloseReason::LineTooLong | CloseReason::BadShares => miner.misbehaved,
             CloseReason::NoMinerId => self.plan.extranonce1_size == 1,
             CloseReason::NoSource => without + 2 * SECOND >= grace || self.adit.draining,
-            CloseReason::SlowReader => miner.was_slow,
+            CloseReason::SlowReader => miner.was_slow || miner.link != Some(connection.link),
             CloseReason::ShuttingDown => self.adit.draining,
         };
         if !fine {
