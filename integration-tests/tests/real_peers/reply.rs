@@ -44,6 +44,7 @@ fn a_miner_is_told_what_the_pool_says_if_told_so() {
     wait::until_so("the miner hears of the new tip", PATIENCE, || ours.books().clean_jobs > jobs);
     relay.release();
     adit.wait_books("the pool refuses what was held", PATIENCE, |books| books.refused >= 5);
+    wait::until_so("the miner hears so", PATIENCE, || ours.books().rejected_total() >= 5);
 
     let own = ours.stop();
     let books = adit.settled(PATIENCE);
