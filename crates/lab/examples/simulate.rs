@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lab::sim::campaign::{CampaignOptions, CampaignReport, campaign};
+use lab::sim::scale::scale;
 use lab::sim::{FaultKind, PlantedBug, RunOptions, RunReport, run};
 
 /// From so many seeds on every kind of fault and message has to occur.
@@ -29,6 +30,7 @@ const HELP: &str = "arguments:
   --only KIND         only this kind of fault (a name from the report)
   --virtual-minutes N length of a run (default 60)
   --failures N        stop after so many failing seeds (default 10)
+  --miners N          what so many miners cost, without faults
   --planted NAME      make this mistake on purpose (feature planted-bugs)";
 
 struct Arguments {
@@ -39,6 +41,7 @@ struct Arguments {
     minutes: Option<u64>,
     twice: u64,
     failures: usize,
+    miners: Option<usize>,
 }
 
 fn parse() -> Result<Arguments, String> {
@@ -50,6 +53,7 @@ fn parse() -> Result<Arguments, String> {
         minutes: None,
         twice: 50,
         failures: 10,
+        miners: None,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -71,11 +75,13 @@ fn parse() -> Result<Arguments, String> {
             "--twice" => read.twice = number(value()?)?,
             "--failures" => read.failures = usize::try_from(number(value()?)?).unwrap_or(1),
             "--faults" => read.run.faults = usize::try_from(number(value()?)?).unwrap_or(0),
+            "--miners" => read.miners = Some(usize::try_from(number(value()?)?).unwrap_or(1)),
             "--virtual-minutes" => read.run.duration = number(value()?)? * lab::sim::time::MINUTE,
             "--only" => {
                 let name = value()?;
                 let known = || FaultKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join("\n  ");
-                let kind = FaultKind::named(&name).ok_or_else(|| format!("no such fault; there are:\n  {}", known()))?;
+                let kind = FaultKind::named(&name)
+                    .ok_or_else(|| format!("no such fault; there are:\n  {}", known()))?;
                 read.run.only = Some(kind);
             }
             "--planted" => {
@@ -98,7 +104,35 @@ fn main() -> ExitCode {
     };
     // A panic of the engine is caught and told with its seed.
     std::panic::set_hook(Box::new(|_| {}));
+    if let Some(miners) = read.miners {
+        return grow(miners);
+    }
     if read.one { one(&read.run) } else { many(&read) }
+}
+
+/// A tenth and a hundredth of the miners first, so that the growth shows.
+fn grow(miners: usize) -> ExitCode {
+    println!("   miners  bytes each, idle  after {} jobs and shares  connect us  notify us  share us", 3);
+    for miners in [miners / 100, miners / 10, miners] {
+        let report = scale(miners.max(1));
+        let bytes = |bytes: Option<f64>| bytes.map_or("?".to_owned(), |bytes| format!("{bytes:.0}"));
+        println!(
+            "{:>9}  {:>16}  {:>24}  {:>10.2}  {:>9.2}  {:>8.2}   ({} shares, {} acknowledged)",
+            report.miners,
+            bytes(report.bytes_idle),
+            bytes(report.bytes_worked),
+            report.connect.as_secs_f64() * 1e6,
+            report.notify.as_secs_f64() * 1e6,
+            report.share.as_secs_f64() * 1e6,
+            report.shares,
+            report.acknowledged,
+        );
+        if report.shares == 0 || report.acknowledged == 0 {
+            println!("no shares, or none acknowledged");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn one(options: &RunOptions) -> ExitCode {
@@ -115,7 +149,13 @@ fn one(options: &RunOptions) -> ExitCode {
 fn line_of(report: &RunReport) -> String {
     let mut text = format!(
         "seed {}: {} events, {} miners, {} shares, {} acknowledged, {} blocks, hash {:016x}",
-        report.seed, report.events, report.miners, report.submitted, report.acknowledged, report.blocks, report.event_hash
+        report.seed,
+        report.events,
+        report.miners,
+        report.submitted,
+        report.acknowledged,
+        report.blocks,
+        report.event_hash
     );
     for violation in &report.violations {
         text.push_str(&format!("\n  BROKEN {violation}"));
@@ -153,6 +193,10 @@ fn show(report: &CampaignReport) {
     for (kind, n) in report.tally.messages() {
         println!("  {:<52} {n}", kind.name());
     }
+    println!("ends:");
+    for (end, n) in report.tally.ends() {
+        println!("  {end:<44} {n}");
+    }
     println!(
         "{} runs in {:.1} s ({} virtual hours), at least {} miners and {} faults each; {} events, {} shares, {} \
          acknowledged, {} blocks; longest wait for a published job {} us",
@@ -167,7 +211,12 @@ fn show(report: &CampaignReport) {
         report.blocks,
         report.longest_fanout,
     );
-    println!("{} runs were repeated, {} of them differed: {:?}", report.repeated, report.unstable.len(), report.unstable);
+    println!(
+        "{} runs were repeated, {} of them differed: {:?}",
+        report.repeated,
+        report.unstable.len(),
+        report.unstable
+    );
     for (bug, n) in &report.known {
         println!("expected failure in {n} runs: {bug}");
     }

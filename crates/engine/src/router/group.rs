@@ -18,6 +18,9 @@ pub(super) const FAR_OUTGROWN: f64 = 16.0;
 /// Further channels for one group come no faster than this.
 pub(super) const FURTHER_CHANNEL_INTERVAL: Duration = Duration::from_secs(2);
 
+/// A channel's first job comes within this, or the channel is given up.
+pub(super) const FIRST_JOB_DEADLINE: Duration = Duration::from_secs(10);
+
 /// A channel that carries a group, or is about to.
 #[derive(Clone, Debug)]
 pub(super) struct Bound {
@@ -58,6 +61,8 @@ pub(super) struct Group {
     pub(super) current: Option<Bound>,
     pub(super) opening: Option<Opening>,
     pub(super) incoming: Option<Bound>,
+    /// When `incoming` was opened.
+    pub(super) incoming_since: Duration,
     pub(super) last_feed: Option<Arc<Feed>>,
     pub(super) sequence: u64,
     pub(super) published: Duration,
@@ -67,8 +72,8 @@ pub(super) struct Group {
     /// Shares seen by the meter at the last look, and when, for the estimate's interval.
     pub(super) shares_seen: (u64, Duration),
     pub(super) recent_shares: f64,
-    /// No new channel is asked for before this: the last wish failed.
-    pub(super) retry_at: Duration,
+    /// The source that refused the last wish, and when it may be asked again.
+    pub(super) refused: Option<(SourceId, Duration)>,
 }
 
 impl Group {

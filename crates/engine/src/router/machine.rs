@@ -8,7 +8,10 @@ use hashbrown::HashMap;
 use work::Target;
 use work::hashrate::NominalHashrate;
 
-use super::group::{Bound, FAR_OUTGROWN, FURTHER_CHANNEL_INTERVAL, Group, OUTGROWN, OUTGROWN_GRACE, Opening};
+use super::group::{
+    Bound, FAR_OUTGROWN, FIRST_JOB_DEADLINE, FURTHER_CHANNEL_INTERVAL, Group, OUTGROWN, OUTGROWN_GRACE,
+    Opening,
+};
 use super::route::{Route, UNUSABLE_FOR};
 use super::settings::{MinersPerChannel, RouteSettings, SourcePlan};
 use crate::feed::{ChannelState, Feed, GroupMeter};
@@ -228,7 +231,8 @@ impl Router {
             opened_at: Duration::ZERO,
             shares_seen: (0, now.mono),
             recent_shares: 0.0,
-            retry_at: Duration::ZERO,
+            refused: None,
+            incoming_since: now.mono,
         };
         self.groups.insert(id, group);
         if limit > 1 {
@@ -355,6 +359,7 @@ impl Router {
                 };
                 let bound = Bound { channel, sized_for: opening.nominal };
                 let replaced = group.incoming.replace(bound);
+                group.incoming_since = now.mono;
                 self.sources[usize::from(source.0)].channels.insert(channel_id, id);
                 if let Some(replaced) = replaced {
                     self.close(&replaced);
@@ -379,17 +384,9 @@ impl Router {
                 if group.opening.take_if(|o| o.request == request).is_none() {
                     return;
                 }
-                group.retry_at = now.mono + REOPEN_AFTER;
+                group.refused = Some((source, now.mono + REOPEN_AFTER));
                 let route = group.route;
-                // One group's refusal counts for the route only when nothing of it works there.
-                let works = self
-                    .groups
-                    .values()
-                    .any(|g| g.route == route && g.current.as_ref().is_some_and(|b| b.source() == source));
-                if !works && let Some(c) = self.routes[usize::from(route.0)].candidate(source) {
-                    c.unusable_until = Some(now.mono + UNUSABLE_FOR);
-                    c.unusable_why = Some(why.to_string());
-                }
+                self.blame(route, source, &why.to_string(), now);
                 self.choose(now);
             }
             Some(Purpose::Standby) => {
@@ -398,6 +395,31 @@ impl Router {
                 source.standby_retry_at = now.mono + UNUSABLE_FOR;
             }
             None => {}
+        }
+    }
+
+    /// A channel was opened and got no job: it is closed, and the route looks elsewhere if that source carries
+    /// none of its groups.
+    fn give_up_jobless(&mut self, id: GroupId, now: Now) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        let Some(bound) = group.incoming.take() else { return };
+        let source = bound.source();
+        group.refused = Some((source, now.mono + REOPEN_AFTER));
+        let route = group.route;
+        self.close(&bound);
+        self.blame(route, source, "it opened a channel and sent no job", now);
+        self.choose(now);
+    }
+
+    /// A source could not serve a group: the route leaves it out for a while, unless it carries others there.
+    fn blame(&mut self, route: RouteId, source: SourceId, why: &str, now: Now) {
+        let works = self
+            .groups
+            .values()
+            .any(|g| g.route == route && g.current.as_ref().is_some_and(|b| b.source() == source));
+        if !works && let Some(candidate) = self.routes[usize::from(route.0)].candidate(source) {
+            candidate.unusable_until = Some(now.mono + UNUSABLE_FOR);
+            candidate.unusable_why = Some(why.to_owned());
         }
     }
 
@@ -513,7 +535,7 @@ impl Router {
         if there(&group.current)
             || there(&group.incoming)
             || group.opening.as_ref().is_some_and(|o| o.source == active)
-            || now.mono < group.retry_at
+            || group.refused.is_some_and(|(by, until)| by == active && now.mono < until)
         {
             return;
         }
@@ -614,12 +636,17 @@ impl Router {
         self.tick_at = now.mono + TICK;
         let mut further = Vec::new();
         let mut unbound = Vec::new();
+        let mut jobless = Vec::new();
         for group in self.groups.values_mut() {
             group.look(now.mono);
-            if group.current.is_none() && group.incoming.is_none() && group.opening.is_none() {
+            let route = &self.routes[usize::from(group.route.0)];
+            if group.incoming.is_some() && now.since(group.incoming_since) >= FIRST_JOB_DEADLINE {
+                jobless.push(group.id);
+            }
+            let on = group.current.as_ref().map(Bound::source);
+            if on != route.active && group.incoming.is_none() && group.opening.is_none() {
                 unbound.push(group.id);
             }
-            let route = &self.routes[usize::from(group.route.0)];
             if now.since(group.published) >= route.settings.keepalive
                 && let Some(mut feed) = group.last_feed.as_deref().cloned()
             {
@@ -648,6 +675,9 @@ impl Router {
         }
         for (id, source) in further {
             self.open(id, source, now);
+        }
+        for id in jobless {
+            self.give_up_jobless(id, now);
         }
         for id in unbound {
             self.bind(id, now);

@@ -269,11 +269,13 @@ impl World {
         let pool = &self.pools[usize::from(block.tag.pool)];
         let well = pool.well_since.is_some_and(|t| self.now > t + 10 * SECOND);
         let connection = pool.connections.iter().find(|c| c.number == block.tag.connection);
-        let lives = connection.is_some_and(|c| c.channels.values().any(|channel| channel.prefix == block.prefix));
+        let lives =
+            connection.is_some_and(|c| c.channels.values().any(|channel| channel.prefix == block.prefix));
         // Whoever does not read is not read from either.
         let excused = self.winding_down || self.miners[block.miner].was_slow;
         if !block.seen && well && lives && !excused {
-            let text = format!("a block of {:?} (nonce {:08x}) never reached its pool", block.tag, block.nonce);
+            let text =
+                format!("a block of {:?} (nonce {:08x}) never reached its pool", block.tag, block.nonce);
             self.broken("I8", text);
         }
     }
@@ -290,7 +292,9 @@ impl World {
             CloseReason::SetupDeadline => {
                 miner.silent || miner.was_slow || miner.misbehaved || miner.link != Some(connection.link)
             }
-            CloseReason::Idle => self.now >= connection.opened_at + micros(self.plan.idle),
+            CloseReason::Idle => {
+                self.now >= miner.found_at.max(connection.opened_at) + micros(self.plan.idle)
+            }
             CloseReason::Garbage | CloseReason::LineTooLong | CloseReason::BadShares => miner.misbehaved,
             CloseReason::NoMinerId => self.plan.extranonce1_size == 1,
             CloseReason::NoSource => without + 2 * SECOND >= grace || self.adit.draining,

@@ -23,6 +23,7 @@ mod planted;
 mod pool;
 mod rng;
 mod run;
+pub mod scale;
 mod schedule;
 mod tally;
 pub mod time;

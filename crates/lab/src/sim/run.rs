@@ -67,6 +67,10 @@ pub fn run(options: &RunOptions, teller: Option<Teller>) -> RunReport {
         world.witness.broken("I6", world.now, format!("panic: {text}"));
     }
     let totals = world.adit.books.totals();
+    world.tally.shares(&totals);
+    for (why, n) in world.adit.closed.clone() {
+        world.tally.closed(why, n);
+    }
     RunReport {
         seed: options.seed,
         event_hash: world.event_hash(),

@@ -1,5 +1,10 @@
 //! How often what occurred: faults, messages, answers. A campaign fails if one of them never did.
 
+use std::collections::BTreeMap;
+
+use engine::books::{RefuseCode, RejectReason, Totals, UnsentReason};
+use engine::miner::CloseReason;
+
 use super::faults::FaultKind;
 use super::kinds::kinds;
 
@@ -110,11 +115,32 @@ kinds! {
 pub struct Tally {
     faults: Vec<u64>,
     messages: Vec<u64>,
+    /// How shares and connections ended, by the engine's words.
+    ends: BTreeMap<String, u64>,
 }
+
+/// Ends that no run of the simulator can bring about, with the reason.
+const IMPOSSIBLE: &[&str] = &[
+    // 65,536 shares of one miner on one tip.
+    "rejected duplicate_window_full",
+    // Declared jobs only.
+    "unsent job_refused",
+    "unsent prefix_changed",
+    // Codes that a pool of the simulator has no occasion for.
+    "refused invalid-job-id",
+    "refused invalid-channel-id",
+    "refused invalid-timestamp",
+    "refused version-rolling-not-allowed",
+    "refused bad-extranonce-size",
+];
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { faults: vec![0; FaultKind::ALL.len()], messages: vec![0; Message::ALL.len()] }
+        Self {
+            faults: vec![0; FaultKind::ALL.len()],
+            messages: vec![0; Message::ALL.len()],
+            ends: all_ends(),
+        }
     }
 }
 
@@ -139,18 +165,49 @@ impl Tally {
         Message::ALL.iter().copied().zip(self.messages.iter().copied())
     }
 
+    /// Ends of shares and connections with their counts.
+    pub fn ends(&self) -> impl Iterator<Item = (&str, u64)> + '_ {
+        self.ends.iter().map(|(end, n)| (end.as_str(), *n))
+    }
+
+    /// How the shares of a run ended.
+    pub(super) fn shares(&mut self, totals: &Totals) {
+        let mut note = |end: String, n: u64| *self.ends.entry(end).or_default() += n;
+        for why in RejectReason::ALL {
+            note(format!("rejected {}", why.as_str()), totals.rejected[*why as usize]);
+        }
+        for why in UnsentReason::ALL {
+            note(format!("unsent {}", why.as_str()), totals.unsent[*why as usize]);
+        }
+        for code in RefuseCode::ALL {
+            note(format!("refused {}", code.as_str()), totals.refused[*code as usize]);
+        }
+        note("local".to_owned(), totals.local);
+        note("acknowledged".to_owned(), totals.acknowledged);
+        note("unknown".to_owned(), totals.unknown);
+    }
+
+    /// Adit closed connections for this reason.
+    pub(super) fn closed(&mut self, why: &str, n: u64) {
+        *self.ends.entry(format!("closed {why}")).or_default() += n;
+    }
+
     /// Adds another run's counts.
     pub fn add(&mut self, other: &Self) {
+        for (end, n) in &other.ends {
+            *self.ends.entry(end.clone()).or_default() += n;
+        }
         self.faults.iter_mut().zip(&other.faults).for_each(|(to, from)| *to += from);
         self.messages.iter_mut().zip(&other.messages).for_each(|(to, from)| *to += from);
     }
 
     /// What never occurred.
     #[must_use]
-    pub fn never(&self) -> Vec<&'static str> {
-        let faults = self.faults().filter(|(_, n)| *n == 0).map(|(kind, _)| kind.name());
-        let messages = self.messages().filter(|(_, n)| *n == 0).map(|(kind, _)| kind.name());
-        faults.chain(messages).collect()
+    pub fn never(&self) -> Vec<String> {
+        let faults = self.faults().filter(|(_, n)| *n == 0).map(|(kind, _)| kind.name().to_owned());
+        let messages = self.messages().filter(|(_, n)| *n == 0).map(|(kind, _)| kind.name().to_owned());
+        let ends = self.ends().filter(|(end, n)| *n == 0 && !IMPOSSIBLE.contains(end));
+        faults.chain(messages).chain(ends.map(|(end, _)| end.to_owned())).collect()
     }
 
     /// Faults applied, all together.
@@ -158,4 +215,12 @@ impl Tally {
     pub fn faults_applied(&self) -> u64 {
         self.faults.iter().sum()
     }
+}
+
+fn all_ends() -> BTreeMap<String, u64> {
+    let rejected = RejectReason::ALL.iter().map(|why| format!("rejected {}", why.as_str()));
+    let unsent = UnsentReason::ALL.iter().map(|why| format!("unsent {}", why.as_str()));
+    let refused = RefuseCode::ALL.iter().map(|code| format!("refused {}", code.as_str()));
+    let closed = CloseReason::ALL.iter().map(|why| format!("closed {}", why.as_str()));
+    rejected.chain(unsent).chain(refused).chain(closed).map(|end| (end, 0)).collect()
 }

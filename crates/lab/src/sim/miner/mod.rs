@@ -135,6 +135,8 @@ pub(super) struct Miner {
     pub(super) connected_at: Micros,
     /// Pool, connection and time of the newest job that it was given.
     pub(super) last_given: Option<(u8, u32, Micros)>,
+    /// When it sent its last good share.
+    pub(super) found_at: Micros,
     /// It read slowly on this connection.
     pub(super) was_slow: bool,
 }
@@ -188,6 +190,7 @@ impl Miner {
             turned_away_at: None,
             connected_at: 0,
             last_given: None,
+            found_at: 0,
             was_slow: false,
         }
     }

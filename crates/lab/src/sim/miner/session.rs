@@ -309,6 +309,7 @@ impl Miner {
         let params = self.submit_params(&job.job.job_id, found);
         self.send_submit(&params, expect, io);
         if expect == Expect::Good {
+            self.found_at = io.now;
             self.last_line = Some(params.into_bytes());
         }
     }

@@ -328,8 +328,7 @@ impl Pool {
             connection: connection.number,
             job_id,
         };
-        let extranonce = self.plan.prefix_len
-            + usize::from(connection.extranonce_size);
+        let extranonce = self.plan.prefix_len + usize::from(connection.extranonce_size);
         (job_id, Rc::new(Body::new(tag, height, extranonce, io.rng)))
     }
 
