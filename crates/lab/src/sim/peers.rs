@@ -237,9 +237,11 @@ impl World {
         let Some(link) = self.miners[at].link.take() else {
             return;
         };
+        // Firmware that got no work does not knock at once again.
+        let patience = if self.miners[at].jobs.is_empty() { 2 * SECOND } else { 0 };
         self.miners[at].disconnected();
         self.close_link(link, End::Peer);
-        let after = self.miners[at].plan.returns_after;
+        let after = self.miners[at].plan.returns_after.max(patience);
         self.schedule_connect(at, after);
     }
 
