@@ -238,7 +238,7 @@ impl World {
             return;
         };
         // Firmware that got no work does not knock at once again.
-        let patience = if self.miners[at].jobs.is_empty() { 2 * SECOND } else { 0 };
+        let patience = if self.miners[at].jobs.is_empty() { 8 * SECOND } else { 0 };
         self.miners[at].disconnected();
         self.close_link(link, End::Peer);
         let after = self.miners[at].plan.returns_after.max(patience);
