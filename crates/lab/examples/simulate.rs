@@ -8,13 +8,14 @@
 //!
 //! Exit status 0: nothing was wrong. 1: an invariant broke, a run differed from itself, or (with 200 seeds and more)
 //! a kind of fault or message never occurred. 64: the arguments make no sense.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is the program's output")]
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use lab::sim::campaign::{CampaignOptions, CampaignReport, campaign};
 use lab::sim::scale::scale;
-use lab::sim::{FaultKind, PlantedBug, RunOptions, RunReport, run};
+use lab::sim::{FaultKind, PlantedBug, RunOptions, RunReport, Teller, run};
 
 /// From so many seeds on every kind of fault and message has to occur.
 const ALL_FROM: u64 = 200;
@@ -136,7 +137,7 @@ fn grow(miners: usize) -> ExitCode {
 }
 
 fn one(options: &RunOptions) -> ExitCode {
-    let teller: Option<Box<dyn FnMut(&str)>> =
+    let teller: Option<Teller> =
         if options.trace { Some(Box::new(|line: &str| println!("{line}"))) } else { None };
     let report = run(options, teller);
     println!("{}", line_of(&report));

@@ -1,4 +1,5 @@
 //! The simulator's promises, on few seeds; continuous integration runs thousands (`docs/simulation.md`).
+#![expect(clippy::print_stdout, reason = "what broke is told with its seed")]
 
 use lab::sim::campaign::{CampaignOptions, CampaignReport, campaign};
 use lab::sim::scale::scale;

@@ -102,10 +102,11 @@ impl World {
             _ => return self.strike_pool(kind, at, link),
         }
         // Those of the set-up only show with a new connection.
-        if kind <= FaultKind::Unauthenticated && kind >= FaultKind::SilentHandshake {
-            if let Some(link) = link {
-                self.reset_link(link);
-            }
+        if kind <= FaultKind::Unauthenticated
+            && kind >= FaultKind::SilentHandshake
+            && let Some(link) = link
+        {
+            self.reset_link(link);
         }
         true
     }
@@ -188,8 +189,11 @@ impl World {
                 bytes.put_slice(&[0x42, 0x40, 0x01, 2, 0, 0, 9, 9]);
                 bytes.put_slice(&[0, 0x80, 0x6f, 4, 0, 0, 1, 0, 0, 0]);
             }),
-            FaultKind::WrongChannel => self.inject(at, |pool, bytes, io| wrong_channel(pool, bytes, io)),
-            FaultKind::WrongOrder => self.inject(at, |_, bytes, _| {
+            FaultKind::WrongChannel => self.inject(at, wrong_channel),
+            FaultKind::WrongOrder => self.inject(at, |pool, bytes, _| {
+                if let Some(connection) = pool.connections.last_mut() {
+                    connection.is_set_up = true;
+                }
                 let again = common::SetupConnectionSuccess { used_version: 2, flags: 0 };
                 sv2::write_frame(&again, bytes);
             }),

@@ -5,7 +5,7 @@ use engine::miner::{CloseReason, ReplyMode};
 use engine::source::DownReason;
 
 use super::adit::{Closing, Connection};
-use super::faults::FaultKind;
+use super::peers::BLOCK_DUE;
 use super::pool::job::JobTag;
 use super::time::{Micros, SECOND, micros};
 use super::world::{Event, World};
@@ -274,8 +274,13 @@ impl World {
         // Whoever does not read is not read from either.
         let excused = self.winding_down || self.miners[block.miner].was_slow;
         if !block.seen && well && lives && !excused {
+            let given = pool.given.get(&(block.tag.connection, block.tag.job_id, block.prefix.clone()));
+            let since = given.map_or(0, |given| given.at);
+            let found_at = self.now - BLOCK_DUE;
+            let tips = pool.tip_times.iter().filter(|t| **t > since && **t < found_at + SECOND).count();
+            let age = if tips > 1 { ", two tips back or more," } else { "" };
             let text =
-                format!("a block of {:?} (nonce {:08x}) never reached its pool", block.tag, block.nonce);
+                format!("a block of {:?}{age} (nonce {:08x}) never reached its pool", block.tag, block.nonce);
             self.broken("I8", text);
         }
     }
@@ -400,10 +405,5 @@ impl World {
                 self.broken("I6", text);
             }
         }
-    }
-
-    /// Whether this run has such a fault.
-    pub(super) fn has_fault(&self, kind: FaultKind) -> bool {
-        self.plan.faults.iter().any(|fault| fault.kind == kind)
     }
 }

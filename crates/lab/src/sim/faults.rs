@@ -239,8 +239,7 @@ const CALM: Micros = 5 * MINUTE;
 
 /// Draws a run's faults. The seed's number also walks through the list, so that a few seeds in a row are enough to
 /// meet every kind.
-#[must_use]
-pub fn draw(
+pub(super) fn draw(
     seed: u64,
     count: usize,
     duration: Micros,
@@ -263,7 +262,7 @@ pub fn draw(
 }
 
 /// Draws a fault of this kind.
-pub fn of(
+pub(super) fn of(
     kind: FaultKind,
     duration: Micros,
     pools: usize,

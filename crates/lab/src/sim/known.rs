@@ -16,8 +16,10 @@ pub struct Known {
     pub after: Option<&'static str>,
 }
 
-/// Every expected violation. All that were found so far are mended.
-pub const KNOWN: &[Known] = &[];
+const E7: &str = "E7: a block on a job two tips back is answered as an unknown job and does not go up";
+
+/// Every expected violation.
+pub const KNOWN: &[Known] = &[Known { code: "I8", text: "two tips back or more", bug: E7, after: None }];
 
 /// The known mistake behind a violation, if there is one. `seen` says whether a mistake has shown before in the run.
 #[must_use]

@@ -38,3 +38,4 @@ pub use rng::Rng;
 pub use run::{RunReport, run};
 pub use tally::{Message, Tally};
 pub use witness::Violation;
+pub use world::Teller;

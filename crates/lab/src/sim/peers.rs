@@ -8,7 +8,7 @@ use super::time::{MILLI, Micros, SECOND, from_seconds};
 use super::world::{Event, FoundBlock, Owner, World};
 
 /// A block that a miner found has reached its pool after this, or will not.
-const BLOCK_DUE: Micros = 5 * SECOND;
+pub(super) const BLOCK_DUE: Micros = 5 * SECOND;
 
 impl World {
     // ---- pools ----
@@ -180,7 +180,6 @@ impl World {
         }
         for act in acts {
             match act {
-                MinerAct::Leave => self.miner_leaves(at),
                 MinerAct::Broken(code, text) => self.broken(code, format!("miner {at}: {text}")),
                 MinerAct::Job { tag, prefix_at, prev_hash, difficulty } => {
                     self.check_job(at, tag, &prefix_at, prev_hash, difficulty);

@@ -34,7 +34,6 @@ impl Rng {
     }
 
     /// 32 random bits.
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half is what is wanted")]
     pub fn word(&mut self) -> u32 {
         (self.next() >> 32) as u32
     }

@@ -62,9 +62,4 @@ impl<E> Schedule<E> {
     pub(super) fn pop(&mut self) -> Option<(Micros, E)> {
         self.heap.pop().map(|entry| (entry.0.at, entry.0.event))
     }
-
-    /// How many events wait.
-    pub(super) fn len(&self) -> usize {
-        self.heap.len()
-    }
 }

@@ -155,7 +155,7 @@ pub(super) struct FoundBlock {
 }
 
 /// Told about each event.
-pub(super) type Teller = Box<dyn FnMut(&str)>;
+pub type Teller = Box<dyn FnMut(&str)>;
 
 /// See the module.
 pub(super) struct World {

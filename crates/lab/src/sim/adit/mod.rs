@@ -145,7 +145,7 @@ pub(super) struct Ids {
 impl MinerIdSource for Ids {
     fn allocate(&mut self, _size: u8) -> Option<MinerId> {
         self.given += 1;
-        if super::planted::is_planted(self.planted, PlantedBug::IdReuse) && self.given % 5 == 0 {
+        if super::planted::is_planted(self.planted, PlantedBug::IdReuse) && self.given.is_multiple_of(5) {
             return MinerId::from_bytes(&[7; 4][..usize::from(self.size)]).ok();
         }
         self.ids.allocate().ok()

@@ -19,10 +19,8 @@ impl World {
     /// One round of the router's loop. Gives the time that it took.
     pub(in crate::sim) fn router_turn(&mut self) -> Micros {
         let now = self.engine_now();
-        if self.adit.messages.is_empty() {
-            if now.mono >= self.adit.router.deadline(now) {
-                self.adit.router.timer(now);
-            }
+        if self.adit.messages.is_empty() && now.mono >= self.adit.router.deadline(now) {
+            self.adit.router.timer(now);
         }
         let mut took = 5;
         for _ in 0..ROUTER_BATCH {

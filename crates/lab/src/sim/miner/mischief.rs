@@ -1,7 +1,7 @@
 //! What a miner does wrong while a fault of its own is on.
 
 use super::find::{Wish, network_target};
-use super::{Expect, Miner, MinerAct, MinerIo};
+use super::{Expect, Miner, MinerIo};
 use crate::pow::HeaderHasher;
 use crate::sim::faults::FaultKind;
 use crate::sim::tally::Message;
@@ -23,7 +23,7 @@ impl Miner {
                 true
             }
             FaultKind::LongLine => {
-                io.out.extend_from_slice(&[b'x'; 17 * 1024]);
+                io.out.extend(std::iter::repeat_n(b'x', 17 * 1024));
                 true
             }
             FaultKind::Suggest => {
@@ -71,7 +71,7 @@ impl Miner {
             }
             FaultKind::DuplicatePadded => {
                 let field = 1 + io.rng.index(fields.len() - 1);
-                fields[field].insert_str(1, *io.rng.pick(&["0", "00", "0x", " "]));
+                fields[field].insert_str(1, io.rng.pick::<&str>(&["0", "00", "0x", " "]));
                 Expect::NotTrue
             }
             _ => Expect::Code(22),
@@ -205,10 +205,5 @@ impl Miner {
         };
         self.send_submit(&params, expect, io);
         true
-    }
-
-    /// Goes away.
-    pub(in crate::sim) fn leave(&mut self, io: &mut MinerIo<'_>) {
-        io.acts.push(MinerAct::Leave);
     }
 }

@@ -56,14 +56,11 @@ pub(super) struct Sent {
     pub(super) epoch: u32,
     /// Notifies seen when it was sent.
     pub(super) notifies: u64,
-    pub(super) line: Option<Vec<u8>>,
 }
 
 /// What a miner wants done.
 #[derive(Debug)]
 pub(super) enum MinerAct {
-    /// It goes away (and comes back after its time).
-    Leave,
     /// Something is wrong.
     Broken(&'static str, String),
     /// It got a job: to be checked with the pool's record.

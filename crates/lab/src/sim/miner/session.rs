@@ -80,7 +80,6 @@ impl Miner {
     }
 
     /// The set-up's steps; `None` behind the last.
-    #[expect(clippy::type_complexity, reason = "what is asked, the method, its parameters")]
     fn step(&self, at: u64) -> Option<(Option<Asked>, &'static str, Option<String>)> {
         let chatty = self.plan.chatty;
         let (first, second) = if self.plan.authorizes_first { (6, 3) } else { (3, 6) };
@@ -119,7 +118,7 @@ impl Miner {
                 let params = format!("[\"{}\",\"{}\"]", self.plan.name, self.plan.password);
                 (Some(Asked::Authorize), "mining.authorize", Some(params))
             }
-            1..10 => none,
+            n if n < 10 => none,
             _ => return None,
         })
     }
@@ -151,7 +150,7 @@ impl Miner {
         match line {
             ServerLine::Reply { id, result, error } => {
                 if let Some(asked) = self.asked.remove(&id) {
-                    self.on_step(asked, &result, error, io);
+                    self.on_step(asked, &result, error.as_ref(), io);
                 } else if id >= FIRST_SUBMIT && id != u64::MAX {
                     self.on_share_answer(id, result.as_bool() == Some(true), error, io);
                 } else if !self.misbehaved {
@@ -175,7 +174,7 @@ impl Miner {
         &mut self,
         asked: Asked,
         result: &serde_json::Value,
-        error: Option<ReplyError>,
+        error: Option<&ReplyError>,
         io: &mut MinerIo<'_>,
     ) {
         match asked {
@@ -195,7 +194,7 @@ impl Miner {
                     self.subscribed = true;
                 }
                 Err(_) => {
-                    if error.as_ref().is_none_or(|error| !error.message.starts_with("Full")) {
+                    if error.is_none_or(|error| !error.message.starts_with("Full")) {
                         let text = format!("no subscription: {result} {error:?}");
                         io.acts.push(MinerAct::Broken("sv1", text));
                     }
@@ -336,7 +335,7 @@ impl Miner {
         self.next_submit += 1;
         io.tally.message(Message::Submit);
         let _ = writeln!(io.out, "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":{params}}}");
-        let sent = Sent { expect, epoch: self.epoch, notifies: self.notifies, line: None };
+        let sent = Sent { expect, epoch: self.epoch, notifies: self.notifies };
         self.submits.insert(id, sent);
     }
 

@@ -29,7 +29,7 @@ pub(in crate::sim) struct PoolConnection {
     pub(in crate::sim) authenticated: bool,
     /// What channels of this connection roll.
     pub(super) extranonce_size: u16,
-    pub(super) is_set_up: bool,
+    pub(in crate::sim) is_set_up: bool,
     pub(super) names: bool,
     pub(in crate::sim) channels: BTreeMap<u32, PoolChannel>,
     /// New channels get this group.
@@ -175,8 +175,11 @@ impl Pool {
             io.acts.push(PoolAct::Complain(format!("an unexpected SetupConnection: {setup:?}")));
         }
         if self.mood.setup_refused {
-            let error_code =
-                text(*io.rng.pick(&["unsupported-feature-flags", "unsupported-protocol", "\u{1}bad\n"]));
+            let error_code = text(io.rng.pick::<&str>(&[
+                "unsupported-feature-flags",
+                "unsupported-protocol",
+                "\u{1}bad\n",
+            ]));
             let error = common::SetupConnectionError { flags: 0, error_code };
             say(&mut connection.out, &error, Message::SetupError, io.tally);
             io.acts.push(PoolAct::Close(connection.link));

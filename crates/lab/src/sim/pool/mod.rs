@@ -121,6 +121,8 @@ pub(super) struct Pool {
     pub(super) next_connection: u32,
     pub(super) tip: NetTip,
     pub(super) tip_since: Micros,
+    /// When each tip came.
+    pub(super) tip_times: Vec<Micros>,
     pub(super) truth: Truth,
     /// Every job that ever became active, by tag and prefix.
     pub(super) given: BTreeMap<(u32, u32, Vec<u8>), Given>,
@@ -142,6 +144,7 @@ impl Pool {
             next_connection: 0,
             tip,
             tip_since: 0,
+            tip_times: Vec::new(),
             truth: Truth::default(),
             given: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -236,6 +239,7 @@ impl Pool {
     pub(super) fn new_tip(&mut self, tip: NetTip, io: &mut PoolIo<'_>) {
         self.tip = tip;
         self.tip_since = io.now;
+        self.tip_times.push(io.now);
         for at in 0..self.connections.len() {
             self.send_tip(at, io);
         }
