@@ -27,7 +27,7 @@ const HELP: &str = "arguments:
   --threads N         on so many threads (default: all)
   --minutes N         begin no new seed after so many minutes
   --twice N           run the first N seeds twice and compare (default 50)
-  --faults N          faults a run (default 14; 0 for none)
+  --faults N          faults a run (default 30; 0 for none)
   --only KIND         only this kind of fault (a name from the report)
   --virtual-minutes N length of a run (default 60)
   --failures N        stop after so many failing seeds (default 10)

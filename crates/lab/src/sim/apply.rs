@@ -445,7 +445,8 @@ impl World {
             FaultKind::RefuseAll => mood.refuse_all = None,
             FaultKind::PoolDoesNotRead => {
                 mood.does_not_read = false;
-                if let Some(link) = self.pool_link(at) {
+                let links: Vec<LinkId> = self.pools[at].connections.iter().map(|c| c.link).collect();
+                for link in links {
                     self.pool_reads(at, link);
                 }
             }
@@ -462,8 +463,7 @@ impl World {
     }
 
     fn speak_again(&mut self, at: usize) {
-        let links: Vec<LinkId> = self.pools[at].connections.iter().map(|c| c.link).collect();
-        for id in links {
+        for id in self.links.of_source(at) {
             let mut arrivals: [Arrivals; 2] = Default::default();
             let now = self.now;
             let Some(link) = self.links.get_mut(id).filter(|l| l.is_silent()) else {

@@ -219,7 +219,8 @@ impl World {
         let mut wrong = None;
         for miner in &self.miners {
             let is_there = miner.link.is_some() && !miner.silent && !miner.was_slow && !miner.misbehaved;
-            if !is_there || now < miner.connected_at + FIRST_WORK {
+            let patience = if all { FIRST_WORK } else { HEALED };
+            if !is_there || now < miner.connected_at + patience {
                 continue;
             }
             let Some(job) = miner.jobs.back() else {

@@ -35,10 +35,10 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
-    /// One virtual hour with at least 20 miners, 2 pools and 14 faults.
+    /// One virtual hour with at least 20 miners, 2 pools and 30 faults.
     #[must_use]
     pub fn hour(seed: u64) -> Self {
-        Self { seed, duration: 60 * MINUTE, faults: 14, only: None, miners: 20, planted: None, trace: false }
+        Self { seed, duration: 60 * MINUTE, faults: 30, only: None, miners: 20, planted: None, trace: false }
     }
 }
 

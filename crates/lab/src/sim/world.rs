@@ -123,6 +123,13 @@ impl Links {
         }
     }
 
+    /// Every link of a source, also those that one end has left.
+    pub(super) fn of_source(&self, at: usize) -> Vec<LinkId> {
+        let is_its = |slot: &Option<(Link, Owner)>| matches!(slot, Some((_, Owner::Source(of))) if *of == at);
+        let ids = self.0.iter().enumerate().filter(|(_, slot)| is_its(slot));
+        ids.map(|(n, _)| LinkId(u32::try_from(n).unwrap_or(u32::MAX))).collect()
+    }
+
     fn add(&mut self, link: Link, owner: Owner) -> LinkId {
         self.0.push(Some((link, owner)));
         LinkId(u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX))

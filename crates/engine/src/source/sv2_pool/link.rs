@@ -120,9 +120,11 @@ impl Sv2Pool {
                 let message: extensions::RequestExtensionsSuccess<'_> = parse(payload)?;
                 let names =
                     message.supported_extensions.iter().any(|e| e == extensions::WORKER_HASHRATE_TRACKING);
-                // An answer after the deadline changes nothing: shares go up without names already.
                 if negotiating {
                     self.ready(names, now, fx);
+                } else if names {
+                    // Late, but from its side negotiated: shares carry their workers' names from now on.
+                    self.worker_names = true;
                 }
                 Ok(())
             }

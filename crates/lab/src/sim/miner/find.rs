@@ -91,6 +91,17 @@ impl Miner {
         None
     }
 
+    /// Whether what is sent for the newest job is a block, whatever else is wrong with it.
+    pub(super) fn is_block(&self, found: &Found) -> bool {
+        let Some(job) = self.jobs.back() else { return false };
+        let mask = self.mask.unwrap_or(crate::sim::pool::job::VERSION_MASK);
+        let mut header = job.job.header(&self.extranonce1, &found.extranonce2);
+        header.version = found.version_bits.map_or(header.version, |bits| (header.version & !mask) | bits);
+        header.ntime = found.ntime;
+        let hash = HeaderHasher::new(&header).hash(found.nonce);
+        network().is_met_by(BlockHash::from_byte_array(hash.to_bytes()))
+    }
+
     /// Bits to roll: what was granted, or what is usual where nothing was asked for.
     fn version_bits(&self, rng: &mut Rng) -> Option<u32> {
         match self.mask {

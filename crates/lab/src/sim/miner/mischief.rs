@@ -181,6 +181,10 @@ impl Miner {
                 let allowed = self.mask.unwrap_or(crate::sim::pool::job::VERSION_MASK);
                 found.version_bits =
                     Some(found.version_bits.unwrap_or(0) | (1 << (!allowed).trailing_zeros()));
+                if self.is_block(&found) {
+                    // Whatever its version: that goes up.
+                    return false;
+                }
                 (self.submit_params(&job_id, &found), Expect::Code(20))
             }
             FaultKind::NtimeEarly | FaultKind::NtimeLate => {
