@@ -6,8 +6,9 @@ use engine::source::DownReason;
 
 use super::adit::{Closing, Connection};
 use super::peers::BLOCK_DUE;
+use super::plan::EASIEST;
 use super::pool::job::JobTag;
-use super::time::{Micros, SECOND, micros};
+use super::time::{Micros, SECOND, micros, unix};
 use super::world::{Event, World};
 
 /// With a pool that is well for this long, every miner has work again.
@@ -16,6 +17,12 @@ pub(super) const HEALED: Micros = 90 * SECOND;
 const PRIMARY: Micros = 240 * SECOND;
 /// A fault's consequences are over after this.
 const LONG_AGO: Micros = 45 * SECOND;
+/// A job comes this much after its time, an answer after its share, at the latest.
+const COMPANY: Micros = 5 * SECOND;
+/// Vardiff has found a miner's difficulty after this.
+const SETTLED: Micros = 600 * SECOND;
+/// And is off by no more than this factor.
+const OFF: f64 = 3.0;
 /// A tip is with every miner within this.
 const TIP_REACHES: Micros = 5 * SECOND;
 /// A miner has work within this of its connection, when all is well.
@@ -131,6 +138,7 @@ impl World {
         tag: Option<JobTag>,
         prefix_at: &[u8],
         prev_hash: [u8; 32],
+        ntime: u32,
         difficulty: f64,
     ) {
         let Some((tag, pool)) = tag.and_then(|tag| Some((tag, self.pools.get(usize::from(tag.pool))?)))
@@ -147,6 +155,10 @@ impl World {
         }
         if given.tip.hash != prev_hash {
             self.broken("job", format!("miner {miner} got {tag:?} on another tip than the pool's"));
+        }
+        if ntime < given.min_ntime || ntime > unix(self.now) + 1 {
+            let text = format!("miner {miner} got {tag:?} with time {ntime}, it is {}", unix(self.now));
+            self.broken("ntime", text);
         }
         let order = (tag.pool, tag.connection, given.at);
         let last = &mut self.miners[miner].last_given;
@@ -193,6 +205,7 @@ impl World {
 
     pub(super) fn look(&mut self) {
         self.check_work();
+        self.check_company();
         self.check_caps();
         if self.now % (60 * SECOND) < SECOND {
             for at in 0..self.adit.sources.len() {
@@ -248,6 +261,67 @@ impl World {
         }
     }
 
+    /// Miners that read are kept company: by jobs, whatever happens upstream, and by answers.
+    fn check_company(&mut self) {
+        let keepalive = micros(self.plan.keepalive) + COMPANY;
+        let is_local = self.adit.policy.reply == ReplyMode::Local;
+        let mut wrong = None;
+        for miner in &self.miners {
+            if miner.link.is_none() || miner.was_slow || miner.misbehaved {
+                continue;
+            }
+            if !miner.jobs.is_empty() && self.now > miner.notified_at + keepalive {
+                let since = (self.now - miner.notified_at) / SECOND;
+                wrong = Some(("keepalive", format!("miner {} got no job for {since} s", miner.index)));
+            }
+            let oldest = miner.submits.values().next();
+            if is_local && let Some(sent) = oldest.filter(|sent| self.now > sent.at + COMPANY) {
+                let since = (self.now - sent.at) / SECOND;
+                wrong = Some((
+                    "unanswered",
+                    format!("miner {} waits for an answer since {since} s", miner.index),
+                ));
+            }
+        }
+        if let Some((code, text)) = wrong {
+            self.broken(code, text);
+        }
+    }
+
+    /// In the calm every miner has the difficulty that it should have, or its source's.
+    fn check_vardiff(&mut self) {
+        let mut wrong = None;
+        for miner in &self.miners {
+            let settled = self.now.saturating_sub(miner.unsettled_at.max(miner.connected_at)) > SETTLED;
+            let fixed = miner.plan.password.starts_with("fd=") || miner.plan.password.starts_with("md=");
+            let Some(job) = miner.jobs.back().filter(|_| settled && !fixed && miner.link.is_some()) else {
+                continue;
+            };
+            let ideal = miner.hashrate() * 60.0 / self.plan.shares_per_minute / 4_294_967_296.0;
+            let source = self.difficulty_of(job);
+            let (low, high) = (ideal.min(source) / OFF, (ideal * OFF).max(2.0 * EASIEST));
+            if !(low..=high).contains(&job.difficulty) {
+                let text = format!(
+                    "miner {} has {:e}, ideal is {ideal:e}, its source's {source:e}",
+                    miner.index, job.difficulty
+                );
+                wrong = Some(text);
+            }
+        }
+        if let Some(text) = wrong {
+            self.broken("vardiff", text);
+        }
+    }
+
+    /// The difficulty of a miner's job at its pool.
+    fn difficulty_of(&self, job: &super::miner::ClientJob) -> f64 {
+        let Some(tag) = job.tag else { return f64::MAX };
+        let pool = &self.pools[usize::from(tag.pool)];
+        let at = super::pool::job::EXTRANONCE_AT;
+        let prefix = job.job.coinb1.get(at..at + pool.plan.prefix_len).unwrap_or_default().to_vec();
+        pool.given.get(&(tag.connection, tag.job_id, prefix)).map_or(f64::MAX, |given| given.difficulty)
+    }
+
     fn check_caps(&mut self) {
         for at in 0..self.adit.sources.len() {
             let source = &self.adit.sources[at];
@@ -272,8 +346,10 @@ impl World {
         let connection = pool.connections.iter().find(|c| c.number == block.tag.connection);
         let lives =
             connection.is_some_and(|c| c.channels.values().any(|channel| channel.prefix == block.prefix));
-        // Whoever does not read is not read from either.
-        let excused = self.winding_down || self.miners[block.miner].was_slow;
+        // Whoever does not read is not read from either, and whoever broke off may have done so in mid-word.
+        let miner = &self.miners[block.miner];
+        let excused =
+            self.winding_down || miner.was_slow || miner.session != block.session || miner.link.is_none();
         if !block.seen && well && lives && !excused {
             let given = pool.given.get(&(block.tag.connection, block.tag.job_id, block.prefix.clone()));
             let since = given.map_or(0, |given| given.at);
@@ -319,6 +395,7 @@ impl World {
     /// Takes the farm down and looks at what is left.
     pub(super) fn wind_down(&mut self) {
         self.check_channels();
+        self.check_vardiff();
         self.winding_down = true;
         for miner in &mut self.miners {
             miner.mischief = None;

@@ -181,13 +181,14 @@ impl World {
         for act in acts {
             match act {
                 MinerAct::Broken(code, text) => self.broken(code, format!("miner {at}: {text}")),
-                MinerAct::Job { tag, prefix_at, prev_hash, difficulty } => {
-                    self.check_job(at, tag, &prefix_at, prev_hash, difficulty);
+                MinerAct::Job { tag, prefix_at, prev_hash, ntime, difficulty } => {
+                    self.check_job(at, tag, &prefix_at, prev_hash, ntime, difficulty);
                 }
                 MinerAct::Block { tag, mut prefix_at, nonce } => {
                     let len = self.pools.get(usize::from(tag.pool)).map_or(0, |pool| pool.plan.prefix_len);
                     prefix_at.truncate(len);
-                    let found = FoundBlock { miner: at, tag, prefix: prefix_at, nonce, seen: false };
+                    let session = self.miners[at].session;
+                    let found = FoundBlock { miner: at, session, tag, prefix: prefix_at, nonce, seen: false };
                     self.blocks.push(found);
                     let block = self.blocks.len() - 1;
                     self.events.at(self.now + BLOCK_DUE, Event::BlockDue(block));
@@ -257,6 +258,7 @@ impl World {
 
     /// A miner's hashrate changed.
     pub(super) fn aim_again(&mut self, at: usize) {
+        self.miners[at].unsettled_at = self.now;
         self.aim(at);
     }
 

@@ -154,6 +154,8 @@ struct Ready {
 #[derive(Clone, Debug)]
 pub(super) struct FoundBlock {
     pub(super) miner: usize,
+    /// Which of the miner's connections.
+    pub(super) session: u32,
     pub(super) tag: super::pool::job::JobTag,
     /// The channel's prefix.
     pub(super) prefix: Vec<u8>,

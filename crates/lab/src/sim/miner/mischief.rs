@@ -13,6 +13,7 @@ impl Miner {
     /// Does one wrong thing of this kind. False: there was no occasion.
     pub(in crate::sim) fn do_wrong(&mut self, kind: FaultKind, io: &mut MinerIo<'_>) -> bool {
         self.misbehaved = true;
+        self.unsettled_at = io.now;
         match kind {
             FaultKind::GarbageLines => {
                 let mut bytes = io.rng.bytes(40);

@@ -53,6 +53,7 @@ pub(super) enum Expect {
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub(super) expect: Expect,
+    pub(super) at: Micros,
     pub(super) epoch: u32,
     /// Notifies seen when it was sent.
     pub(super) notifies: u64,
@@ -64,7 +65,7 @@ pub(super) enum MinerAct {
     /// Something is wrong.
     Broken(&'static str, String),
     /// It got a job: to be checked with the pool's record.
-    Job { tag: Option<JobTag>, prefix_at: Vec<u8>, prev_hash: [u8; 32], difficulty: f64 },
+    Job { tag: Option<JobTag>, prefix_at: Vec<u8>, prev_hash: [u8; 32], ntime: u32, difficulty: f64 },
     /// A share that is a block was sent.
     Block { tag: JobTag, prefix_at: Vec<u8>, nonce: u32 },
     /// Draw the time of the next share.
@@ -132,6 +133,8 @@ pub(super) struct Miner {
     pub(super) connected_at: Micros,
     /// Pool, connection and time of the newest job that it was given.
     pub(super) last_given: Option<(u8, u32, Micros)>,
+    /// When its hashrate or its manners last changed.
+    pub(super) unsettled_at: Micros,
     /// When it sent its last good share.
     pub(super) found_at: Micros,
     /// It read slowly on this connection.
@@ -187,6 +190,7 @@ impl Miner {
             turned_away_at: None,
             connected_at: 0,
             last_given: None,
+            unsettled_at: 0,
             found_at: 0,
             was_slow: false,
         }

@@ -242,6 +242,7 @@ impl Miner {
             tag,
             prefix_at: job.coinb1.get(EXTRANONCE_AT..).unwrap_or_default().to_vec(),
             prev_hash: job.prev_hash,
+            ntime: job.ntime,
             difficulty,
         });
         if self.jobs.len() == JOBS {
@@ -335,7 +336,7 @@ impl Miner {
         self.next_submit += 1;
         io.tally.message(Message::Submit);
         let _ = writeln!(io.out, "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":{params}}}");
-        let sent = Sent { expect, epoch: self.epoch, notifies: self.notifies };
+        let sent = Sent { expect, at: io.now, epoch: self.epoch, notifies: self.notifies };
         self.submits.insert(id, sent);
     }
 

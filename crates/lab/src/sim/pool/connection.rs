@@ -12,10 +12,12 @@ use crate::pow;
 use crate::sim::link::LinkId;
 use crate::sim::plan::{EASIEST, Extensions, NETWORK_BITS};
 use crate::sim::tally::Message;
-use crate::sim::time::{Micros, unix};
+use crate::sim::time::{Micros, SECOND, unix};
 
 /// Jobs on tips before this many tips ago are forgotten: their shares are for an unknown job.
 const STALE_TIPS: usize = 3;
+/// UpdateChannel within ten seconds, with room for what a paused link delivers at once.
+const MOST_UPDATES: usize = 24;
 
 /// One connection.
 #[derive(Debug)]
@@ -63,6 +65,8 @@ pub(in crate::sim) struct PoolChannel {
     pub(super) unanswered_work: f64,
     pub(super) last_accepted: u32,
     pub(super) flush_is_due: bool,
+    /// When it was updated, lately.
+    updates: Vec<Micros>,
     /// By how many tips a stale job is old.
     ages: BTreeMap<u32, usize>,
 }
@@ -171,7 +175,7 @@ impl Pool {
             return;
         }
         let flags = mining::REQUIRES_VERSION_ROLLING;
-        if connection.is_set_up || setup.protocol != common::PROTOCOL_MINING || setup.flags & flags == 0 {
+        if setup.protocol != common::PROTOCOL_MINING || setup.flags & flags == 0 {
             io.acts.push(PoolAct::Complain(format!("an unexpected SetupConnection: {setup:?}")));
         }
         if self.mood.setup_refused {
@@ -256,6 +260,7 @@ impl Pool {
             unanswered_work: 0.0,
             last_accepted: 0,
             flush_is_due: false,
+            updates: Vec::new(),
             ages: BTreeMap::new(),
         };
         let ideal = nominal * 60.0 / self.plan.shares_per_minute / 4_294_967_296.0;
@@ -296,6 +301,11 @@ impl Pool {
             let error = mining::UpdateChannelError { channel_id: update.channel_id, error_code };
             say(&mut connection.out, &error, Message::UpdateError, io.tally);
             return;
+        }
+        channel.updates.retain(|t| *t + 10 * SECOND > io.now);
+        channel.updates.push(io.now);
+        if channel.updates.len() > MOST_UPDATES {
+            io.acts.push(PoolAct::Complain("UpdateChannel more than once a second".into()));
         }
         let nominal = f64::from(update.nominal_hash_rate);
         if !nominal.is_finite() || nominal < 0.0 {
@@ -428,6 +438,7 @@ impl Pool {
                 difficulty: record.difficulty,
                 authenticated: connection.authenticated,
                 tip: record.tip,
+                min_ntime: record.min_ntime,
                 at: now,
             };
             self.given.insert((connection.number, job_id, record.prefix.clone()), given);

@@ -108,6 +108,7 @@ pub(super) struct Given {
     pub(super) difficulty: f64,
     pub(super) authenticated: bool,
     pub(super) tip: NetTip,
+    pub(super) min_ntime: u32,
     /// When it was made active.
     pub(super) at: Micros,
 }
