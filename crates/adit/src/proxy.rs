@@ -94,10 +94,10 @@ impl Proxy {
         // Every port first: nothing else is begun when one cannot be had.
         let mut sockets = Vec::new();
         for (name, listener) in &config.listeners {
-            sockets.push(bind(listener.listen, &format!("listener.{name}")).await?);
+            sockets.push(bind(listener.listen, &format!("listener.{name}"))?);
         }
         let http_socket = match config.http.enabled {
-            true => Some(bind(config.http.listen, "http").await?),
+            true => Some(bind(config.http.listen, "http")?),
             false => None,
         };
 
@@ -343,8 +343,8 @@ impl Proxy {
     }
 }
 
-async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Bind {
+fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, StartError> {
+    crate::sockets::listen(address).map_err(|error| StartError::Bind {
         what: what.to_owned(),
         address,
         error,

@@ -1,10 +1,11 @@
-//! Socket options that every connection of Adit has.
+//! Sockets as Adit opens them, and the options that every connection has.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Keep-alive probes begin after this long without traffic.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(10);
@@ -12,6 +13,23 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(10);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 /// A peer that acknowledges nothing for this long is gone (half-open connections are found within 30 s).
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+
+/// Connections that the system keeps until they are accepted (it may allow fewer: `net.core.somaxconn`). When a farm
+/// comes back at once, each that finds no place there loses a second before it tries again.
+const BACKLOG: u32 = 4_096;
+
+/// Opens a port.
+///
+/// # Errors
+/// The system's: the address is not this machine's, or the port is taken.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // On Windows this would let another program take the port too.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// No delay (without it a share waits 40 ms around each notify), keep-alive, and an end to half-open
 /// connections.

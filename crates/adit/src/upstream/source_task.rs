@@ -17,6 +17,9 @@ use crate::clock::Clock;
 
 /// Shares taken from the queue at once, encrypted and written together.
 const BATCH: usize = 256;
+/// After shares were taken from the queue, those that follow gather this long, so that a busy farm costs one
+/// wake-up, one record and one write for many shares. The first after a pause and blocks go at once.
+const GATHER: Duration = Duration::from_millis(2);
 /// No more shares are taken from the queue while this much waits to be written.
 const OUTBOX_FULL: usize = 256 * 1024;
 /// A pool that takes nothing from a full outbox for this long is gone.
@@ -212,6 +215,7 @@ impl SourceTask {
         let mut failed = self.carry_out(fx, Some(&mut link)).await;
         let mut stalled_since = None;
         let mut shown = Duration::ZERO;
+        let mut gather_until = Duration::ZERO;
         while failed.is_none() && !fx.hang_up {
             let now = self.clock.now().mono;
             if now.saturating_sub(shown) >= Duration::from_millis(200) {
@@ -225,7 +229,9 @@ impl SourceTask {
                 failed = Some(LinkError::Io(std::io::ErrorKind::TimedOut.into()));
                 break;
             }
-            let deadline = self.machine.deadline().unwrap_or(Duration::MAX).min(now + Duration::from_secs(1));
+            let gathered = now >= gather_until;
+            let machine_deadline = self.machine.deadline().unwrap_or(Duration::MAX);
+            let look_again = if gathered { now + Duration::from_secs(1) } else { gather_until };
             tokio::select! {
                 biased;
                 Some(share) = self.solutions.recv() => {
@@ -243,14 +249,20 @@ impl SourceTask {
                     Some(command) => self.machine.command(command, self.clock.now(), fx),
                     None => return None,
                 },
-                _ = self.shares.recv_many(batch, room), if room > 0 => {
+                taken = self.shares.recv_many(batch, room), if room > 0 && gathered => {
                     let now = self.clock.now();
+                    if taken < BATCH {
+                        gather_until = now.mono + GATHER;
+                    }
                     for share in batch.drain(..) {
                         self.machine.share(&share, now, fx);
                     }
                 }
-                () = tokio::time::sleep_until(self.clock.instant(deadline)) => {
-                    self.machine.timer(self.clock.now(), fx);
+                () = tokio::time::sleep_until(self.clock.instant(machine_deadline.min(look_again))) => {
+                    let now = self.clock.now();
+                    if now.mono >= machine_deadline {
+                        self.machine.timer(now, fx);
+                    }
                 }
             }
             let sent = self.carry_out(fx, Some(&mut link)).await;
