@@ -8,6 +8,7 @@
 //! - [`pool`]: the reference pool in front of it, and what it says of shares.
 //! - [`proxy`]: Adit itself, the released binary with a configuration made here.
 //! - [`miners`]: our CPU miner and the foreign one.
+//! - [`translator`]: the reference translator, for comparisons.
 //! - [`sv1_client`]: a client that keeps every line it hears, with its time.
 //! - [`relay`]: a TCP relay that can hold what goes one way; [`spy`]: one that reads what it passes on.
 //!
@@ -30,4 +31,5 @@ pub mod proxy;
 pub mod relay;
 pub mod spy;
 pub mod sv1_client;
+pub mod translator;
 pub mod wait;

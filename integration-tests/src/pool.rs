@@ -80,6 +80,7 @@ pub struct Pool {
     monitoring: u16,
     key: String,
     child: Option<Child>,
+    quiet: bool,
 }
 
 impl Pool {
@@ -113,13 +114,21 @@ impl Pool {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).expect("the test's folder can be written");
         std::fs::write(folder.join("pool.toml"), configuration).expect("the test's folder can be written");
-        Self { name: name.to_owned(), folder, port, monitoring, key, child: None }
+        Self { name: name.to_owned(), folder, port, monitoring, key, child: None, quiet: false }
     }
 
     /// Makes and starts a pool.
     #[must_use]
     pub fn start(name: &str, node: &Node, folder: &Path, settings: &PoolSettings) -> Self {
         let mut pool = Self::new(name, node, folder, settings);
+        pool.run();
+        pool
+    }
+
+    /// Makes and starts a pool that does not log each share (so [`Pool::shares`] knows nothing): for measurements.
+    #[must_use]
+    pub fn start_quiet(name: &str, node: &Node, folder: &Path, settings: &PoolSettings) -> Self {
+        let mut pool = Self { quiet: true, ..Self::new(name, node, folder, settings) };
         pool.run();
         pool
     }
@@ -131,6 +140,9 @@ impl Pool {
     pub fn run(&mut self) {
         let mut command = Command::new(peers::program("pool_sv2"));
         command.arg("-c").arg(self.folder.join("pool.toml"));
+        if self.quiet {
+            command.env("RUST_LOG", "warn");
+        }
         let mut child = Child::start(&self.name, &mut command, &self.log_file());
         let port = self.port;
         // It binds its port only once it has a template. The probe is no miner: it is gone before its handshake.

@@ -22,6 +22,8 @@ pub struct Report {
     pub miners: usize,
     /// Shares per second asked for.
     pub shares_per_second: f64,
+    /// Unix time of the first dialling, seconds.
+    pub began_unix: f64,
     /// How long shares were sent (or connections held).
     pub seconds: f64,
     /// Setting up.
@@ -220,6 +222,7 @@ pub(super) fn build(
         mode: options.mode,
         miners: options.miners,
         shares_per_second: options.shares_per_second,
+        began_unix: shared.began_unix.as_secs_f64(),
         seconds,
         connect: ConnectReport {
             connected: all.connected,

@@ -1,0 +1,129 @@
+//! Who is measured.
+
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use integration_tests::child::Child;
+use integration_tests::pool::Pool;
+use integration_tests::proxy::{Adit, Settings};
+use integration_tests::translator::Translator;
+use integration_tests::{http, peers};
+
+use crate::world::World;
+
+/// Hashes that a share takes on average, everywhere: difficulty 10^-6.
+const HASHES_A_SHARE: f64 = 4_295.0;
+/// Shares a minute that the translator's miners are said to bring each.
+const TRANSLATOR_SHARES: f64 = 3_600.0;
+/// How long the bare server may take to come up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Only reads a line, hashes one share and answers, and wakes its connections for a job: this machine's floor.
+    Bare,
+    /// Adit, all miners on one channel.
+    Adit,
+    /// Adit, a channel for each miner.
+    AditPerMiner,
+    /// The reference translator, all miners on one channel.
+    Translator,
+    /// The reference translator, a channel for each miner.
+    TranslatorPerMiner,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Bare, Self::Adit, Self::AditPerMiner, Self::Translator, Self::TranslatorPerMiner];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Adit => "adit",
+            Self::AditPerMiner => "adit-per-miner",
+            Self::Translator => "translator",
+            Self::TranslatorPerMiner => "translator-per-miner",
+        }
+    }
+
+    /// Its jobs come from the node.
+    pub(crate) fn is_proxy(self) -> bool {
+        self != Self::Bare
+    }
+
+    pub(crate) fn is_adit(self) -> bool {
+        matches!(self, Self::Adit | Self::AditPerMiner)
+    }
+}
+
+/// One of them, running; ended when it is dropped.
+pub(crate) enum Subject {
+    Bare { port: u16, child: Child },
+    Adit(Adit),
+    Translator(Translator),
+}
+
+impl Subject {
+    /// Starts one in front of `pool`, and waits until it has work.
+    pub(crate) fn start(kind: Kind, world: &World, pool: &Pool) -> Self {
+        let folder = world.folder.path();
+        match kind {
+            Kind::Bare => {
+                let port = http::free_port();
+                let mut command = Command::new(bare_server());
+                command.args(["--listen", &format!("127.0.0.1:{port}"), "--notify-every", "4"]);
+                let mut child = Child::start("bare", &mut command, &folder.join("bare.log"));
+                child.wait_until("it listens", PATIENCE, |_| TcpStream::connect(("127.0.0.1", port)).ok());
+                Self::Bare { port, child }
+            }
+            Kind::Adit | Kind::AditPerMiner => {
+                let channels = if kind == Kind::Adit { "\"all\"" } else { "1" };
+                let settings = Settings::default()
+                    .listener("difficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n")
+                    .source("pool", &pool.url(), &format!("miners_per_channel = {channels}\n"));
+                Self::Adit(Adit::start_ready(folder, &settings))
+            }
+            Kind::Translator | Kind::TranslatorPerMiner => {
+                let aggregate = kind == Kind::Translator;
+                let hashrate = HASHES_A_SHARE * TRANSLATOR_SHARES / 60.0;
+                Self::Translator(Translator::start(folder, pool, aggregate, hashrate, TRANSLATOR_SHARES))
+            }
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            Self::Bare { port, .. } => *port,
+            Self::Adit(adit) => adit.port(),
+            Self::Translator(translator) => translator.port(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        match self {
+            Self::Bare { child, .. } => child.id(),
+            Self::Adit(adit) => adit.id(),
+            Self::Translator(translator) => translator.id(),
+        }
+    }
+
+    /// Adit's own word on the shares.
+    pub(crate) fn books(&self) -> Option<String> {
+        match self {
+            Self::Adit(adit) => Some(adit.books().to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// Beside Adit, as cargo puts examples.
+fn bare_server() -> std::path::PathBuf {
+    let path = std::env::var_os("ADIT_BARE_SERVER").map_or_else(
+        || peers::adit().with_file_name("examples").join("bare_server"),
+        std::path::PathBuf::from,
+    );
+    assert!(path.is_file(), "{} is missing: integration-tests/measure builds it", path.display());
+    path
+}
