@@ -72,10 +72,6 @@ impl JobRing {
         count
     }
 
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&ChannelJob) -> bool) {
-        self.entries.retain(|entry| keep(&entry.job));
-    }
-
     /// Forgets the oldest jobs beyond `live` that are not stale and beyond `stale` that are. The newest stays.
     pub(crate) fn trim(&mut self, live: usize, stale: usize) {
         let (mut live_left, mut stale_left) = (live.max(1), stale);

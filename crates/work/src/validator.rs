@@ -15,13 +15,16 @@ use crate::seconds::Seconds;
 use crate::target::Target;
 use crate::verdict::{Reject, ValidShare, Verdict};
 
+/// Blocks remembered, whatever tip they are on.
+const BLOCKS: usize = 16;
+
 /// How much a [`Validator`] remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Jobs that shares are taken for, the newest ones. At least 1 is kept, at most 127.
     pub live_jobs: u8,
-    /// Jobs that are known to be stale, the newest ones of the last two tips: for the right answer to late shares,
-    /// and for late blocks. At most 127.
+    /// Jobs that are known to be stale, the newest ones: for the right answer to late shares, and for late blocks. At
+    /// most 127.
     pub stale_jobs: u8,
     /// Shares remembered on a tip, each in about 16 bytes. Beyond it shares are rejected: they could not be told
     /// from duplicates.
@@ -111,6 +114,8 @@ pub struct Validator {
     tip: Option<Tip>,
     /// The tip before it: remembered, so that a tip that flaps does not make old shares new.
     previous: Option<Tip>,
+    /// Blocks, also those on tips before that. Nearly always none, and so not in every miner's memory.
+    blocks: Option<Box<Blocks>>,
     seed: u64,
     limits: Limits,
     miner_id: MinerId,
@@ -127,7 +132,16 @@ impl Validator {
             stale_jobs: limits.stale_jobs.min(Limits::MOST_JOBS),
             ..limits
         };
-        Self { ring: JobRing::default(), tip: None, previous: None, seed, limits, miner_id, extranonce2_size }
+        Self {
+            ring: JobRing::default(),
+            tip: None,
+            previous: None,
+            blocks: None,
+            seed,
+            limits,
+            miner_id,
+            extranonce2_size,
+        }
     }
 
     /// The miner's id: SV1's `extranonce1`.
@@ -222,11 +236,14 @@ impl Validator {
             self.ring.newest().is_some_and(|newest| newest.job.job.prev_hash == job.job.prev_hash);
 
         let fault = fault(entry, advertised, submission, version_mask, &header, &hash, now);
-        let seen = if fault.is_none() || is_block {
-            // There is a tip for every job of the ring.
-            tip.map_or(Seen::First, |tip| tip.seen.insert(&hash, self.limits.shares_per_tip, self.seed))
-        } else {
-            Seen::First
+        let known_block = is_block && !self.blocks.get_or_insert_default().insert(hash);
+        let seen = match tip {
+            _ if known_block => Seen::Again,
+            // There is a tip for every job that is not stale.
+            Some(tip) if fault.is_none() || is_block => {
+                tip.seen.insert(&hash, self.limits.shares_per_tip, self.seed)
+            }
+            _ => Seen::First,
         };
         let reason = fault.or(match seen {
             Seen::First => None,
@@ -264,6 +281,7 @@ impl Validator {
         self.ring.len()
     }
 
+    /// Shares of earlier jobs are stale from now on; the jobs stay known, for late blocks.
     fn move_to_tip(&mut self, prev_hash: [u8; 32]) {
         if self.tip.as_ref().is_some_and(|tip| tip.prev_hash == prev_hash) {
             return; // another source on the same tip
@@ -273,8 +291,24 @@ impl Validator {
         if self.tip.as_ref().is_none_or(|tip| tip.prev_hash != prev_hash) {
             self.tip = Some(Tip { prev_hash, seen: SeenShares::default() });
         }
-        let previous = self.previous.as_ref().map(|tip| tip.prev_hash);
-        self.ring.retain(|known| known.job.prev_hash == prev_hash || Some(known.job.prev_hash) == previous);
+    }
+}
+
+/// The last blocks of a miner, oldest first. Finding one costs a block's work, so few are enough.
+#[derive(Clone, Debug, Default)]
+struct Blocks(Vec<BlockHash>);
+
+impl Blocks {
+    /// True: it is new.
+    fn insert(&mut self, hash: BlockHash) -> bool {
+        let new = !self.0.contains(&hash);
+        if new {
+            if self.0.len() >= BLOCKS {
+                self.0.remove(0);
+            }
+            self.0.push(hash);
+        }
+        new
     }
 }
 

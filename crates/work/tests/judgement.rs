@@ -128,6 +128,8 @@ struct SlowJudge {
     /// Tips in the order of their last use, the newest last.
     tips: Vec<u8>,
     seen: BTreeSet<(u8, [u8; 32])>,
+    /// The last 16 blocks, on whatever tips.
+    blocks: Vec<[u8; 32]>,
     ids: u32,
 }
 
@@ -142,9 +144,8 @@ impl SlowJudge {
             self.adverts.iter_mut().for_each(|advert| advert.stale = true);
             self.tips.retain(|tip| *tip != recipe.tip);
             self.tips.push(recipe.tip);
-            // Of the two newest tips everything is known, of the others nothing.
+            // Of the two newest tips every share is known, of the others only late blocks.
             let known: Vec<u8> = self.tips.iter().rev().take(2).copied().collect();
-            self.adverts.retain(|advert| known.contains(&advert.recipe.tip));
             self.seen.retain(|(tip, _)| known.contains(tip));
         }
         self.last = Some(recipe);
@@ -193,7 +194,15 @@ impl SlowJudge {
             }
         }
         let mut again = false;
-        if reason.is_none() || is_block {
+        if is_block && self.blocks.contains(&hash) {
+            again = true;
+            reason = reason.or(Some("duplicate"));
+        } else if is_block {
+            self.blocks.push(hash);
+            self.blocks.drain(..self.blocks.len().saturating_sub(16));
+        }
+        let known_tip = self.tips.iter().rev().take(2).any(|tip| *tip == recipe.tip);
+        if !again && known_tip && (reason.is_none() || is_block) {
             let on_tip = self.seen.iter().filter(|(tip, _)| *tip == recipe.tip).count();
             if self.seen.contains(&(recipe.tip, hash)) {
                 again = true;
