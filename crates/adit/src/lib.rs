@@ -1,6 +1,7 @@
 //! The product as a library with a thin `main`: command line, configuration, and the tokio tasks around the
 //! engine's state machines.
 
+mod alarms;
 pub mod cli;
 pub mod clock;
 mod commands;

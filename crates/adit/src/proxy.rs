@@ -13,13 +13,14 @@ use engine::miner::{ListenerPolicy, ReplyMode};
 use engine::router::{MinersPerChannel, RouteSettings, Router, SourcePlan};
 use engine::source::{DownReason, SourceSettings, SourceState, SourceStatus, Sv2Pool};
 use engine::{ListenerId, RouteId, SourceId};
-use telemetry::{Latencies, Snapshot};
+use telemetry::{AlarmSnapshot, Latencies, Snapshot};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
+use crate::alarms::Alarms;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::downstream::{
@@ -39,6 +40,9 @@ const COMMAND_QUEUE: usize = 65_536;
 const WRITE_STALL: Duration = Duration::from_secs(30);
 /// While draining, the end is not waited for any longer once no share was answered for this long.
 const DRAIN_WITHOUT_PROGRESS: Duration = Duration::from_secs(3);
+
+/// Alarms are looked at this often, besides whenever somebody asks.
+const ALARMS_EVERY: Duration = Duration::from_secs(10);
 
 /// Why the proxy cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +128,7 @@ impl Proxy {
                 report,
                 figures: Arc::clone(&own_figures),
                 door: door.clone(),
+                insecure: source.insecure,
             });
             source_tasks.push(SourceTask {
                 name: name.to_string(),
@@ -174,10 +179,12 @@ impl Proxy {
 
         // The upstream thread.
         let mut threads = Vec::new();
+        let spread = latencies.clone();
         let upstream = async move {
             let sources = source_tasks.into_iter().map(|task| tokio::spawn(run_source(task)));
             let sources: Vec<_> = sources.collect();
-            run_router(router, route_names, source_names, router_rx, command_senders, status_tx, clock).await;
+            let names = (route_names, source_names);
+            run_router(router, names, router_rx, command_senders, status_tx, spread, clock).await;
             // The router has ended, and with it every sender of commands.
             for source in sources {
                 if let Err(failed) = source.await {
@@ -247,8 +254,10 @@ impl Proxy {
             routes: route_views,
             router: status,
             max_connections: u64::from(config.limits.max_connections),
+            alarms: Alarms::default(),
         });
         let stop_http = CancellationToken::new();
+        tokio::spawn(watch_alarms(Arc::clone(&maker), stop_http.clone()));
         let http = http_socket.as_ref().and_then(|s| s.local_addr().ok());
         if let Some(socket) = http_socket {
             let provider = Arc::clone(&maker);
@@ -300,7 +309,7 @@ impl Proxy {
     /// The proxy at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.maker.snapshot().with_sums()
+        self.maker.snapshot()
     }
 
     /// Stops: no new miners, queued shares are sent, answers to open shares are waited for while they still
@@ -341,6 +350,28 @@ impl Proxy {
         let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
         self.books.totals()
     }
+}
+
+/// Says when an alarm begins and ends to hold.
+async fn watch_alarms(maker: Arc<SnapshotMaker>, stop: CancellationToken) {
+    let mut held = Vec::new();
+    let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + ALARMS_EVERY, ALARMS_EVERY);
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        let mut alarms = maker.snapshot().alarms;
+        alarms.retain(|alarm| alarm.active);
+        for alarm in alarms.iter().filter(|alarm| !held.contains(&key(alarm))) {
+            warn!(alarm = %alarm.name, subject = alarm.subject, "{}", alarm.detail);
+        }
+        let holds: Vec<_> = alarms.iter().map(key).collect();
+        for (name, subject) in held.iter().filter(|alarm| !holds.contains(alarm)) {
+            info!(alarm = %name, subject, "no longer");
+        }
+        held = holds;
+    }
+}
+
+fn key(alarm: &AlarmSnapshot) -> (String, String) {
+    (alarm.name.to_string(), alarm.subject.clone())
 }
 
 fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, StartError> {

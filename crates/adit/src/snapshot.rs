@@ -12,6 +12,7 @@ use telemetry::{
 };
 use tokio::sync::{mpsc, watch};
 
+use crate::alarms::Alarms;
 use crate::clock::{self, Clock};
 use crate::downstream::ListenerFigures;
 use crate::upstream::{RouterStatus, SourceDoor, SourceFigures, SourceReport};
@@ -23,6 +24,7 @@ pub(crate) struct SourceView {
     pub(crate) report: watch::Receiver<SourceReport>,
     pub(crate) figures: Arc<SourceFigures>,
     pub(crate) door: SourceDoor,
+    pub(crate) insecure: bool,
 }
 
 /// A listener, as far as a snapshot needs it.
@@ -50,10 +52,19 @@ pub(crate) struct SnapshotMaker {
     pub(crate) routes: Vec<RouteView>,
     pub(crate) router: watch::Receiver<RouterStatus>,
     pub(crate) max_connections: u64,
+    pub(crate) alarms: Alarms,
 }
 
 impl SnapshotMaker {
+    /// The proxy at this moment, with its sums and alarms.
     pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut snapshot = self.without_alarms().with_sums();
+        let insecure: Vec<bool> = self.sources.iter().map(|source| source.insecure).collect();
+        snapshot.alarms = self.alarms.judge(&snapshot, &insecure);
+        snapshot
+    }
+
+    fn without_alarms(&self) -> Snapshot {
         let now = self.clock.now();
         let sources: Vec<SourceSnapshot> = self.sources.iter().map(|s| self.source(s)).collect();
         let routes = self.routes(&sources);

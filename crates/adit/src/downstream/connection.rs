@@ -217,7 +217,7 @@ impl Connection<'_> {
 
     fn on_news(&mut self) -> Result<(), End> {
         let Some(news) = &mut self.news else { return Ok(()) };
-        let GroupNews { feed, farewell } = news.borrow_and_update().clone();
+        let GroupNews { feed, fanout, farewell } = news.borrow_and_update().clone();
         if let Some(text) = farewell {
             self.machine.tell(text, &mut self.outbox);
             return Err(CloseReason::NoSource.into());
@@ -227,9 +227,8 @@ impl Connection<'_> {
             machine.feed(&feed, io);
             Ok(())
         })?;
-        if self.outbox.is_empty() {
-            let written = self.context.clock.now().since(feed.received);
-            self.context.latencies.job_fanout().observe(written);
+        if let Some(fanout) = fanout.filter(|_| self.outbox.is_empty()) {
+            fanout.written(Instant::now());
         }
         Ok(())
     }

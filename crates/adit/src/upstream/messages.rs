@@ -22,6 +22,8 @@ pub const SOLUTION_QUEUE: usize = 1024;
 pub struct GroupNews {
     /// The newest work.
     pub feed: Option<Arc<Feed>>,
+    /// Follows that work on its way to the miners.
+    pub fanout: Option<Arc<telemetry::JobFanout>>,
     /// Set when miners are to be told something and closed.
     pub farewell: Option<&'static str>,
 }

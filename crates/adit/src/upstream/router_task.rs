@@ -1,11 +1,13 @@
 //! The router's task: its state machine, and the cells through which groups get their news.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::router::{Output, Router};
 use engine::source::SourceCommand;
-use engine::{GroupId, RouteId, SourceId};
+use engine::{Feed, GroupId, RouteId, SourceId};
+use telemetry::{JobFanout, Latencies};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
@@ -21,9 +23,28 @@ const OUTAGE: &str = "No pool is reachable: use your backup pool";
 
 struct Cells {
     by_group: HashMap<GroupId, (RouteId, watch::Sender<GroupNews>)>,
+    /// The job that was published last, by its source and when it was read: one job goes to many groups.
+    spreading: Option<(SourceId, Duration, Arc<JobFanout>)>,
+    latencies: Latencies,
+    clock: Clock,
 }
 
 impl Cells {
+    fn publish(&mut self, group: GroupId, feed: Arc<Feed>) {
+        let Some((_, cell)) = self.by_group.get(&group) else { return };
+        let (source, received) = (feed.source(), feed.received);
+        let known = self.spreading.take().filter(|(s, at, _)| (*s, *at) == (source, received));
+        let fanout = known.map_or_else(
+            || Arc::new(JobFanout::new(&self.latencies, self.clock.instant(received).into_std())),
+            |(_, _, fanout)| fanout,
+        );
+        self.spreading = Some((source, received, Arc::clone(&fanout)));
+        cell.send_modify(|news| {
+            news.feed = Some(feed);
+            news.fanout = Some(fanout);
+        });
+    }
+
     fn farewell(&self, route: Option<RouteId>, text: &'static str) {
         for (of, cell) in self.by_group.values() {
             if route.is_none_or(|r| r == *of) {
@@ -36,14 +57,14 @@ impl Cells {
 /// Runs until [`RouterMessage::End`].
 pub async fn run_router(
     mut router: Router,
-    route_names: Vec<String>,
-    source_names: Vec<String>,
+    (route_names, source_names): (Vec<String>, Vec<String>),
     mut messages: mpsc::Receiver<RouterMessage>,
     sources: Vec<mpsc::Sender<SourceCommand>>,
     status: watch::Sender<RouterStatus>,
+    latencies: Latencies,
     clock: Clock,
 ) {
-    let mut cells = Cells { by_group: HashMap::new() };
+    let mut cells = Cells { by_group: HashMap::new(), spreading: None, latencies, clock };
     let mut batch = Vec::with_capacity(BATCH);
     let mut shown = Duration::ZERO;
     let mut draining = None;
@@ -73,10 +94,9 @@ pub async fn run_router(
                     }
                     let (group, meter, feed) = router.join(&request, now);
                     meter.shift_hashrate(hashrate);
-                    let cell = cells
-                        .by_group
-                        .entry(group)
-                        .or_insert_with(|| (route, watch::Sender::new(GroupNews { feed, farewell: None })));
+                    let cell = cells.by_group.entry(group).or_insert_with(|| {
+                        (route, watch::Sender::new(GroupNews { feed, ..GroupNews::default() }))
+                    });
                     let mut news = cell.1.subscribe();
                     news.mark_changed();
                     let joined = Joined { group, meter: meter.clone(), news };
@@ -113,9 +133,7 @@ fn carry_out(
     while let Some(output) = router.poll() {
         match output {
             Output::Publish(group, feed) => {
-                if let Some((_, cell)) = cells.by_group.get(&group) {
-                    cell.send_modify(|news| news.feed = Some(feed));
-                }
+                cells.publish(group, feed);
             }
             Output::Ended(group) => {
                 cells.by_group.remove(&group);
