@@ -333,7 +333,8 @@ impl Connection {
         now: Instant,
     ) -> Result<(), Failure> {
         common.notifies += 1;
-        let (job, _) = common.cache.read(line)?;
+        let last = self.job.as_ref().map(|last| last.common.number);
+        let (job, _) = common.cache.read(line, last)?;
         let number = job.common.number;
         common.jobs = common.jobs.max(number + 1);
         let seen = self.job.as_ref().is_some_and(|last| Arc::ptr_eq(&last.common, &job.common));

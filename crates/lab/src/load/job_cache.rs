@@ -54,8 +54,13 @@ pub(super) struct JobCache {
 }
 
 impl JobCache {
-    /// Reads a notify line. The second value says whether its common part is new.
-    pub(super) fn read(&mut self, line: &[u8]) -> Result<(ConnectionJob, bool), WireError> {
+    /// Reads a notify line of a connection whose last job had the number `last`. The second value says whether its
+    /// common part is new: a tip that comes back is.
+    pub(super) fn read(
+        &mut self,
+        line: &[u8],
+        last: Option<usize>,
+    ) -> Result<(ConnectionJob, bool), WireError> {
         let params = memmem::find(line, b"\"params\"").map_or(&b""[..], |at| &line[at + 8..]);
         let start = memchr(b'[', params).unwrap_or(params.len());
         let params = &params[start..];
@@ -72,7 +77,8 @@ impl JobCache {
             self.key.extend_from_slice(part);
             self.key.push(0);
         }
-        let known = self.recent.iter().find(|common| *common.key == *self.key);
+        let may_be = |common: &&Arc<CommonJob>| last.is_none_or(|last| common.number >= last);
+        let known = self.recent.iter().filter(may_be).find(|common| *common.key == *self.key);
         let (common, is_new) = match known {
             Some(common) => (Arc::clone(common), false),
             None => {
@@ -177,16 +183,30 @@ mod tests {
     #[test]
     fn lines_that_differ_in_id_prefix_and_time_only_share_their_rest() {
         let mut cache = JobCache::default();
-        let (first, new) = cache.read(&line("1", "00", "0011", "65000000")).unwrap();
+        let (first, new) = cache.read(&line("1", "00", "0011", "65000000"), None).unwrap();
         assert!(new);
         assert_eq!(first.common.job.coinb2, [0xff]);
         assert_eq!(first.common.job.merkle_path, [[0xaa; 32]]);
-        let (second, new) = cache.read(&line("2", "00", "0022", "65000001")).unwrap();
+        let (second, new) = cache.read(&line("2", "00", "0022", "65000001"), None).unwrap();
         assert!(!new && Arc::ptr_eq(&first.common, &second.common));
         assert_eq!((&*second.job_id, &*second.coinb1, &second.ntime), (&b"2"[..], &b"0022"[..], b"65000001"));
-        let (third, new) = cache.read(&line("3", "01", "0022", "65000001")).unwrap();
+        let (third, new) = cache.read(&line("3", "01", "0022", "65000001"), None).unwrap();
         assert!(new && third.common.number == 1);
         assert!(Arc::ptr_eq(&second.coinb1, &third.coinb1));
+    }
+
+    #[test]
+    fn a_tip_that_comes_back_is_another_job() {
+        let mut cache = JobCache::default();
+        let mut number =
+            |parent, last| cache.read(&line("1", parent, "00", "65000000"), last).unwrap().0.common.number;
+        assert_eq!((number("00", None), number("01", Some(0))), (0, 1));
+        assert_eq!(number("00", Some(1)), 2);
+        assert_eq!(
+            (number("00", Some(1)), number("00", Some(2))),
+            (2, 2),
+            "also for those who hear of it later"
+        );
     }
 
     #[test]
@@ -194,10 +214,10 @@ mod tests {
         let good = line("1", "00", "0011", "65000000");
         let mut cache = JobCache::default();
         for cut in 0..good.len() - 2 {
-            assert!(cache.read(&good[..cut]).is_err(), "{cut}");
+            assert!(cache.read(&good[..cut], None).is_err(), "{cut}");
         }
-        assert!(cache.read(&line("a\\u0022", "00", "00", "65000000")).is_err());
-        assert!(cache.read(&line("1", "0x", "00", "65000000")).is_err());
-        assert!(cache.read(&line("1", "00", "00", "650")).is_err());
+        assert!(cache.read(&line("a\\u0022", "00", "00", "65000000"), None).is_err());
+        assert!(cache.read(&line("1", "0x", "00", "65000000"), None).is_err());
+        assert!(cache.read(&line("1", "00", "00", "650"), None).is_err());
     }
 }

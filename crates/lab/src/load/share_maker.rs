@@ -147,7 +147,7 @@ mod tests {
             "11".repeat(32),
             "22".repeat(32)
         );
-        JobCache::default().read(line.as_bytes()).unwrap().0
+        JobCache::default().read(line.as_bytes(), None).unwrap().0
     }
 
     #[test]

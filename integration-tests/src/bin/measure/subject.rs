@@ -12,8 +12,8 @@ use integration_tests::{http, peers};
 
 use crate::world::World;
 
-/// Hashes that a share takes on average, everywhere: difficulty 10^-6.
-const HASHES_A_SHARE: f64 = 4_295.0;
+/// Hashes that a share takes on average, everywhere: difficulty 10^-9.
+const HASHES_A_SHARE: f64 = 4.295;
 /// Shares a minute that the translator's miners are said to bring each.
 const TRANSLATOR_SHARES: f64 = 3_600.0;
 /// How long the bare server may take to come up.
@@ -81,7 +81,7 @@ impl Subject {
             Kind::Adit | Kind::AditPerMiner => {
                 let channels = if kind == Kind::Adit { "\"all\"" } else { "1" };
                 let settings = Settings::default()
-                    .listener("difficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n")
+                    .listener("difficulty_start = 1e-9\ndifficulty_min = 1e-9\nvardiff = false\n")
                     .source("pool", &pool.url(), &format!("miners_per_channel = {channels}\n"));
                 Self::Adit(Adit::start_ready(folder, &settings))
             }
