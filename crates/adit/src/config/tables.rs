@@ -160,12 +160,12 @@ table! {
         /// Shares a minute that each miner's difficulty aims at.
         shares_per_minute: f64 = Number(0.1..=600.0), default SHARES_PER_MINUTE;
         /// Difficulty of a miner about which nothing is known yet.
-        difficulty_start: f64 = Number(1e-6..=1e15), default DIFFICULTY_START,
+        difficulty_start: f64 = Number(1e-9..=1e15), default DIFFICULTY_START,
             says "64, or the nearest that `difficulty_min` and `difficulty_max` allow";
         /// No miner gets less, unless its source asks for less.
-        difficulty_min: f64 = Number(1e-6..=1e15), default DIFFICULTY_MIN;
+        difficulty_min: f64 = Number(1e-9..=1e15), default DIFFICULTY_MIN;
         /// No miner gets more.
-        difficulty_max: Option<f64> = Maybe(Number(1e-6..=1e15)), default None,
+        difficulty_max: Option<f64> = Maybe(Number(1e-9..=1e15)), default None,
             says "not set: only the source's difficulty bounds it";
         /// Adapt each miner's difficulty to its hashrate.
         vardiff: bool = Flag, default true;

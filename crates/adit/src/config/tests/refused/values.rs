@@ -82,9 +82,9 @@ pub(super) const CASES: &[Case] = &[
         text: r#"adit.toml:3:20: listener.main.difficulty_start
     3 | difficulty_start = 0
       |                    ^
-    expected: a number from 1e-6 to 1e15
+    expected: a number from 1e-9 to 1e15
     found:    the number 0
-    fix:      difficulty_start = 1e-6
+    fix:      difficulty_start = 1e-9
 "#,
     },
     Case {
