@@ -90,7 +90,10 @@ pub(super) struct Common {
     pub(super) bytes_sent: u64,
     pub(super) bytes_received: u64,
     pub(super) notifies: u64,
+    /// The difficulty of the first connection whose shares would have to be mined.
     pub(super) too_hard: Option<f64>,
+    /// Such connections, at this moment.
+    pub(super) hard: usize,
     /// Smallest and largest difficulty that was set.
     pub(super) difficulty: Option<(f64, f64)>,
     pub(super) scratch: Box<[u8]>,
@@ -115,7 +118,7 @@ pub(super) struct Connection {
     /// For the next job.
     difficulty: f64,
     target: Target,
-    hard: bool,
+    pub(super) hard: bool,
     job: Option<ConnectionJob>,
     maker: Option<Box<ShareMaker>>,
     /// Granted by `mining.configure`.
@@ -349,10 +352,12 @@ impl Connection {
         }
         self.job = Some(job);
         self.target = Target::from_difficulty(self.difficulty);
-        self.hard = hashes_per_share(self.difficulty) > MAX_HASHES_PER_SHARE;
-        if self.hard && options.mode != Mode::Idle {
+        let hard = hashes_per_share(self.difficulty) > MAX_HASHES_PER_SHARE && options.mode != Mode::Idle;
+        if hard {
             common.too_hard.get_or_insert(self.difficulty);
         }
+        common.hard = common.hard + usize::from(hard) - usize::from(self.hard);
+        self.hard = hard;
         if let Some(maker) = &mut self.maker {
             maker.version_mask = self.version_mask;
             maker.job_changed();

@@ -122,6 +122,7 @@ impl EventLoop {
             bytes_received: 0,
             notifies: 0,
             too_hard: None,
+            hard: 0,
             difficulty: None,
             scratch: vec![0; SCRATCH].into(),
         };
@@ -169,11 +170,16 @@ impl EventLoop {
         Ok(self.finish())
     }
 
+    /// Most connections would have to mine their shares. A server that forgets a few difficulties can be measured.
+    fn is_too_hard(&self) -> bool {
+        self.common.hard * 2 > self.count
+    }
+
     /// Does what is due in the present phase. Returns how long to wait for events; `None`: the end.
     fn advance(&mut self, now: Instant) -> io::Result<Option<Duration>> {
         // Without a single connection there is nothing left to do or to wait for.
         let deserted = self.phase != Phase::Connecting && self.alive == 0;
-        let stop = self.shared.stop.load(Ordering::Relaxed) || self.common.too_hard.is_some() || deserted;
+        let stop = self.shared.stop.load(Ordering::Relaxed) || self.is_too_hard() || deserted;
         match self.phase {
             Phase::Connecting => {
                 let wait = self.dial_due(now);
@@ -333,6 +339,7 @@ impl EventLoop {
             return;
         };
         connection.give_up_open(&mut self.common);
+        self.common.hard -= usize::from(connection.hard);
         self.alive -= 1;
         if connection.stage < Stage::Greeted {
             self.unanswered -= 1;
@@ -444,6 +451,7 @@ impl EventLoop {
         for connection in self.connections.iter_mut().flatten() {
             connection.give_up_open(&mut self.common);
         }
+        let too_hard = self.is_too_hard();
         let common = self.common;
         Outcome {
             shares: common.shares,
@@ -453,7 +461,7 @@ impl EventLoop {
             bytes_sent: common.bytes_sent,
             bytes_received: common.bytes_received,
             notifies: common.notifies,
-            too_hard: common.too_hard,
+            too_hard: common.too_hard.filter(|_| too_hard),
             difficulty: common.difficulty,
             ..self.outcome
         }
@@ -465,7 +473,7 @@ fn next_sender(connections: &[Option<Connection>], next: &mut usize) -> Option<u
     for _ in 0..connections.len() {
         let index = *next % connections.len();
         *next = index + 1;
-        if connections[index].as_ref().is_some_and(|c| c.stage == Stage::Working && !c.floods) {
+        if connections[index].as_ref().is_some_and(|c| c.stage == Stage::Working && !c.floods && !c.hard) {
             return Some(index);
         }
     }

@@ -59,13 +59,15 @@ impl Fanouts {
     }
 }
 
-/// Joins the records of several threads.
+/// Joins the records of several threads. A job that comes back (its tip did) is another one each time.
 pub(super) fn merge(threads: Vec<Vec<Spread>>) -> Vec<Spread> {
-    let mut merged: Vec<Spread> = Vec::new();
-    for spread in threads.into_iter().flatten() {
-        match merged.iter_mut().find(|known| known.key == spread.key) {
-            None => merged.push(spread),
-            Some(known) => {
+    let mut merged: Vec<(usize, Spread)> = Vec::new();
+    for spread in threads.into_iter().flat_map(with_occurrence) {
+        let (occurrence, spread) = spread;
+        let same = |known: &&mut (usize, Spread)| known.0 == occurrence && known.1.key == spread.key;
+        match merged.iter_mut().find(same) {
+            None => merged.push((occurrence, spread)),
+            Some((_, known)) => {
                 let earlier = known.first.min(spread.first);
                 let shift = |first: Instant, after: u32| {
                     let total = (first - earlier) + Duration::from_micros(u64::from(after));
@@ -78,8 +80,20 @@ pub(super) fn merge(threads: Vec<Vec<Spread>>) -> Vec<Spread> {
             }
         }
     }
+    let mut merged: Vec<Spread> = merged.into_iter().map(|(_, spread)| spread).collect();
     merged.sort_by_key(|spread| spread.first);
     merged
+}
+
+/// One thread's records, each with how many before it are of an equal job.
+fn with_occurrence(spreads: Vec<Spread>) -> Vec<(usize, Spread)> {
+    let mut counted: Vec<(usize, Spread)> = Vec::with_capacity(spreads.len());
+    for spread in spreads {
+        let before = counted.iter().rev().find(|(_, earlier)| earlier.key == spread.key);
+        let occurrence = before.map_or(0, |(occurrence, _)| occurrence + 1);
+        counted.push((occurrence, spread));
+    }
+    counted
 }
 
 #[cfg(test)]
@@ -98,6 +112,10 @@ mod tests {
         let merged = merge(vec![vec![spread(5, &[0, 100])], vec![spread(2, &[0, 7])]]);
         assert_eq!(merged.len(), 1);
         assert_eq!(merged[0].after_us, [3_000, 3_100, 0, 7]);
+        let again =
+            merge(vec![vec![spread(5, &[0]), spread(900, &[0])], vec![spread(2, &[0]), spread(901, &[0])]]);
+        let counts: Vec<_> = again.iter().map(|spread| spread.after_us.len()).collect();
+        assert_eq!(counts, [2, 2], "a job that comes back is another one");
     }
 
     #[test]
