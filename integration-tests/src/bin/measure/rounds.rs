@@ -209,8 +209,10 @@ fn put_shares(report: &Report, row: &str, who: &'static str, table: &mut Table) 
 
 /// From the node's call to the last miner's notify, where there is a node; and from the first to the last.
 fn put_tips(report: &Report, tips: &[(f64, String)], what: &str, who: &'static str, table: &mut Table) {
-    let everybody = usize::try_from(report.connect.with_work).unwrap_or(usize::MAX);
-    let whole = report.fanouts.iter().filter(|fanout| fanout.receivers == everybody);
+    // Who floods may have been sent away.
+    let there = report.connect.with_work - report.connect.closed_later;
+    let everybody = usize::try_from(there).unwrap_or(usize::MAX);
+    let whole = report.fanouts.iter().filter(|fanout| fanout.receivers >= everybody);
     let spread: Vec<f64> = whole.clone().map(|fanout| fanout.last_ms).collect();
     table.put(&format!("{what}: first to last notify, ms"), who, &middle_and_most(spread));
     if tips.is_empty() {
@@ -221,7 +223,7 @@ fn put_tips(report: &Report, tips: &[(f64, String)], what: &str, who: &'static s
     let all_connected = report.began_unix + report.connect.seconds_to_all;
     for (called, tip) in tips.iter().filter(|(called, _)| *called > all_connected) {
         let news = report.fanouts.iter().filter(|fanout| &fanout.prev_hash == tip);
-        let reached = news.filter(|fanout| fanout.last_unix > *called && fanout.receivers == everybody);
+        let reached = news.filter(|fanout| fanout.last_unix > *called && fanout.receivers >= everybody);
         match reached.map(|fanout| fanout.last_unix).min_by(f64::total_cmp) {
             Some(at) => last.push((at - called) * 1e3),
             None => late += 1,
