@@ -35,6 +35,7 @@ mod miner_ids;
 mod seconds;
 pub mod sha256d;
 mod target;
+mod template;
 mod validator;
 pub mod vardiff;
 mod verdict;
@@ -50,5 +51,8 @@ pub use job::{Job, JobError, JobParts, MAX_COINBASE_PART, MAX_MERKLE_PATH};
 pub use miner_ids::{Epoch, Exhausted, MAX_MINER_ID, MinerId, MinerIdError, MinerIds, MinerIdsLimits};
 pub use seconds::Seconds;
 pub use target::{CompactError, Target};
+pub use template::{
+    BlockError, MAX_BLOCK_WEIGHT, Template, TemplateError, TemplateParts, TemplateTransaction,
+};
 pub use validator::{AdvertiseError, Advertised, Limits, Submission, Validator};
 pub use verdict::{Reject, ValidShare, Verdict};

@@ -5,6 +5,8 @@
 
 use thiserror::Error;
 
+use super::output::Output;
+
 /// Where the first input's script begins if the form is as it must be: version, input count, outpoint, length.
 const SCRIPT_AT: usize = 4 + 1 + 36 + 1;
 
@@ -36,6 +38,28 @@ pub struct Summary {
 /// # Errors
 /// The first thing that is wrong, with what came and what would be right.
 pub fn check(prefix: &[u8], extranonce_len: usize, suffix: &[u8]) -> Result<Summary, CoinbaseError> {
+    walk(prefix, extranonce_len, suffix, |_, _| ())
+}
+
+/// The outputs of a coinbase that [`check`] finds sound: whom it pays, and how much.
+///
+/// # Errors
+/// As [`check`].
+pub fn outputs(prefix: &[u8], extranonce_len: usize, suffix: &[u8]) -> Result<Vec<Output>, CoinbaseError> {
+    let mut outputs = Vec::new();
+    walk(prefix, extranonce_len, suffix, |value, script| {
+        outputs.push(Output { value, script_pubkey: script.into() });
+    })?;
+    Ok(outputs)
+}
+
+/// Checks, and shows each output on the way.
+fn walk<'a>(
+    prefix: &'a [u8],
+    extranonce_len: usize,
+    suffix: &'a [u8],
+    mut output: impl FnMut(u64, &'a [u8]),
+) -> Result<Summary, CoinbaseError> {
     if let [_, _, _, _, 0, 1, ..] = prefix {
         return Err(CoinbaseError::SegwitForm);
     }
@@ -78,7 +102,7 @@ pub fn check(prefix: &[u8], extranonce_len: usize, suffix: &[u8]) -> Result<Summ
             return Err(CoinbaseError::ValueOutOfRange { value });
         }
         let script = suffix_reader.compact_size()?;
-        suffix_reader.take(usize::try_from(script).unwrap_or(usize::MAX))?;
+        output(amount, suffix_reader.take(usize::try_from(script).unwrap_or(usize::MAX))?);
     }
     let _lock_time: [u8; 4] = suffix_reader.array()?;
     if suffix_reader.bytes.is_empty() {
@@ -89,7 +113,7 @@ pub fn check(prefix: &[u8], extranonce_len: usize, suffix: &[u8]) -> Result<Summ
 }
 
 /// Null hash, index 2^32 - 1.
-const NULL_OUTPOINT: [u8; 36] = {
+pub(super) const NULL_OUTPOINT: [u8; 36] = {
     let mut bytes = [0; 36];
     let mut at = 32;
     while at < 36 {
@@ -99,25 +123,25 @@ const NULL_OUTPOINT: [u8; 36] = {
     bytes
 };
 
-struct Reader<'a> {
-    bytes: &'a [u8],
+pub(super) struct Reader<'a> {
+    pub(super) bytes: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], CoinbaseError> {
+    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], CoinbaseError> {
         let (head, rest) = self.bytes.split_at_checked(len).ok_or(CoinbaseError::Truncated)?;
         self.bytes = rest;
         Ok(head)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], CoinbaseError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], CoinbaseError> {
         let (head, rest) = self.bytes.split_first_chunk().ok_or(CoinbaseError::Truncated)?;
         self.bytes = rest;
         Ok(*head)
     }
 
     /// Bitcoin's variable-length number. A node refuses one that is longer than it has to be.
-    fn compact_size(&mut self) -> Result<u64, CoinbaseError> {
+    pub(super) fn compact_size(&mut self) -> Result<u64, CoinbaseError> {
         let [first] = self.array()?;
         let (number, least) = match first {
             0xfd => (u64::from(u16::from_le_bytes(self.array()?)), 0xfd),
