@@ -36,8 +36,9 @@ use crate::upstream::{
 const ROUTER_QUEUE: usize = 32_768;
 /// Commands that wait for a source.
 const COMMAND_QUEUE: usize = 65_536;
-/// A miner that takes nothing it is sent for this long is closed.
-const WRITE_STALL: Duration = Duration::from_secs(30);
+/// A miner that takes nothing it is sent for this long is closed: before the system gives its socket up (after 20 s,
+/// see `sockets`), so that it is counted and told as what it is.
+const WRITE_STALL: Duration = Duration::from_secs(15);
 /// While draining, the end is not waited for any longer once no share was answered for this long.
 const DRAIN_WITHOUT_PROGRESS: Duration = Duration::from_secs(3);
 
