@@ -104,6 +104,24 @@ impl Child {
         }
     }
 
+    /// CPU time of its threads so far, of those that have not ended; 0 where the system does not say.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).into_iter().flatten().flatten();
+        // Nanoseconds on a CPU are the first number of a thread's schedstat.
+        let on_cpu = threads.filter_map(|thread| {
+            let figures = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            figures.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(on_cpu.sum())
+    }
+
+    /// Its open files; 0 where the system does not say.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).map_or(0, Iterator::count)
+    }
+
     /// Memory that is resident, bytes; 0 where the system does not say.
     #[must_use]
     pub fn resident(&self) -> u64 {

@@ -10,7 +10,9 @@
 //! - [`miners`]: our CPU miner and the foreign one.
 //! - [`translator`]: the reference translator, for comparisons.
 //! - [`sv1_client`]: a client that keeps every line it hears, with its time.
-//! - [`relay`]: a TCP relay that can hold what goes one way; [`spy`]: one that reads what it passes on.
+//! - [`relay`]: a TCP relay that can hold what goes one way; [`fault_pipe`]: one that breaks things; [`middleman`]:
+//!   one that ends Noise on both sides and does with frames what the test wants; [`spy`]: one that only reads them.
+//! - [`dev_pool`], [`load`]: our own pool and our load generator as processes of their own, for the tests of faults.
 //!
 //! Nothing here sleeps for a fixed time: [`wait`] asks until something is so, up to a deadline.
 
@@ -20,8 +22,12 @@
 )]
 
 pub mod child;
+pub mod dev_pool;
+pub mod fault_pipe;
 pub mod folder;
 pub mod http;
+pub mod load;
+pub mod middleman;
 pub mod miners;
 pub mod node;
 pub mod peers;
@@ -30,6 +36,8 @@ pub mod promise;
 pub mod proxy;
 pub mod relay;
 pub mod spy;
+pub mod stalling_pool;
+pub mod stranger;
 pub mod sv1_client;
 pub mod translator;
 pub mod wait;

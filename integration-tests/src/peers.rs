@@ -41,3 +41,15 @@ pub fn adit() -> PathBuf {
     );
     path
 }
+
+/// The library that gives a program another clock, of Debian's `faketime`.
+///
+/// # Panics
+/// When it is not installed: a test that needs it fails, it is not left out in silence.
+#[must_use]
+pub fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let library =
+        folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).find(|path| path.is_file());
+    library.expect("faketime is missing: `integration-tests/run` installs it")
+}

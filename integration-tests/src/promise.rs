@@ -7,6 +7,11 @@ pub fn kept(promise: &str, figures: &str) {
     say(&format!("kept: {promise}: {figures}"));
 }
 
+/// Says what was measured for a row of `docs/faults.md`.
+pub fn figure(row: &str, figures: &str) {
+    say(&format!("figure: row {row}: {figures}"));
+}
+
 /// Prints a line.
 pub fn say(line: &str) {
     let mut out = std::io::stdout().lock();

@@ -1,10 +1,11 @@
 //! Adit: the released binary, with a configuration made here.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -29,6 +30,10 @@ pub struct Settings {
     pub sources: Vec<(String, String, String)>,
     /// Lines of `[limits]`.
     pub limits: String,
+    /// What Adit is started by, such as `prlimit` with its arguments; it must become Adit, not start it.
+    pub starter: Vec<String>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -62,7 +67,16 @@ impl Settings {
         self
     }
 
-    fn toml(&self, miners: u16, http: u16) -> String {
+    /// Adds lines to the limits.
+    #[must_use]
+    pub fn limits(mut self, lines: &str) -> Self {
+        self.limits.push_str(lines);
+        self
+    }
+
+    /// The configuration as it stands in the file, for these ports.
+    #[must_use]
+    pub fn toml(&self, miners: u16, http: u16) -> String {
         let mut text = format!(
             "version = 1\n[http]\nlisten = \"127.0.0.1:{http}\"\n[listener.main]\nlisten = \"127.0.0.1:{miners}\"\n{}",
             self.listener
@@ -171,8 +185,11 @@ impl Adit {
         let (configuration, log) = (folder.join("adit.toml"), folder.join("adit.log"));
         std::fs::write(&configuration, settings.toml(miners, port))
             .expect("the test's folder can be written");
-        let mut command = Command::new(peers::adit());
-        command.arg("run").arg("--config").arg(&configuration);
+        let program = peers::adit().into_os_string();
+        let mut words = settings.starter.iter().map(OsString::from).chain([program]);
+        let mut command = Command::new(words.next().expect("Adit at least"));
+        command.args(words).arg("run").arg("--config").arg(&configuration);
+        command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
         // What the person who runs the tests has set for an Adit of theirs is not for this one.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("ADIT__") {
@@ -296,11 +313,11 @@ impl Adit {
     /// Waits until nothing moves any more (for a second), and gives the books.
     #[must_use]
     pub fn settled(&self, limit: Duration) -> Books {
-        let mut seen = (self.books(), std::time::Instant::now());
+        let mut seen = (self.books(), Instant::now());
         wait::until("the books come to rest", limit, || {
             let books = self.books();
             if books != seen.0 {
-                seen = (books, std::time::Instant::now());
+                seen = (books, Instant::now());
             }
             (seen.1.elapsed() >= Duration::from_secs(1)).then_some(books)
         })
@@ -328,6 +345,55 @@ impl Adit {
     #[must_use]
     pub fn resident(&self) -> u64 {
         self.child.resident()
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> &Child {
+        &self.child
+    }
+
+    /// The sum of a metric over all its labels; 0 where it has no sample.
+    ///
+    /// # Panics
+    /// When Adit does not answer.
+    #[must_use]
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let answer = http::get(self.http, "/metrics");
+        let page = answer.unwrap_or_else(|error| panic!("adit does not answer: {error}")).body;
+        let samples = page.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with([' ', '{'])) && labels.iter().all(|l| line.contains(l))
+        });
+        samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Connections that Adit closed for this reason.
+    #[must_use]
+    pub fn closed(&self, reason: &str) -> f64 {
+        self.metric("adit_miner_closed_total", &[&format!("reason=\"{reason}\"")])
+    }
+
+    /// Connections that Adit closed, whatever for.
+    #[must_use]
+    pub fn closed_by_adit(&self) -> f64 {
+        self.metric("adit_miner_closed_total", &[]) - self.closed("left")
+    }
+
+    /// Open connections of miners.
+    #[must_use]
+    pub fn connections(&self) -> f64 {
+        self.metric("adit_miners", &[])
+    }
+
+    /// Sends it a signal, by `kill`'s name for it.
+    pub fn signal(&mut self, name: &str) {
+        self.child.signal(name);
+    }
+
+    /// Waits for its end; gives the exit status.
+    pub fn wait_end(&mut self, limit: Duration) -> ExitStatus {
+        wait::until("adit ends", limit, || self.child.ended())
     }
 
     /// Asks it to end and waits. That the exit is a success is part of every promise.

@@ -1,0 +1,75 @@
+//! Row 12: the whole farm at once.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use integration_tests::dev_pool::DevPool;
+use integration_tests::folder::Folder;
+use integration_tests::{promise, wait};
+use lab::load::{self, Mode, Options};
+use lab::sv1_miner::ServerAddress;
+
+use crate::PATIENCE;
+use crate::farm::{FAST, Farm};
+
+/// Miners.
+const MINERS: usize = 8_000;
+/// Times that all of them come, and go.
+const ROUNDS: usize = 3;
+
+#[test]
+#[ignore = "needs the release build: integration-tests/run"]
+fn a_farm_that_comes_at_once_again_and_again_gets_work_and_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let a = DevPool::start("pool-a", folder.path(), &FAST);
+    let farm = Farm::start(folder, &a.url());
+    let (base, files) = (farm.adit.resident(), farm.adit.process().open_files());
+    let mut after = Vec::new();
+    for round in 1..=ROUNDS {
+        let cpu = farm.adit.process().cpu();
+        let server = ServerAddress { host: "127.0.0.1".to_owned(), port: farm.adit.port() };
+        let mut options = Options::new(server, MINERS, 0.0);
+        options.mode = Mode::Idle;
+        options.duration = Duration::from_millis(500);
+        options.user = "farm.storm".to_owned();
+        options.observe_pid = Some(farm.adit.id());
+        let report = load::run(options, Arc::new(AtomicBool::new(false))).expect("the load runs");
+        let connect = &report.connect;
+        assert_eq!(
+            (connect.with_work, connect.failed, connect.closed_later),
+            (MINERS as u64, 0, 0),
+            "{connect:?}"
+        );
+        let cpu = farm.adit.process().cpu().saturating_sub(cpu);
+        wait::until_so("all have left", PATIENCE, || farm.adit.connections() <= 2.0);
+        wait::until_so("files are given back", PATIENCE, || farm.adit.process().open_files() <= files + 8);
+        let per_miner = report.server.as_ref().and_then(|server| server.rss_bytes_per_connection);
+        after.push(farm.adit.resident());
+        promise::figure(
+            "12",
+            &format!(
+                "round {round}: {MINERS} at once, all with work after {:.2} s, {:.2} s CPU, {:.0} bytes of memory each, {} kB more \
+                 than at the start when all had left",
+                connect.seconds_to_all,
+                cpu.as_secs_f64(),
+                per_miner.unwrap_or_default(),
+                after[round - 1].saturating_sub(base) / 1024
+            ),
+        );
+    }
+    // Those of the farm close when the answers to what was sent on them have had their time.
+    wait::until_so("channels are given back", PATIENCE, || {
+        farm.adit.source("a")["channels"].as_u64().is_some_and(|channels| channels <= 2)
+    });
+    assert_eq!(farm.adit.source("a")["reconnects_total"], 0, "the pool never closed the link");
+    // What one round leaves the next one uses: nothing grows from round to round.
+    let growth = after[ROUNDS - 1].saturating_sub(after[0]);
+    assert!(growth < 24 * 1024 * 1024, "{after:?}");
+    farm.wait_acknowledged("a", 5);
+    let rest = farm.finish(40);
+    promise::figure(
+        "12",
+        &format!("{ROUNDS} rounds: {} kB more after the last than after the first; {rest}", growth / 1024),
+    );
+}

@@ -1,0 +1,79 @@
+//! Row 11: miners that do not read.
+
+use std::time::{Duration, Instant};
+
+use integration_tests::dev_pool::DevPool;
+use integration_tests::folder::Folder;
+use integration_tests::stranger::Stranger;
+use integration_tests::{load, promise, wait};
+use serde_json::json;
+
+use crate::PATIENCE;
+use crate::farm::{FAST, Farm};
+
+/// Miners that do not read.
+const DEAF: usize = 20;
+/// Bytes that wait for one of them in Adit at most (the configuration's default), and as much again for what the
+/// allocator keeps.
+const PER_MINER_MAX: u64 = 2 * 64 * 1024;
+
+#[test]
+#[ignore = "needs the release build: integration-tests/run"]
+fn a_miner_that_does_not_read_costs_a_bounded_outbox_and_others_nothing() {
+    let folder = Folder::new();
+    let a = DevPool::start("pool-a", folder.path(), &FAST);
+    let farm = Farm::start(folder, &a.url());
+    let (before, files) = (farm.adit.resident(), farm.adit.process().open_files());
+    let request = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n".repeat(1_000);
+
+    let args = ["--miners", "50", "--shares-per-second", "200", "--seconds", "8"];
+    let others = load::start(&farm.adit, &args);
+    let closed_before = farm.adit.closed_by_adit();
+    let mut deaf: Vec<Stranger> =
+        (0..DEAF).map(|_| Stranger::connect_with(farm.adit.port(), Some(4 * 1024))).collect();
+    for stranger in &mut deaf {
+        assert!(stranger.send(b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n"));
+        assert!(
+            stranger.send(b"{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"farm.deaf\",\"x\"]}\n")
+        );
+    }
+    let (mut most, mut sent) = (before, 0);
+    // Each asks and asks until Adit takes no more of it; what Adit then holds for it is all that it costs.
+    let began = Instant::now();
+    let mut took = 1;
+    while took > 0 {
+        took = deaf.iter_mut().map(|stranger| stranger.send_for(&request, Duration::from_millis(20))).sum();
+        sent += took;
+        most = most.max(farm.adit.resident());
+        assert!(began.elapsed() < PATIENCE, "there is an end to what Adit takes: {sent} bytes");
+    }
+    wait::until_so("they are closed", PATIENCE, || {
+        most = most.max(farm.adit.resident());
+        farm.adit.closed_by_adit() - closed_before >= DEAF as f64
+    });
+    let closed = began.elapsed();
+    let report = others.report();
+    drop(deaf);
+    wait::until_so("files are given back", PATIENCE, || farm.adit.process().open_files() <= files + 8);
+    // The 50 others and their channel are in it.
+    let per_miner = most.saturating_sub(before) / DEAF as u64;
+    assert!(per_miner <= PER_MINER_MAX, "{per_miner} bytes");
+    assert_eq!(
+        (&report["shares"]["unanswered"], &report["connect"]["closed_later"]),
+        (&json!(0), &json!(0)),
+        "{report}"
+    );
+    let p99 = report["shares"]["latency_ms"]["p99"].as_f64().expect("a report has latencies");
+    assert!(p99 < 5_000.0, "{p99} ms");
+    let rest = farm.finish(60);
+    promise::figure(
+        "11",
+        &format!(
+            "{DEAF} that do not read, closed {closed:?} after they came and {} kB of requests each: {} kB of memory each at \
+             most; p99 of 50 others' {} shares {p99:.1} ms; {rest}",
+            sent / 1024 / DEAF,
+            per_miner / 1024,
+            report["shares"]["accepted"]
+        ),
+    );
+}
