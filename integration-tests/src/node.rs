@@ -24,6 +24,9 @@ pub enum Chain {
     /// Mainnet's rules without anybody else: difficulty 1, so that no CPU finds a block, and neither a tip nor a
     /// template comes that the test did not ask for.
     Mainnet,
+    /// Every second hash is a block: for tests that need a hundred of them, and no shares. Takes non-standard
+    /// transactions.
+    Regtest,
 }
 
 impl Chain {
@@ -33,6 +36,7 @@ impl Chain {
         match self {
             Self::Signet => "signet",
             Self::Mainnet => "mainnet",
+            Self::Regtest => "regtest",
         }
     }
 }
@@ -60,6 +64,7 @@ impl Node {
         let chosen = match chain {
             Chain::Signet => "signet=1\n[signet]\nsignetchallenge=51\n",
             Chain::Mainnet => "[main]\n",
+            Chain::Regtest => "regtest=1\nacceptnonstdtxn=1\n[regtest]\n",
         };
         // `maxtipage` and `minimumchainwork`: a chain that begins here is never in its initial download.
         let configuration = format!(
@@ -67,15 +72,18 @@ impl Node {
              rpcpassword=adit\nmaxtipage=2000000000\nminimumchainwork=0\nipcbind=unix\n"
         );
         std::fs::write(folder.join("bitcoin.conf"), configuration).expect("the test's folder can be written");
-        let mut command = Command::new(peers::program("bitcoin-node"));
-        command.arg(format!("-datadir={}", folder.display())).arg("-printtoconsole=0");
-        let child = Child::start("bitcoin-node", &mut command, &folder.join("output.log"));
-        let mut node = Self { chain, folder, rpc, child, hidden: None };
-        node.child.wait_until("RPC answers", PATIENCE, |_| call(rpc, "getbestblockhash", &json!([])).ok());
+        let child = launch(&folder, rpc);
+        let node = Self { chain, folder, rpc, child, hidden: None };
         if chain == Chain::Signet {
             node.rpc("generatetodescriptor", &json!([2, "raw(51)", 1_000_000_000]));
         }
         node
+    }
+
+    /// Ends it and starts it again, with what it has on disk.
+    pub fn restart(&mut self) {
+        let _ = self.child.terminate();
+        self.child = launch(&self.folder, self.rpc);
     }
 
     /// The chain.
@@ -105,6 +113,17 @@ impl Node {
     /// When the node refuses.
     pub fn rpc(&self, method: &str, params: &Value) {
         let _ = self.ask(method, params);
+    }
+
+    /// Where its IPC interface listens.
+    #[must_use]
+    pub fn ipc_socket(&self) -> std::path::PathBuf {
+        let folder = match self.chain {
+            Chain::Mainnet => self.folder.clone(),
+            Chain::Signet => self.folder.join("signet"),
+            Chain::Regtest => self.folder.join("regtest"),
+        };
+        folder.join("node.sock")
     }
 
     /// The tip.
@@ -147,6 +166,15 @@ impl Node {
             (now != before).then_some(now)
         })
     }
+}
+
+/// Starts the process and waits until it answers.
+fn launch(folder: &Path, rpc: u16) -> Child {
+    let mut command = Command::new(peers::program("bitcoin-node"));
+    command.arg(format!("-datadir={}", folder.display())).arg("-printtoconsole=0");
+    let mut child = Child::start("bitcoin-node", &mut command, &folder.join("output.log"));
+    child.wait_until("RPC answers", PATIENCE, |_| call(rpc, "getbestblockhash", &json!([])).ok());
+    child
 }
 
 fn call(port: u16, method: &str, params: &Value) -> Result<Value, String> {

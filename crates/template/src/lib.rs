@@ -3,4 +3,9 @@
 //! [`dev_chain`] is a block chain in memory with its own genesis block, made for the demo, tests and
 //! benches. It does no IO and reads no clock: whoever drives it says what time it is.
 
+#[cfg(unix)]
+pub mod core_ipc;
 pub mod dev_chain;
+mod provider;
+
+pub use provider::{CoinbaseConstraints, ProviderEvent, ProviderHandle, ProviderOrders, Solution, Submitted};

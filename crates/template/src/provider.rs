@@ -1,0 +1,144 @@
+//! What all template providers have in common: what they tell and what they are told.
+//!
+//! A provider runs by itself: it connects, reconnects, and says what it has. Whoever holds a [`ProviderHandle`] hears of
+//! it and hands in solutions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use work::{Header, Template, TemplateTransaction};
+
+/// Events that wait to be taken. A provider never waits for long: a template that was superseded meanwhile is dropped by
+/// whoever reads.
+pub(crate) const EVENTS: usize = 64;
+/// Commands that wait for a provider.
+pub(crate) const COMMANDS: usize = 256;
+
+/// What a provider tells.
+#[derive(Clone, Debug)]
+pub enum ProviderEvent {
+    /// It gives templates.
+    Up {
+        /// What it speaks to, for people.
+        what: String,
+    },
+    /// A template: on a new tip, or a better one on the same.
+    Template(Arc<Template>),
+    /// The transactions of a template that was told without.
+    Transactions {
+        /// Which.
+        template_id: u64,
+        /// All but the coinbase, in their order.
+        transactions: Arc<[TemplateTransaction]>,
+    },
+    /// It gives none now; it tries again by itself.
+    Down {
+        /// Why.
+        why: String,
+        /// When it tries again.
+        again_in: Duration,
+    },
+}
+
+/// What templates are to leave room for (`CoinbaseOutputConstraints`, 7.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoinbaseConstraints {
+    /// Bytes of the outputs that will be added to the coinbase.
+    pub additional_size: u32,
+    /// Their signature operations.
+    pub additional_sigops: u16,
+}
+
+impl CoinbaseConstraints {
+    /// Weight to keep free for header, transaction count and a coinbase of the greatest size (7.1).
+    #[must_use]
+    pub fn reserved_weight(self) -> u64 {
+        /// Core's floor.
+        const FLOOR: u64 = 2_000;
+        (1_168 + 4 * u64::from(self.additional_size)).max(FLOOR)
+    }
+}
+
+/// A found block, as far as its template's provider needs it.
+#[derive(Clone, Debug)]
+pub struct Solution {
+    /// Of which template.
+    pub template_id: u64,
+    /// The header.
+    pub header: Header,
+    /// The whole coinbase, with its witness.
+    pub coinbase: Vec<u8>,
+}
+
+/// What became of a block that was handed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// The node has it.
+    Taken,
+    /// The node does not want it, for this reason.
+    Refused(String),
+    /// The provider has no way to hand it in: not connected, or the template is no longer held.
+    NotPossible(String),
+}
+
+/// What a provider is told.
+#[derive(Debug)]
+pub(crate) enum ProviderCommand {
+    Constraints(CoinbaseConstraints),
+    Solution(Solution, oneshot::Sender<Submitted>),
+    Block(Arc<[u8]>, oneshot::Sender<Submitted>),
+}
+
+/// A running provider; it ends when this is dropped.
+#[derive(Debug)]
+pub struct ProviderHandle {
+    /// What it tells.
+    pub events: mpsc::Receiver<ProviderEvent>,
+    /// The way to it.
+    pub orders: ProviderOrders,
+}
+
+/// The way to a provider.
+#[derive(Clone, Debug)]
+pub struct ProviderOrders(pub(crate) mpsc::Sender<ProviderCommand>);
+
+impl ProviderOrders {
+    /// Templates from now on leave this much room. Those that were told before do not.
+    pub fn constrain(&self, constraints: CoinbaseConstraints) {
+        // A provider that has ended needs to be told nothing.
+        let _ = self.0.try_send(ProviderCommand::Constraints(constraints));
+    }
+
+    /// Hands in a solution.
+    pub async fn submit(&self, solution: Solution) -> Submitted {
+        self.order(|reply| ProviderCommand::Solution(solution, reply)).await
+    }
+
+    /// Hands in a whole block.
+    pub async fn submit_block(&self, block: Arc<[u8]>) -> Submitted {
+        self.order(|reply| ProviderCommand::Block(block, reply)).await
+    }
+
+    async fn order(&self, command: impl FnOnce(oneshot::Sender<Submitted>) -> ProviderCommand) -> Submitted {
+        let (reply, answer) = oneshot::channel();
+        let ended = || Submitted::NotPossible("the template provider has ended".to_owned());
+        match self.0.send(command(reply)).await {
+            Ok(()) => answer.await.unwrap_or_else(|_| ended()),
+            Err(_) => ended(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_kept_as_the_specification_counts_it() {
+        let of =
+            |additional_size| CoinbaseConstraints { additional_size, additional_sigops: 0 }.reserved_weight();
+        assert_eq!((of(0), of(208), of(209), of(1_000)), (2_000, 2_000, 2_004, 5_168));
+        assert_eq!(of(u32::MAX), 1_168 + 4 * u64::from(u32::MAX));
+    }
+}
