@@ -374,12 +374,6 @@ impl Adit {
         self.metric("adit_miner_closed_total", &[&format!("reason=\"{reason}\"")])
     }
 
-    /// Connections that Adit closed, whatever for.
-    #[must_use]
-    pub fn closed_by_adit(&self) -> f64 {
-        self.metric("adit_miner_closed_total", &[]) - self.closed("left")
-    }
-
     /// Open connections of miners.
     #[must_use]
     pub fn connections(&self) -> f64 {

@@ -9,7 +9,7 @@ use integration_tests::fault_pipe::FaultPipe;
 use integration_tests::folder::Folder;
 use integration_tests::middleman::{Frame, Middleman, Offer, Way};
 use integration_tests::proxy::Settings;
-use integration_tests::{promise, wait};
+use integration_tests::{load, promise, wait};
 use sv2::Message;
 use sv2::common::SetupConnectionSuccess;
 use sv2::mining::{
@@ -126,7 +126,8 @@ fn silent_at(step: Silent, used_again: bool) {
 #[ignore = "needs the release build: integration-tests/run"]
 fn long_a_pool_that_answers_no_share_is_given_up() {
     let folder = Folder::new();
-    let a = DevPool::start("pool-a", folder.path(), &FAST);
+    // It wants every share: the bound on open ones (4,096) is soon reached.
+    let a = DevPool::start("pool-a", folder.path(), &["--shares-per-minute", "60000"]);
     let silent = Arc::new(AtomicBool::new(false));
     let ordered = Arc::clone(&silent);
     let rule = move |way: Way, frame: Frame| {
@@ -135,11 +136,14 @@ fn long_a_pool_that_answers_no_share_is_given_up() {
     };
     let middleman = Middleman::start(&a.url(), Offer::default(), Box::new(rule));
     let farm = Farm::start(folder, &middleman.url());
+    let args = ["--miners", "50", "--shares-per-second", "400", "--seconds", "60"];
+    let others = load::start(&farm.adit, &args);
     silent.store(true, SeqCst);
     let at = Instant::now();
     farm.wait_active("b");
     let left_after = at.elapsed();
     farm.wait_acknowledged("b", 5);
+    drop(others);
     silent.store(false, SeqCst);
     farm.adit.wait_books("no share stays open", PATIENCE, |books| books.unknown > 0);
     let rest = farm.finish(20);
