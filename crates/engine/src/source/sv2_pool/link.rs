@@ -122,7 +122,7 @@ impl Sv2Pool {
                     message.supported_extensions.iter().any(|e| e == extensions::WORKER_HASHRATE_TRACKING);
                 if negotiating {
                     self.ready(names, now, fx);
-                } else if names {
+                } else if names && self.settings.worker_names {
                     // Late, but from its side negotiated: shares carry their workers' names from now on.
                     self.worker_names = true;
                 }
