@@ -147,6 +147,22 @@ impl Config {
         assemble(name, text, &[], false, Machine::default(), &|path| std::fs::read_to_string(path))
     }
 
+    /// Takes a configuration from its parts, none of which is looked for: a text, which messages call `name`, variables
+    /// that are laid over it, the machine's limits, and what reads the files that hold secrets. For whoever keeps
+    /// configurations elsewhere than in files, and for tests.
+    ///
+    /// # Errors
+    /// [`ConfigErrors::Refused`], with every problem in it.
+    pub fn from_parts(
+        name: &str,
+        text: &str,
+        variables: &[(String, String)],
+        machine: Machine,
+        read_secret: &dyn Fn(&Path) -> io::Result<String>,
+    ) -> Result<Loaded, ConfigErrors> {
+        assemble(name, text, variables, false, machine, read_secret)
+    }
+
     /// Where a file is looked for when none is named, in this order: the working directory,
     /// `$XDG_CONFIG_HOME/adit` (by default `$HOME/.config/adit`) and `/etc/adit`.
     pub fn search_paths<'e>(env: impl Iterator<Item = (&'e str, &'e str)>) -> Vec<PathBuf> {
