@@ -247,7 +247,12 @@ impl SourceTask {
                 }
                 command = self.commands.recv() => match command {
                     Some(command) => self.machine.command(command, self.clock.now(), fx),
-                    None => return None,
+                    None => {
+                        // The end of the process: what is still open will never be answered.
+                        self.machine.disconnected(DownReason::NotStarted, self.clock.now(), fx);
+                        self.carry_out(fx, None).await;
+                        return None;
+                    }
                 },
                 taken = self.shares.recv_many(batch, room), if room > 0 && gathered => {
                     let now = self.clock.now();
