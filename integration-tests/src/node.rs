@@ -115,6 +115,12 @@ impl Node {
         let _ = self.ask(method, params);
     }
 
+    /// The port of its RPC, which takes the user and password `adit`.
+    #[must_use]
+    pub fn rpc_port(&self) -> u16 {
+        self.rpc
+    }
+
     /// Where its IPC interface listens.
     #[must_use]
     pub fn ipc_socket(&self) -> std::path::PathBuf {

@@ -7,5 +7,6 @@
 pub mod core_ipc;
 pub mod dev_chain;
 mod provider;
+pub mod rpc;
 
 pub use provider::{CoinbaseConstraints, ProviderEvent, ProviderHandle, ProviderOrders, Solution, Submitted};

@@ -156,7 +156,9 @@ impl Template {
         coinbase: &Coinbase,
         extranonce: &[u8],
     ) -> Result<Vec<u8>, BlockError> {
-        let transactions = self.transactions.as_ref().ok_or(BlockError::NoTransactions)?;
+        if self.transactions.is_none() {
+            return Err(BlockError::NoTransactions);
+        }
         let first = coinbase
             .transaction(extranonce)
             .ok_or(BlockError::Extranonce { got: extranonce.len(), expected: coinbase.extranonce_len() })?;
@@ -165,14 +167,22 @@ impl Template {
         if root != header.merkle_root || header.prev_hash != self.prev_hash {
             return Err(BlockError::AnotherJob);
         }
+        self.block_with(header, &first).ok_or(BlockError::NoTransactions)
+    }
+
+    /// The whole block with this header and coinbase, whatever they are; `None` without transactions. The coinbase is
+    /// whole, with its witness.
+    #[must_use]
+    pub fn block_with(&self, header: &Header, coinbase: &[u8]) -> Option<Vec<u8>> {
+        let transactions = self.transactions.as_ref()?;
         let size =
-            transactions.iter().fold(first.len() + 89, |sum, transaction| sum + transaction.bytes.len());
+            transactions.iter().fold(coinbase.len() + 89, |sum, transaction| sum + transaction.bytes.len());
         let mut block = Vec::with_capacity(size);
         block.extend_from_slice(&header.to_bytes());
         crate::coinbase::write_compact_size(transactions.len() + 1, &mut block);
-        block.extend_from_slice(&first);
+        block.extend_from_slice(coinbase);
         transactions.iter().for_each(|transaction| block.extend_from_slice(&transaction.bytes));
-        Ok(block)
+        Some(block)
     }
 }
 

@@ -18,7 +18,7 @@ use work::{Header, Template, TemplateTransaction, merkle, sha256d};
 
 use crate::PATIENCE;
 
-const EXTRANONCE: [u8; 12] = [7; 12];
+pub(crate) const EXTRANONCE: [u8; 12] = [7; 12];
 
 /// A provider and what it told last.
 struct Listener {
@@ -64,7 +64,7 @@ impl Listener {
 }
 
 /// Hashes until it is a block.
-fn mine(template: &Template) -> (Header, Coinbase) {
+pub(crate) fn mine(template: &Template) -> (Header, Coinbase) {
     let payout = Output { value: template.coinbase.value_remaining, script_pubkey: vec![0x51].into() };
     let length = u8::try_from(EXTRANONCE.len()).expect("short");
     let coinbase = template.coinbase(b"\x04Adit", length, &[payout]).expect("a coinbase");
@@ -83,19 +83,19 @@ fn mine(template: &Template) -> (Header, Coinbase) {
     (found.expect("a block within all nonces"), coinbase)
 }
 
-fn display(hash: [u8; 32]) -> String {
+pub(crate) fn display(hash: [u8; 32]) -> String {
     bitcoin::BlockHash::from_byte_array(hash).to_string()
 }
 
 /// A chain whose first coinbase can be spent.
-fn start_node(folder: &Folder) -> Node {
+pub(crate) fn start_node(folder: &Folder) -> Node {
     let node = Node::start(Chain::Regtest, folder.path());
     node.rpc("generatetodescriptor", &json!([110, "raw(51)", 1_000_000]));
     node
 }
 
 /// Puts a transaction into the node's mempool that spends the coinbase at `height` and leaves `fee`.
-fn spend(node: &Node, height: u64, fee: u64) -> String {
+pub(crate) fn spend(node: &Node, height: u64, fee: u64) -> String {
     let block = node.block(height);
     let coinbase = &block["tx"][0];
     let value = coinbase["vout"][0]["value"].as_f64().expect("a value");

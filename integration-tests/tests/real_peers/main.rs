@@ -8,6 +8,7 @@ mod core_ipc;
 mod failover;
 mod growth;
 mod modes;
+mod node_rpc;
 mod outage;
 mod reply;
 mod wrong_key;
