@@ -61,6 +61,14 @@ impl Alarms {
             alarm("dev_pool", "", snapshot.dev_mode, || {
                 "the embedded development pool is mined for: nobody is paid".to_owned()
             }),
+            alarm("memory_short", "", snapshot.overload.iter().any(|step| step.active), || {
+                let doing =
+                    snapshot.overload.iter().filter(|step| step.active).map(|step| step.rung.as_ref());
+                format!(
+                    "doing: {}; give Adit more memory (limits.memory, the service's or container's limit) or fewer miners",
+                    doing.collect::<Vec<_>>().join(", ")
+                )
+            }),
             alarm("shares_lost", "", many(lost, shares, TOO_MANY_LOST), || {
                 format!(
                     "{lost} of {shares} shares in {since:.0} s ended unsent, refused or unknown after miners were told \
@@ -198,6 +206,6 @@ mod tests {
         let detail = alarms.iter().find(|a| a.name == "route_without_source").map(|a| a.detail.as_str());
         assert_eq!(detail, Some("first: connection refused; s: not yet tried"));
         let quiet: Vec<_> = alarms.iter().filter(|alarm| !alarm.active).collect();
-        assert!(quiet.iter().all(|alarm| alarm.detail.is_empty()) && quiet.len() == 5, "{quiet:?}");
+        assert!(quiet.iter().all(|alarm| alarm.detail.is_empty()) && quiet.len() == 6, "{quiet:?}");
     }
 }

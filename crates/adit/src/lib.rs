@@ -7,8 +7,12 @@ pub mod clock;
 mod commands;
 pub mod config;
 pub mod downstream;
+mod open_files;
+pub mod overload;
 pub mod proxy;
 mod snapshot;
+#[cfg(test)]
+mod socket_tests;
 mod sockets;
 pub mod upstream;
 

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use engine::books::{Books, Totals};
-use engine::miner::{ListenerPolicy, ReplyMode};
+use engine::miner::{CloseReason, ListenerPolicy, ReplyMode};
 use engine::router::{MinersPerChannel, RouteSettings, Router, SourcePlan};
 use engine::source::{DownReason, SourceSettings, SourceState, SourceStatus, Sv2Pool};
 use engine::{ListenerId, RouteId, SourceId};
@@ -24,11 +24,12 @@ use crate::alarms::Alarms;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::downstream::{
-    Admission, ListenerContext, ListenerFigures, MinerIdPool, WorkerMemory, run_listener,
+    Admission, ListenerContext, ListenerFigures, MinerIdPool, Roster, WorkerMemory, run_listener,
 };
+use crate::overload::{Budget, OverloadFigures, Warden, resident};
 use crate::snapshot::{ListenerView, RouteView, SnapshotMaker, SourceView};
 use crate::upstream::{
-    Mailboxes, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor, SourceFigures,
+    Mailboxes, Resolver, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor, SourceFigures,
     SourceReport, SourceTask, run_router, run_source,
 };
 
@@ -39,6 +40,10 @@ const COMMAND_QUEUE: usize = 65_536;
 /// A miner that takes nothing it is sent for this long is closed: before the system gives its socket up (after 20 s,
 /// see `sockets`), so that it is counted and told as what it is.
 const WRITE_STALL: Duration = Duration::from_secs(15);
+/// At the end each miner has so long until the next is closed, as far as the grace allows.
+const CLOSE_EVERY: Duration = Duration::from_millis(10);
+/// At most so much of the grace is used for closing miners: the rest is for the pools' answers.
+const CLOSE_WITHIN: f64 = 0.6;
 /// While draining, the end is not waited for any longer once no share was answered for this long.
 const DRAIN_WITHOUT_PROGRESS: Duration = Duration::from_secs(3);
 
@@ -77,8 +82,19 @@ pub struct Proxy {
     router: mpsc::Sender<RouterMessage>,
     draining: watch::Sender<bool>,
     threads: Vec<std::thread::JoinHandle<()>>,
-    drain: Duration,
+    grace: Duration,
     books: Arc<Books>,
+    roster: Arc<Roster>,
+    reloads: Arc<ReloadFigures>,
+}
+
+/// How often the configuration was read anew.
+#[derive(Debug, Default)]
+pub struct ReloadFigures {
+    /// And was good.
+    pub applied: AtomicU64,
+    /// And was not.
+    pub refused: AtomicU64,
 }
 
 impl Proxy {
@@ -120,6 +136,7 @@ impl Proxy {
             let (solutions_tx, solutions) = mpsc::channel(SOLUTION_QUEUE);
             let door = SourceDoor { shares: shares_tx, solutions: solutions_tx };
             let own_figures = Arc::new(SourceFigures::default());
+            let resolver = Resolver::system(config.limits.lookup);
             let machine = Sv2Pool::new(source_settings(id, source), Arc::clone(&books), rand::random());
             let (report_tx, report) =
                 watch::channel(SourceReport { status: no_status(), at: Duration::ZERO });
@@ -130,11 +147,13 @@ impl Proxy {
                 figures: Arc::clone(&own_figures),
                 door: door.clone(),
                 insecure: source.insecure,
+                resolver: Arc::clone(&resolver),
             });
             source_tasks.push(SourceTask {
                 name: name.to_string(),
                 machine,
                 url: source.url.clone(),
+                resolver,
                 connect_timeout: source.connect_timeout,
                 handshake_timeout: config.limits.handshake,
                 certificate_leeway: source.certificate_leeway,
@@ -196,7 +215,8 @@ impl Proxy {
         threads.push(thread("upstream", upstream)?);
 
         // Listeners.
-        let admission = Arc::new(Admission::new(config.limits.max_connections));
+        let admission = Arc::new(Admission::new(config.limits.max_connections, config.limits.accept_rate));
+        let roster = Arc::new(Roster::default());
         let ids = Arc::new(MinerIdPool::new(rand::random(), rand::random()));
         let memory = Arc::new(WorkerMemory::default());
         let next_miner = Arc::new(AtomicU64::new(1));
@@ -218,9 +238,11 @@ impl Proxy {
                 admission: Arc::clone(&admission),
                 cap: listener.max_connections.map(|n| Arc::new(Semaphore::new(n as usize))),
                 per_address: listener.max_connections_per_address,
+                unlimited_addresses: listener.unlimited_addresses.clone(),
                 max_line: config.limits.line,
                 outbox: config.limits.outbox,
                 write_stall: WRITE_STALL,
+                roster: Arc::clone(&roster),
                 ids: Arc::clone(&ids),
                 memory: Arc::clone(&memory),
                 router: router_tx.clone(),
@@ -243,6 +265,19 @@ impl Proxy {
             tokio::spawn(run_listener(socket, context, tasks.clone(), stop_accepting.clone()));
         }
 
+        // Memory.
+        let overload = Arc::new(OverloadFigures::default());
+        match Budget::find(config.limits.memory).filter(|_| resident().is_some()) {
+            Some(Budget { bytes, from }) => {
+                info!(bytes, %from, "memory budget");
+                let (admission, figures) = (Arc::clone(&admission), Arc::clone(&overload));
+                let warden = Warden::new(bytes, admission, Arc::clone(&roster), figures, clock);
+                tokio::spawn(warden.run(resident, stop_accepting.clone()));
+            }
+            None => info!("this system does not tell how much memory is used: limits.memory has no effect"),
+        }
+        let reloads = Arc::new(ReloadFigures::default());
+
         // What is shown.
         let (draining, draining_seen) = watch::channel(false);
         let maker = Arc::new(SnapshotMaker {
@@ -256,6 +291,9 @@ impl Proxy {
             router: status,
             max_connections: u64::from(config.limits.max_connections),
             alarms: Alarms::default(),
+            admission,
+            overload,
+            reloads: Arc::clone(&reloads),
         });
         let stop_http = CancellationToken::new();
         tokio::spawn(watch_alarms(Arc::clone(&maker), stop_http.clone()));
@@ -290,8 +328,10 @@ impl Proxy {
             router: router_tx,
             draining,
             threads,
-            drain: config.limits.drain,
+            grace: config.limits.shutdown_grace,
             books,
+            roster,
+            reloads,
         })
     }
 
@@ -313,15 +353,36 @@ impl Proxy {
         self.maker.snapshot()
     }
 
+    /// Who may connect, and who is connected.
+    #[cfg(test)]
+    pub(crate) fn inside(&self) -> (Arc<Admission>, Arc<Roster>) {
+        (Arc::clone(&self.maker.admission), Arc::clone(&self.roster))
+    }
+
+    /// Where it is counted how often the configuration was read anew.
+    #[must_use]
+    pub fn reloads(&self) -> Arc<ReloadFigures> {
+        Arc::clone(&self.reloads)
+    }
+
     /// Stops: no new miners, queued shares are sent, answers to open shares are waited for while they still
     /// come, miners are told and closed. Gives the books as they stand at the end.
     pub async fn stop(self) -> Totals {
         let _ = self.draining.send(true);
         self.stop_accepting.cancel();
         self.tasks.close();
-        // Miners first: what they sent so far is counted and queued.
+        // Miners first: what they sent so far is counted and queued. One after the other, so that not all of them come
+        // to their backup pool at once.
+        let began = tokio::time::Instant::now();
+        let deadline = began + self.grace;
+        let _ = tokio::time::timeout_at(began + self.grace.mul_f64(CLOSE_WITHIN), self.close_miners()).await;
+        // Those who are left or came meanwhile, all at once.
+        let mut left = Vec::new();
+        self.roster.read(&mut left);
+        for miner in left.iter().filter(|miner| !miner.closing) {
+            self.roster.close(miner.miner, CloseReason::ShuttingDown);
+        }
         let _ = self.router.send(RouterMessage::Drain("Adit is shutting down")).await;
-        let deadline = tokio::time::Instant::now() + self.drain;
         let mut seen = (u64::MAX, tokio::time::Instant::now());
         let miners = tokio::time::timeout_at(deadline, self.tasks.wait()).await;
         if miners.is_err() {
@@ -348,8 +409,26 @@ impl Proxy {
                 let _ = t.join();
             });
         });
-        let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
+        let _ = tokio::time::timeout(Duration::from_millis(500), ended).await;
         self.books.totals()
+    }
+
+    /// Closes every miner, evenly over the time that there is, those with the least hashrate first.
+    async fn close_miners(&self) {
+        let mut miners = Vec::new();
+        self.roster.read(&mut miners);
+        miners.sort_unstable_by(|a, b| a.hashrate.total_cmp(&b.hashrate));
+        let count = u32::try_from(miners.len()).unwrap_or(u32::MAX).max(1);
+        let every = CLOSE_EVERY.min(self.grace.mul_f64(CLOSE_WITHIN) / count);
+        let mut next = tokio::time::Instant::now();
+        for miner in miners {
+            // Timers are no finer than a millisecond: those whose time has come meanwhile go together.
+            if next > tokio::time::Instant::now() {
+                tokio::time::sleep_until(next).await;
+            }
+            next += every;
+            self.roster.close(miner.miner, CloseReason::ShuttingDown);
+        }
     }
 }
 

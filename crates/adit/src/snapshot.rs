@@ -7,15 +7,22 @@ use engine::books::{Books, RefuseCode, RejectReason, Totals, UnsentReason};
 use engine::miner::CloseReason;
 use engine::source::{DownReason, SourceState as State};
 use telemetry::{
-    AccountSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, Readiness, Reasons,
-    RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot, SourceState, WorkSnapshot,
+    AccountSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot,
+    Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot, SourceState,
+    WorkSnapshot,
 };
 use tokio::sync::{mpsc, watch};
 
 use crate::alarms::Alarms;
 use crate::clock::{self, Clock};
-use crate::downstream::ListenerFigures;
-use crate::upstream::{RouterStatus, SourceDoor, SourceFigures, SourceReport};
+use crate::downstream::{Admission, ListenerFigures};
+use crate::overload::OverloadFigures;
+use crate::proxy::ReloadFigures;
+use crate::upstream::{Resolver, RouterStatus, SourceDoor, SourceFigures, SourceReport};
+
+/// What is done because memory runs short, with the rung from which on it is done.
+const OVERLOAD: [(&str, usize); 4] =
+    [("stop_accepting", 1), ("send_away_idle", 2), ("raise_difficulty", 2), ("shed", 3)];
 
 /// A source, as far as a snapshot needs it.
 pub(crate) struct SourceView {
@@ -25,6 +32,7 @@ pub(crate) struct SourceView {
     pub(crate) figures: Arc<SourceFigures>,
     pub(crate) door: SourceDoor,
     pub(crate) insecure: bool,
+    pub(crate) resolver: Arc<Resolver>,
 }
 
 /// A listener, as far as a snapshot needs it.
@@ -53,6 +61,9 @@ pub(crate) struct SnapshotMaker {
     pub(crate) router: watch::Receiver<RouterStatus>,
     pub(crate) max_connections: u64,
     pub(crate) alarms: Alarms,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) overload: Arc<OverloadFigures>,
+    pub(crate) reloads: Arc<ReloadFigures>,
 }
 
 impl SnapshotMaker {
@@ -73,6 +84,12 @@ impl SnapshotMaker {
         let events_total = Reasons::from([
             ("connection_panic".into(), sum(|f| f.panicked.load(Relaxed))),
             ("connection_refused".into(), sum(|f| f.refused.load(Relaxed))),
+            ("connection_refused_address".into(), sum(|f| f.refused_address.load(Relaxed))),
+            ("accept_error".into(), sum(|f| f.accept_errors.load(Relaxed))),
+            ("accept_paced".into(), self.admission.paced()),
+            ("config_reloaded".into(), self.reloads.applied.load(Relaxed)),
+            ("config_reload_refused".into(), self.reloads.refused.load(Relaxed)),
+            ("source_lookup_failed".into(), self.sources.iter().map(|s| s.resolver.failures()).sum()),
             ("worker_name_shortened".into(), sum(|f| f.names_cut.load(Relaxed))),
             (
                 "source_handshake_failed".into(),
@@ -80,6 +97,13 @@ impl SnapshotMaker {
             ),
         ]);
         let connections = sum(|f| f.connected.load(Relaxed));
+        let rung = self.overload.rung.load(Relaxed);
+        let (used, budget) = (self.overload.used.load(Relaxed), self.overload.budget.load(Relaxed));
+        let mut limits =
+            vec![LimitSnapshot { name: "connections".into(), used: connections, max: self.max_connections }];
+        if budget > 0 {
+            limits.push(LimitSnapshot { name: "memory".into(), used, max: budget });
+        }
         Snapshot {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_seconds: now.mono.as_secs_f64(),
@@ -95,11 +119,10 @@ impl SnapshotMaker {
             stray_answers_total: reports().map(|s| s.stray_answers).sum(),
             events_total,
             alarms: Vec::new(),
-            limits: vec![LimitSnapshot {
-                name: "connections".into(),
-                used: connections,
-                max: self.max_connections,
-            }],
+            limits,
+            overload: OVERLOAD
+                .map(|(what, from)| OverloadSnapshot { rung: what.into(), active: rung >= from })
+                .into(),
         }
     }
 

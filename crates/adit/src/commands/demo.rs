@@ -56,7 +56,7 @@ impl From<&BooksSnapshot> for Shares {
 }
 
 pub(super) fn demo(args: &DemoArgs) -> ExitCode {
-    start_logging("warn", crate::config::LogFormat::Text);
+    let _ = start_logging("warn", crate::config::LogFormat::Text);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(code) => return code,

@@ -9,7 +9,7 @@ use super::{complain, ended, runtime, say, start_logging};
 use crate::cli::MinerArgs;
 
 pub(super) fn miner(args: &MinerArgs) -> ExitCode {
-    start_logging("info", crate::config::LogFormat::Text);
+    let _ = start_logging("info", crate::config::LogFormat::Text);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(code) => return code,

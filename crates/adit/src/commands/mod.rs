@@ -7,15 +7,19 @@ mod keys;
 mod load;
 mod miner;
 mod pool;
+mod reload;
 mod run;
+mod signals;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, ConfigArgs};
 use crate::config::{self, Config, ConfigErrors, Loaded, LogFormat};
+use crate::open_files;
 
 /// The command line or the configuration is wrong (sysexits' EX_USAGE).
 const EX_USAGE: u8 = 64;
@@ -32,6 +36,9 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS };
         }
     };
+    if matches!(cli.command, Command::Run(_) | Command::Check(_) | Command::Demo(_)) {
+        open_files::raise();
+    }
     match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::demo(&args),
@@ -62,20 +69,49 @@ fn load(args: &ConfigArgs) -> Result<Loaded, ExitCode> {
     })
 }
 
+/// Changes what is logged while the process runs.
+struct LogHandle {
+    replace: Box<dyn Fn(EnvFilter) -> Result<(), String>>,
+    /// `ADIT_LOG` decides.
+    overridden: bool,
+}
+
+impl LogHandle {
+    /// From now on this is the least important level that is logged. False: `ADIT_LOG` decides, not this.
+    fn set_level(&self, level: &str) -> Result<bool, String> {
+        if self.overridden {
+            return Ok(false);
+        }
+        (self.replace)(EnvFilter::new(level)).map(|()| true)
+    }
+}
+
 /// Logs to standard error, so that standard output holds results only.
-fn start_logging(level: &str, format: LogFormat) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("ADIT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+fn start_logging(level: &str, format: LogFormat) -> LogHandle {
+    let given = EnvFilter::try_from_env("ADIT_LOG");
+    let overridden = given.is_ok();
+    let filter = given.unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(std::io::stderr);
     // A second call in one process (tests) keeps the first one's choice.
-    let _ = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+    let replace: Box<dyn Fn(EnvFilter) -> Result<(), String>> = match format {
+        LogFormat::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+        }
     };
+    LogHandle { replace, overridden }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {

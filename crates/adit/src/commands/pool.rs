@@ -10,7 +10,7 @@ use super::{EX_UNAVAILABLE, EX_USAGE, complain, ended, runtime, say, start_loggi
 use crate::cli::PoolArgs;
 
 pub(super) fn pool(args: &PoolArgs) -> ExitCode {
-    start_logging("info", crate::config::LogFormat::Text);
+    let _ = start_logging("info", crate::config::LogFormat::Text);
     let keys = match &args.secret_key_file {
         None => DevPoolKeys::random(),
         Some(path) => match std::fs::read_to_string(path)

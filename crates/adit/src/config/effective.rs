@@ -1,10 +1,14 @@
 //! The configuration in force, written out whole.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::Config;
 use super::section::Table;
 use super::tables::VERSION;
+use super::{Config, Name};
+
+/// A table's keys with their values as TOML.
+type Written = Vec<(&'static str, Option<String>)>;
 
 impl Config {
     /// The configuration in force as TOML: every key, those from the environment and the defaults too, in a
@@ -13,16 +17,7 @@ impl Config {
     #[must_use]
     pub fn effective_toml(&self) -> String {
         let mut text = format!("version = {VERSION}\n");
-        let listeners =
-            self.listeners.iter().map(|(name, table)| (Table::Listener, Some(name), table.written()));
-        let sources = self.sources.iter().map(|(name, table)| (Table::Source, Some(name), table.written()));
-        let routes = self.routes.iter().map(|(name, table)| (Table::Route, Some(name), table.written()));
-        let single = [
-            (Table::Http, None, self.http.written()),
-            (Table::Log, None, self.log.written()),
-            (Table::Limits, None, self.limits.written()),
-        ];
-        for (table, name, keys) in listeners.chain(sources).chain(routes).chain(single) {
+        for (table, name, keys) in self.written() {
             // Writing to a String cannot fail.
             let _ = match name {
                 Some(name) => writeln!(text, "\n[{}.{name}]", table.word()),
@@ -36,5 +31,44 @@ impl Config {
             }
         }
         text
+    }
+
+    /// The keys, such as `limits.memory`, whose values are others there or which are only in one of the two.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let (ours, theirs) = (self.by_path(), other.by_path());
+        let paths: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        let differs = |path: &&&String| ours.get(**path) != theirs.get(**path);
+        let mut differing: Vec<String> = paths.iter().filter(differs).map(|path| (*path).clone()).collect();
+        if differing.is_empty() && self != other {
+            // Secrets are masked when they are written.
+            differing.push("a secret".to_owned());
+        }
+        differing
+    }
+
+    fn by_path(&self) -> BTreeMap<String, Option<String>> {
+        let mut keys = BTreeMap::new();
+        for (table, name, written) in self.written() {
+            let table = match name {
+                Some(name) => format!("{}.{name}", table.word()),
+                None => table.word().to_owned(),
+            };
+            keys.extend(written.into_iter().map(|(key, value)| (format!("{table}.{key}"), value)));
+        }
+        keys
+    }
+
+    fn written(&self) -> impl Iterator<Item = (Table, Option<&Name>, Written)> {
+        let listeners =
+            self.listeners.iter().map(|(name, table)| (Table::Listener, Some(name), table.written()));
+        let sources = self.sources.iter().map(|(name, table)| (Table::Source, Some(name), table.written()));
+        let routes = self.routes.iter().map(|(name, table)| (Table::Route, Some(name), table.written()));
+        let single = [
+            (Table::Http, None, self.http.written()),
+            (Table::Log, None, self.log.written()),
+            (Table::Limits, None, self.limits.written()),
+        ];
+        listeners.chain(sources).chain(routes).chain(single)
     }
 }

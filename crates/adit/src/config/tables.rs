@@ -10,8 +10,8 @@ use std::time::Duration;
 use noise::PoolUrl;
 
 use super::kind::{
-    Address, Channels, Choice, Flag, Hashrate, Identity, Maybe, MinersPerChannel, Names, Number, Size, Span,
-    Url, VersionMask, Whole,
+    Address, Channels, Choice, Flag, Hashrate, Identity, Maybe, MinersPerChannel, Names, Network, Networks,
+    Number, Size, Span, Url, VersionMask, Whole,
 };
 use super::name::Name;
 use super::section::Table;
@@ -77,8 +77,17 @@ pub const IDLE: Duration = Duration::from_secs(7_200);
 pub const OUTBOX: usize = 64 * 1024;
 /// `limits.frame`, in bytes.
 pub const FRAME: usize = 64 * 1024;
-/// `limits.drain`.
-pub const DRAIN: Duration = Duration::from_secs(10);
+/// `limits.accept_rate`: 10,000 miners that all come back are served within two seconds, and what each costs to
+/// begin with leaves the others' shares their time.
+pub const ACCEPT_RATE: u32 = 5_000;
+/// `limits.lookup`.
+pub const LOOKUP: Duration = Duration::from_secs(5);
+/// `limits.shutdown_grace`.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// The least that `limits.memory` may be: a few hundred miners.
+pub const MEMORY_MIN: usize = 16 * 1024 * 1024;
+/// The most that `limits.memory` may be.
+pub const MEMORY_MAX: usize = if usize::BITS > 32 { 1_usize.wrapping_shl(44) } else { usize::MAX / 2 };
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -177,8 +186,11 @@ table! {
         /// Connections on this port.
         max_connections: Option<u32> = Maybe(Whole(1..=CONNECTIONS_MAX)), default None,
             says "not set: only `limits.max_connections` holds";
-        /// Connections from one public address. Private and loopback addresses are not limited.
+        /// Connections from one public address, or from one IPv6 network of 64 bits. Private and loopback addresses
+        /// are not limited.
         max_connections_per_address: u32 = Whole(1..=CONNECTIONS_MAX), default MAX_CONNECTIONS_PER_ADDRESS;
+        /// Public addresses and networks that are not limited either, such as the one that a farm is behind.
+        unlimited_addresses: Vec<Network> = Networks, default Vec::new();
     }
 }
 
@@ -266,8 +278,17 @@ table! {
         outbox: usize = Size(16_384..=16_777_216), default OUTBOX;
         /// The longest Stratum V2 frame that is taken from a pool, its payload alone.
         frame: usize = Size(4_096..=16_777_215), default FRAME;
-        /// How long the end waits for the pools' answers to shares already sent.
-        drain: Duration = Span::of(seconds(0)..=seconds(600)), default DRAIN;
+        /// Connections accepted a second, all listeners together; more wait their turn.
+        accept_rate: u32 = Whole(1..=1_000_000), default ACCEPT_RATE;
+        /// Memory that Adit may use. From 80 % of it on it takes no more miners, from 90 % it sends idle ones away and
+        /// makes the others' shares rarer, from 95 % it sends away those with the least hashrate.
+        memory: Option<usize> = Maybe(Size(MEMORY_MIN..=MEMORY_MAX)), default None,
+            says "not set: the memory limit of the control group (a container's or service's), or half of the machine's memory where there is none";
+        /// How long looking up a pool's name may take.
+        lookup: Duration = Span::of(Duration::from_millis(100)..=seconds(60)), default LOOKUP;
+        /// How long the end may take: miners are closed one after the other, and the pools' answers to shares
+        /// already sent are waited for.
+        shutdown_grace: Duration = Span::of(seconds(0)..=seconds(600)), default SHUTDOWN_GRACE;
     }
 }
 
@@ -293,7 +314,10 @@ impl Default for Limits {
             idle: IDLE,
             outbox: OUTBOX,
             frame: FRAME,
-            drain: DRAIN,
+            accept_rate: ACCEPT_RATE,
+            memory: None,
+            lookup: LOOKUP,
+            shutdown_grace: SHUTDOWN_GRACE,
         }
     }
 }

@@ -1,10 +1,18 @@
 //! Who may connect: caps on connections, all together, per listener and per public address.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::pace::Pace;
+use crate::config::Network;
+
+/// How soon a listener that waits because memory is short looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why a connection is closed before a byte was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +32,20 @@ type ByAddress = Arc<Mutex<HashMap<IpAddr, u32>>>;
 #[derive(Debug)]
 pub struct Admission {
     total: Arc<Semaphore>,
+    size: u32,
+    /// Fewer than `size` while memory is short.
+    cap: AtomicU32,
+    pace: Pace,
     by_address: ByAddress,
+}
+
+/// How many connections one address may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PerAddress<'a> {
+    /// The most.
+    pub(super) most: u32,
+    /// Who may have as many as there are.
+    pub(super) unlimited: &'a [Network],
 }
 
 /// A connection's place; given back when dropped.
@@ -50,16 +71,49 @@ impl Drop for Place {
 }
 
 impl Admission {
-    /// For at most `total` connections.
+    /// For at most `total` connections, of which so many a second are accepted.
     #[must_use]
-    pub fn new(total: u32) -> Self {
-        Self { total: Arc::new(Semaphore::new(total as usize)), by_address: Arc::default() }
+    pub fn new(total: u32, accept_rate: u32) -> Self {
+        Self {
+            total: Arc::new(Semaphore::new(total as usize)),
+            size: total,
+            cap: AtomicU32::new(u32::MAX),
+            pace: Pace::new(accept_rate),
+            by_address: Arc::default(),
+        }
     }
 
-    /// Waits until there is room for one more connection: what is not accepted waits in the kernel's queue
-    /// and costs no memory of ours.
+    /// No more than so many connections from now on; those there are stay.
+    pub fn set_cap(&self, connections: u32) {
+        self.cap.store(connections, Relaxed);
+    }
+
+    /// What was set by [`Admission::set_cap`].
+    #[must_use]
+    pub fn cap(&self) -> u32 {
+        self.cap.load(Relaxed)
+    }
+
+    /// How often a connection had to wait because so many came at once, ever.
+    #[must_use]
+    pub fn paced(&self) -> u64 {
+        self.pace.waits()
+    }
+
+    /// Waits until it is time, and until there is room, for one more connection: what is not accepted waits in the
+    /// kernel's queue and costs no memory of ours.
     pub(super) async fn room(&self) -> OwnedSemaphorePermit {
-        Arc::clone(&self.total).acquire_owned().await.expect("the semaphore is never closed")
+        self.pace.turn().await;
+        loop {
+            let room = Arc::clone(&self.total).acquire_owned().await.expect("the semaphore is never closed");
+            // The one just taken counts.
+            let taken = self.size - u32::try_from(self.total.available_permits()).unwrap_or(0).min(self.size);
+            if taken <= self.cap() {
+                return room;
+            }
+            drop(room);
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Gives a place to a connection that was just accepted.
@@ -68,24 +122,37 @@ impl Admission {
         room: OwnedSemaphorePermit,
         listener: Option<&Arc<Semaphore>>,
         address: IpAddr,
-        per_address: u32,
+        per_address: PerAddress<'_>,
     ) -> Result<Place, Refused> {
         let listener = match listener {
             Some(cap) => Some(Arc::clone(cap).try_acquire_owned().map_err(|_| Refused::ListenerFull)?),
             None => None,
         };
         let address = address.to_canonical();
-        if is_private(address) {
+        if is_private(address) || per_address.unlimited.iter().any(|network| network.contains(address)) {
             return Ok(Place { _total: room, _listener: listener, address: None });
         }
+        let address = as_one(address);
         let mut map = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = map.entry(address).or_insert(0);
-        if *count >= per_address {
+        if *count >= per_address.most {
             return Err(Refused::AddressFull);
         }
         *count += 1;
         let address = Some((address, Arc::clone(&self.by_address)));
         Ok(Place { _total: room, _listener: listener, address })
+    }
+}
+
+/// The address that a peer's connections are counted under: who has one IPv6 address mostly has a whole network of 64
+/// bits.
+fn as_one(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
     }
 }
 
@@ -101,20 +168,57 @@ fn is_private(address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
+    const UNLIMITED: &str = "198.51.100.0/24";
+
     fn admit(admission: &Admission, address: &str) -> Result<Place, Refused> {
         let room = Arc::clone(&admission.total).try_acquire_owned().expect("room");
-        admission.admit(room, None, address.parse().expect("an address"), 2)
+        let unlimited = [Network::parse(UNLIMITED).expect("a network")];
+        let per_address = PerAddress { most: 2, unlimited: &unlimited };
+        admission.admit(room, None, address.parse().expect("an address"), per_address)
     }
 
     #[test]
-    fn public_addresses_are_capped_and_private_ones_are_not() {
-        let admission = Admission::new(10);
+    fn public_addresses_are_capped_and_private_and_listed_ones_are_not() {
+        let admission = Admission::new(20, 1);
         let first = admit(&admission, "203.0.113.7").expect("the first");
         let _second = admit(&admission, "::ffff:203.0.113.7").expect("the second, the same address in IPv6");
         assert_eq!(admit(&admission, "203.0.113.7").unwrap_err(), Refused::AddressFull);
-        let _farm: Vec<_> = (0..5).map(|_| admit(&admission, "192.168.1.9").expect("a farm")).collect();
+        for farm in ["192.168.1.9", "127.0.0.1", "::1", "fd00::7", "198.51.100.9", "::ffff:198.51.100.9"] {
+            let _places: Vec<_> = (0..3).map(|_| admit(&admission, farm).expect(farm)).collect();
+        }
         drop(first);
         admit(&admission, "203.0.113.7").expect("a place was given back");
         assert_eq!(admission.by_address.lock().unwrap().len(), 1, "nothing is kept of who has left");
+    }
+
+    #[test]
+    fn in_ipv6_a_network_of_64_bits_counts_as_one() {
+        let admission = Admission::new(20, 1);
+        let places =
+            ["2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"].map(|a| admit(&admission, a).expect(a));
+        assert_eq!(admit(&admission, "2001:db8:1:2::3").unwrap_err(), Refused::AddressFull);
+        admit(&admission, "2001:db8:1:3::1").expect("another network");
+        drop(places);
+        assert!(admission.by_address.lock().unwrap().is_empty(), "nothing is kept of who has left");
+    }
+
+    #[tokio::test]
+    async fn above_the_cap_nobody_is_taken_until_it_is_lifted_or_somebody_leaves() {
+        let admission = Admission::new(10, 1_000);
+        let first = admission.room().await;
+        let second = admission.room().await;
+        admission.set_cap(2);
+        // Several looks' time.
+        let waited = tokio::time::timeout(LOOK_AGAIN * 4, admission.room()).await;
+        assert!(waited.is_err(), "nobody is taken");
+        assert_eq!(admission.total.available_permits(), 8, "and no place is lost by waiting");
+        drop(first);
+        let soon = Duration::from_secs(30);
+        let third = tokio::time::timeout(soon, admission.room()).await.expect("a place for one who left");
+        admission.set_cap(1);
+        assert!(tokio::time::timeout(LOOK_AGAIN * 4, admission.room()).await.is_err());
+        admission.set_cap(u32::MAX);
+        let fourth = tokio::time::timeout(soon, admission.room()).await.expect("the cap is lifted");
+        drop((second, third, fourth));
     }
 }

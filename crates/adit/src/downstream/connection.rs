@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, info};
 
 use super::context::{Doors, ListenerContext};
+use super::roster::{Attached, farewell};
 use crate::upstream::{GroupNews, Joined, RouterMessage};
 
 /// Bytes read at once, and so the most that one connection gets done before others have their turn.
@@ -65,7 +66,7 @@ impl From<io::Error> for End {
 
 struct Connection<'a> {
     context: &'a ListenerContext,
-    stream: TcpStream,
+    stream: Arc<Attached>,
     machine: Sv1Miner,
     lines: sv1::LineReader,
     /// What the socket did not take; empty and without memory for nearly every miner nearly always.
@@ -82,8 +83,9 @@ struct Connection<'a> {
 pub(super) async fn serve(stream: TcpStream, address: SocketAddr, context: &ListenerContext) {
     context.figures.connected.fetch_add(1, Relaxed);
     let me = MinerRef(context.next_miner.fetch_add(1, Relaxed));
-    let machine =
-        Sv1Miner::new(Arc::clone(&context.policy), Arc::clone(&context.books), me, context.clock.now());
+    let now = context.clock.now();
+    let stream = context.roster.attach(stream, me, now.mono);
+    let machine = Sv1Miner::new(Arc::clone(&context.policy), Arc::clone(&context.books), me, now);
     let mut connection = Connection {
         context,
         stream,
@@ -99,6 +101,11 @@ pub(super) async fn serve(stream: TcpStream, address: SocketAddr, context: &List
     };
     // A mistake of ours costs one connection, not the process, and leaves nothing behind.
     let end = AssertUnwindSafe(connection.run()).catch_unwind().await;
+    // Closed from outside while it did not read: that was no leaving.
+    let end = end.map(|end| match (end, connection.stream.why_closed()) {
+        (End::Left, Some(why)) => End::Close(why),
+        (end, _) => end,
+    });
     match end {
         Ok(End::Left) => {
             context.figures.left.fetch_add(1, Relaxed);
@@ -212,7 +219,9 @@ impl Connection<'_> {
         self.step(|machine, io| {
             machine.joined(meter, hashrate, feed, io);
             Ok(())
-        })
+        })?;
+        self.stream.show(&self.machine);
+        Ok(())
     }
 
     fn on_news(&mut self) -> Result<(), End> {
@@ -223,10 +232,13 @@ impl Connection<'_> {
             return Err(CloseReason::NoSource.into());
         }
         let Some(feed) = feed else { return Ok(()) };
+        let relief = self.context.roster.relief();
         self.step(|machine, io| {
+            machine.relieve(relief);
             machine.feed(&feed, io);
             Ok(())
         })?;
+        self.stream.show(&self.machine);
         if let Some(fanout) = fanout.filter(|_| self.outbox.is_empty()) {
             fanout.written(Instant::now());
         }
@@ -276,7 +288,7 @@ impl Connection<'_> {
         BUFFERS.with_borrow_mut(|buffers| {
             let Buffers { read, write } = buffers;
             let n = match self.stream.try_read(read) {
-                Ok(0) => return Err(End::Left),
+                Ok(0) => return Err(self.end_of_input()),
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(e) => return Err(e.into()),
@@ -296,6 +308,8 @@ impl Connection<'_> {
                 match self.lines.next_line(&mut chunk, self.context.max_line) {
                     Ok(Some(line)) => {
                         lines += 1;
+                        #[cfg(any(test, feature = "test-hooks"))]
+                        super::test_hooks::line(line);
                         result = self.machine.line(line, &mut io);
                     }
                     Ok(None) => break,
@@ -349,6 +363,13 @@ impl Connection<'_> {
             self.stalled_since.get_or_insert(self.context.clock.now().mono);
         }
         Ok(())
+    }
+
+    /// The miner has left, or was closed from outside its task.
+    fn end_of_input(&mut self) -> End {
+        let Some(why) = self.stream.why_closed() else { return End::Left };
+        self.machine.tell(farewell(why), &mut self.outbox);
+        End::Close(why)
     }
 
     /// What was to be said before closing, as far as the socket takes it at once.

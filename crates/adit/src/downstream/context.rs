@@ -13,7 +13,9 @@ use tokio::sync::{Semaphore, mpsc};
 use super::admission::Admission;
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
+use super::roster::Roster;
 use crate::clock::Clock;
+use crate::config::Network;
 use crate::upstream::{Mailboxes, RouterMessage, SourceDoor, SourceFigures};
 
 /// Counters of a listener.
@@ -25,8 +27,12 @@ pub struct ListenerFigures {
     pub mining: AtomicU64,
     /// Connections accepted, ever.
     pub accepted: AtomicU64,
-    /// Connections refused for want of room, ever.
+    /// Connections refused because the listener or their address had too many, ever.
     pub refused: AtomicU64,
+    /// Of these, because of their address.
+    pub refused_address: AtomicU64,
+    /// Times that the system had no connection to give although one was there, ever.
+    pub accept_errors: AtomicU64,
     /// Connections that ended by themselves, ever.
     pub left: AtomicU64,
     /// Connections that ended by a mistake of ours, ever.
@@ -59,12 +65,16 @@ pub struct ListenerContext {
     pub cap: Option<Arc<Semaphore>>,
     /// Connections per public address.
     pub per_address: u32,
+    /// Addresses with as many connections as they like.
+    pub unlimited_addresses: Vec<Network>,
     /// The longest line.
     pub max_line: usize,
     /// Bytes that may wait for a miner that does not read.
     pub outbox: usize,
     /// A miner that takes nothing for this long is closed.
     pub write_stall: Duration,
+    /// Who is connected.
+    pub roster: Arc<Roster>,
     /// Miner ids.
     pub ids: Arc<MinerIdPool>,
     /// What workers' vardiff had learnt.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::admission::{PerAddress, Refused};
 use super::connection;
 use super::context::ListenerContext;
 
@@ -43,20 +44,28 @@ pub async fn run_listener(
                 if is_of_the_connection(&error) {
                     continue;
                 }
+                context.figures.accept_errors.fetch_add(1, Relaxed);
                 if context.quiet.may_log() {
                     warn!(listener = context.name, %error, "cannot accept");
                 }
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(wait) => {}
+                }
                 wait = (wait * 2).min(LONGEST_WAIT);
                 continue;
             }
         };
         wait = FIRST_WAIT;
-        let place = context.admission.admit(room, context.cap.as_ref(), address.ip(), context.per_address);
+        let per_address = PerAddress { most: context.per_address, unlimited: &context.unlimited_addresses };
+        let place = context.admission.admit(room, context.cap.as_ref(), address.ip(), per_address);
         let place = match place {
             Ok(place) => place,
             Err(refused) => {
                 context.figures.refused.fetch_add(1, Relaxed);
+                if refused == Refused::AddressFull {
+                    context.figures.refused_address.fetch_add(1, Relaxed);
+                }
                 if context.quiet.may_log() {
                     warn!(listener = context.name, %address, reason = %refused, "connection refused");
                 }

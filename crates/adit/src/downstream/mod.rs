@@ -6,9 +6,16 @@ mod context;
 mod ids;
 mod listener;
 mod memory;
+mod pace;
+mod roster;
+#[cfg(any(test, feature = "test-hooks"))]
+mod test_hooks;
 
 pub use admission::{Admission, Refused};
 pub use context::{ListenerContext, ListenerFigures, Quiet};
 pub use ids::MinerIdPool;
 pub use listener::run_listener;
 pub use memory::WorkerMemory;
+pub use roster::{Entry, Roster};
+#[cfg(test)]
+pub(crate) use test_hooks::PANIC_METHOD;

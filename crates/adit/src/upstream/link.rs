@@ -9,6 +9,8 @@ use noise::{ACT2_LEN, Initiator, OpenError, OpenedFrame, Opener, PoolUrl, SealEr
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::connect::connect;
+use super::resolve::Resolver;
 use crate::clock;
 
 /// Ciphertext read at once.
@@ -60,14 +62,13 @@ pub(super) struct Link {
 /// Connects, trying each address that the name has, and shakes hands.
 pub(super) async fn dial(
     url: &PoolUrl,
+    resolver: &Resolver,
     connect_timeout: Duration,
     handshake_timeout: Duration,
     leeway: Duration,
 ) -> Result<Link, DialError> {
-    let stream = tokio::time::timeout(connect_timeout, TcpStream::connect(url.host_and_port()))
-        .await
-        .map_err(|_| DialError::Connect(format!("no connection within {connect_timeout:?}")))?
-        .map_err(|e| DialError::Connect(e.to_string()))?;
+    let addresses = resolver.addresses(url.host(), url.port()).await.map_err(DialError::Connect)?;
+    let stream = connect(&addresses, connect_timeout).await.map_err(DialError::Connect)?;
     crate::sockets::prepare(&stream).map_err(|e| DialError::Connect(e.to_string()))?;
     tokio::time::timeout(handshake_timeout, shake_hands(stream, url, leeway))
         .await

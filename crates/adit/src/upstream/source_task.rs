@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::link::{self, DialError, Link, LinkError};
 use super::messages::{Mailboxes, RouterMessage, SourceFigures, SourceReport};
+use super::resolve::Resolver;
 use crate::clock::Clock;
 
 /// Shares taken from the queue at once, encrypted and written together.
@@ -33,6 +34,8 @@ pub struct SourceTask {
     pub machine: Sv2Pool,
     /// Where it is.
     pub url: PoolUrl,
+    /// Finds its addresses.
+    pub resolver: Arc<Resolver>,
     /// A TCP connection stands within this.
     pub connect_timeout: Duration,
     /// The Noise handshake is done within this.
@@ -70,8 +73,14 @@ pub async fn run_source(mut task: SourceTask) {
         task.show();
         if task.machine.wants_connection() {
             let address = url;
-            let dialling =
-                link::dial(&address, task.connect_timeout, task.handshake_timeout, task.certificate_leeway);
+            let resolver = Arc::clone(&task.resolver);
+            let dialling = link::dial(
+                &address,
+                &resolver,
+                task.connect_timeout,
+                task.handshake_timeout,
+                task.certificate_leeway,
+            );
             tokio::pin!(dialling);
             let dialled = loop {
                 tokio::select! {

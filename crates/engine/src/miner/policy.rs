@@ -70,6 +70,12 @@ pub enum CloseReason {
     /// Rejected shares above ten times the wished rate for ten seconds.
     #[error("too many bad shares")]
     BadShares,
+    /// Shares easier than its difficulty above ten times the wished rate for ten seconds.
+    #[error("its shares stay easier than its difficulty and come too fast")]
+    TooFast,
+    /// Far more requests than any firmware makes.
+    #[error("too many requests")]
+    Flood,
     /// Every miner id is taken.
     #[error("no miner id is free")]
     NoMinerId,
@@ -79,6 +85,9 @@ pub enum CloseReason {
     /// It does not read what it is sent.
     #[error("it does not read")]
     SlowReader,
+    /// Memory is short: Adit serves those that bring most.
+    #[error("memory is short")]
+    Overload,
     /// The process is ending.
     #[error("shutting down")]
     ShuttingDown,
@@ -86,15 +95,18 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::SetupDeadline,
         Self::Idle,
         Self::Garbage,
         Self::LineTooLong,
         Self::BadShares,
+        Self::TooFast,
+        Self::Flood,
         Self::NoMinerId,
         Self::NoSource,
         Self::SlowReader,
+        Self::Overload,
         Self::ShuttingDown,
     ];
 
@@ -107,9 +119,12 @@ impl CloseReason {
             Self::Garbage => "garbage",
             Self::LineTooLong => "line_too_long",
             Self::BadShares => "bad_shares",
+            Self::TooFast => "too_fast",
+            Self::Flood => "flood",
             Self::NoMinerId => "no_miner_id",
             Self::NoSource => "no_source",
             Self::SlowReader => "slow_reader",
+            Self::Overload => "overload",
             Self::ShuttingDown => "shutting_down",
         }
     }

@@ -338,6 +338,7 @@ impl World {
                 let middle = (fault.at + fault.until) / 2;
                 self.events.at(middle, Event::Again(number));
             }
+            FaultKind::MemoryShort => self.adit.relief = 4.0,
             FaultKind::Drain => {
                 self.tell_router(RouterMessage::Drain("Adit is shutting down"));
             }
@@ -366,9 +367,10 @@ impl World {
                 return;
             }
             (FaultKind::SlowReader, Victim::Miner(at)) => {
-                // It asks and does not listen.
+                // It asks and does not listen; not so often that it would be a flood.
+                let requests = if self.miners[at].misbehaved { 9 } else { 150 };
                 self.with_miner(at, |_, io| {
-                    for _ in 0..200 {
+                    for _ in 0..requests {
                         io.out.extend_from_slice(b"{\"id\":999,\"method\":\"mining.ping\",\"params\":[]}\n");
                     }
                 });
@@ -384,6 +386,7 @@ impl World {
                 }
                 match kind {
                     FaultKind::Flood => 10 * MILLI,
+                    FaultKind::EasyShares => 100 * MILLI,
                     FaultKind::LateBlock => self.rng.range(20 * SECOND, 60 * SECOND),
                     _ => self.rng.range(SECOND, 8 * SECOND),
                 }
@@ -413,6 +416,7 @@ impl World {
                     }
                 }
                 FaultKind::ClockJump => self.adit.clock_error = 0,
+                FaultKind::MemoryShort => self.adit.relief = 1.0,
                 FaultKind::QueueFull => {
                     self.adit.sources_stand_still(false);
                     for at in 0..self.pools.len() {

@@ -377,10 +377,15 @@ impl World {
             CloseReason::Idle => {
                 self.now >= miner.found_at.max(connection.opened_at) + micros(self.plan.idle)
             }
-            CloseReason::Garbage | CloseReason::LineTooLong | CloseReason::BadShares => miner.misbehaved,
+            CloseReason::Garbage
+            | CloseReason::LineTooLong
+            | CloseReason::BadShares
+            | CloseReason::TooFast
+            | CloseReason::Flood => miner.misbehaved,
             CloseReason::NoMinerId => self.plan.extranonce1_size == 1,
             CloseReason::NoSource => without + 2 * SECOND >= grace || self.adit.draining,
             CloseReason::SlowReader => miner.was_slow || miner.link != Some(connection.link),
+            CloseReason::Overload => false,
             CloseReason::ShuttingDown => self.adit.draining,
         };
         if !fine {

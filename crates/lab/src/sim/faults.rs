@@ -137,6 +137,10 @@ kinds! {
         Malformed => "malformed submit",
         /// Bad submits without end.
         Flood => "flood",
+        /// Good shares of the easiest job that still counts, far too fast, by a miner that follows no difficulty.
+        EasyShares => "shares too fast, difficulty not followed",
+        /// Requests without end.
+        RequestFlood => "request flood",
         /// A hundred times the hashrate within seconds.
         Growth => "hashrate x100",
         /// A miner stops hashing and stays.
@@ -149,6 +153,8 @@ kinds! {
         ClockJump => "clock jump",
         /// The share queues are full at once.
         QueueFull => "share queue full",
+        /// Memory is short: miners are given harder work from their next job on.
+        MemoryShort => "memory short",
         /// The process drains at the end.
         Drain => "drain",
     }
@@ -206,7 +212,8 @@ impl FaultKind {
             Self::GarbageFrames => (15, 30),
             Self::LateAcks | Self::BatchedAcks | Self::LateErrors | Self::UpdateRefused => (60, 400),
             Self::Outage => (10, 120),
-            Self::ReconnectStorm | Self::SlowReader | Self::IdExhaustion => (10, 60),
+            Self::ReconnectStorm | Self::IdExhaustion => (10, 60),
+            Self::SlowReader => (10, 120),
             Self::Duplicate
             | Self::DuplicateCase
             | Self::DuplicatePadded
@@ -222,6 +229,9 @@ impl FaultKind {
             | Self::Malformed
             | Self::LateBlock => (60, 300),
             Self::Flood => (5, 30),
+            Self::EasyShares => (20, 60),
+            Self::RequestFlood => (5, 20),
+            Self::MemoryShort => (60, 240),
             Self::Growth => (60, 240),
             Self::Standstill => (30, 1_500),
             Self::SilentMiner => (12, 60),
@@ -282,6 +292,7 @@ pub(super) fn of(
             | FaultKind::IdExhaustion
             | FaultKind::ClockJump
             | FaultKind::QueueFull
+            | FaultKind::MemoryShort
             | FaultKind::Drain => Victim::All,
             _ => Victim::Miner(rng.index(miners)),
         }

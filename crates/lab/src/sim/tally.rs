@@ -123,6 +123,8 @@ pub struct Tally {
 const IMPOSSIBLE: &[&str] = &[
     // 65,536 shares of one miner on one tip.
     "rejected duplicate_window_full",
+    // Which miners to send away is decided outside the core.
+    "closed overload",
     // Declared jobs only.
     "unsent job_refused",
     "unsent prefix_changed",

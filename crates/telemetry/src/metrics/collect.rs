@@ -26,6 +26,9 @@ pub(crate) fn snapshot(to: &mut Families, snapshot: &Snapshot) {
         to.count(t::LIMIT_USED, [&limit.name], limit.used);
         to.count(t::LIMIT_MAX, [&limit.name], limit.max);
     }
+    for step in &snapshot.overload {
+        to.flag(t::OVERLOAD, [&step.rung], step.active);
+    }
     snapshot.accounts.iter().for_each(|a| account(to, a));
     snapshot.listeners.iter().for_each(|l| listener(to, l));
     snapshot.routes.iter().for_each(|r| route(to, r));

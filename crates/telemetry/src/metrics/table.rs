@@ -67,6 +67,8 @@ metrics! {
         "How much of a limit is in use."
     LIMIT_MAX = Gauge "adit_limit_max" ["limit"] "the limit's own"
         "The most that may be in use."
+    OVERLOAD = Gauge "adit_overload" ["rung"] "0 or 1"
+        "1 while Adit does this because memory runs short: stop_accepting, send_away_idle, raise_difficulty, shed."
     EVENTS = Counter "adit_events_total" ["event"] "events"
         "Rare things that are only counted."
     UNKNOWN_MESSAGES = Counter "adit_unknown_messages_total" [] "messages"

@@ -54,6 +54,15 @@ pub struct LimitSnapshot {
     pub max: u64,
 }
 
+/// Something that Adit does to spare a resource that runs short.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OverloadSnapshot {
+    /// What it does, one word from Adit's code, such as `stop_accepting`.
+    pub rung: Cow<'static, str>,
+    /// It does it now. Those that it does not do are listed too.
+    pub active: bool,
+}
+
 /// Adit at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Snapshot {
@@ -88,6 +97,8 @@ pub struct Snapshot {
     pub alarms: Vec<AlarmSnapshot>,
     /// Limits and how far they are used.
     pub limits: Vec<LimitSnapshot>,
+    /// What is done because memory runs short, in the order in which it begins.
+    pub overload: Vec<OverloadSnapshot>,
 }
 
 impl Snapshot {

@@ -2,8 +2,8 @@
 
 use telemetry::{
     AccountSnapshot, AlarmSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot,
-    Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot, SourceState,
-    WorkSnapshot,
+    OverloadSnapshot, Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot,
+    SourceState, WorkSnapshot,
 };
 
 fn reasons<const N: usize>(pairs: [(&'static str, u64); N]) -> Reasons {
@@ -117,5 +117,6 @@ pub(crate) fn snapshot() -> Snapshot {
             detail: "the source refuses more than one share in ten".into(),
         }],
         limits: vec![LimitSnapshot { name: "connections".into(), used: 12, max: 19_500 }],
+        overload: vec![OverloadSnapshot { rung: "stop_accepting".into(), active: true }],
     }
 }

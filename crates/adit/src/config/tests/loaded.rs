@@ -208,7 +208,9 @@ fn the_effective_configuration_has_every_key() {
         "keepalive = \"30s\"",
         "[http]",
         "outbox = \"64KiB\"",
-        "drain = \"10s\"",
+        "shutdown_grace = \"10s\"",
+        "unlimited_addresses = []",
+        "# memory is not set",
     ] {
         assert!(effective.lines().any(|other| other == line), "{line}: {effective}");
     }

@@ -25,9 +25,11 @@ impl Mining {
     /// The difficulty that the miner should have, as it is written: vardiff's wish, but never above the source's. A
     /// pool credits a share with its channel's target whatever the share is worth, so a miner held at a harder one
     /// would lose income.
-    fn wish(&self) -> Option<f64> {
+    fn wish(&self, max: f64) -> Option<f64> {
         let source = self.feed.as_ref()?.job.source_difficulty.get();
-        Some(sv1::written_difficulty(self.vardiff.difficulty().min(source)))
+        let wish = self.vardiff.difficulty();
+        let relieved = (wish * self.relief).min(max.max(wish));
+        Some(sv1::written_difficulty(relieved.min(source)))
     }
 
     /// The feed that a job came with, or a later one of the same channel and tip.
@@ -64,7 +66,7 @@ impl Sv1Miner {
     pub(super) fn retarget(&mut self, io: &mut Io<'_>) {
         let Some(mining) = &mut self.mining else { return };
         mining.meter_hashrate(self.policy.vardiff.shares_per_minute, io.now.mono);
-        let Some(wish) = mining.wish() else { return };
+        let Some(wish) = mining.wish(self.policy.vardiff.max) else { return };
         if is_urgent(mining.told, wish) && self.send_difficulty(io) {
             self.send_job(io);
         }
@@ -76,7 +78,7 @@ impl Sv1Miner {
         let Some(mining) = &mut self.mining else {
             return false;
         };
-        let Some(wish) = mining.wish() else { return false };
+        let Some(wish) = mining.wish(self.policy.vardiff.max) else { return false };
         if wish == mining.told {
             return false;
         }

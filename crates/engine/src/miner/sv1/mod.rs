@@ -56,6 +56,8 @@ struct Mining {
     known: Vec<Arc<Feed>>,
     /// The difficulty as it was last written to the miner; 0 before the first.
     told: f64,
+    /// See [`Sv1Miner::relieve`].
+    relief: f64,
 }
 
 /// A submit that waits for the source's answer.
@@ -195,6 +197,24 @@ impl Sv1Miner {
     #[must_use]
     pub fn learnt_difficulty(&self) -> Option<f64> {
         self.mining.as_ref().filter(|_| self.last_share > self.since).map(|m| m.vardiff.difficulty())
+    }
+
+    /// When the last good share came; when the miner joined, or connected, before the first.
+    #[must_use]
+    pub fn last_share(&self) -> Duration {
+        self.last_share
+    }
+
+    /// From the next job on the miner's difficulty is `factor` times what vardiff wishes, so that it brings fewer
+    /// shares while Adit is short of something; never above the source's nor the listener's highest. A difficulty
+    /// that the miner fixed stays. 1 ends it.
+    pub fn relieve(&mut self, factor: f64) {
+        if self.setup.fixed.is_none()
+            && self.policy.vardiff_enabled
+            && let Some(mining) = &mut self.mining
+        {
+            mining.relief = factor.max(1.0);
+        }
     }
 
     /// When [`Sv1Miner::timer`] is to be called.

@@ -28,6 +28,9 @@ impl Sv1Miner {
         method: Method<'_>,
         io: &mut Io<'_>,
     ) -> Result<(), CloseReason> {
+        if self.strikes.request(io.now.mono) {
+            return Err(CloseReason::Flood);
+        }
         match method {
             Method::Configure(wish) => self.configure(id, &wish, io),
             Method::Subscribe(_) => return self.subscribe(id, io),
@@ -162,8 +165,16 @@ impl Sv1Miner {
         self.since = io.now.mono;
         self.last_share = io.now.mono;
         let known = Vec::new();
-        self.mining =
-            Some(Box::new(Mining { validator, vardiff, meter, metered, feed: None, known, told: 0.0 }));
+        self.mining = Some(Box::new(Mining {
+            validator,
+            vardiff,
+            meter,
+            metered,
+            feed: None,
+            known,
+            told: 0.0,
+            relief: 1.0,
+        }));
         if let Some(feed) = feed {
             self.feed(&feed, io);
         }

@@ -12,6 +12,9 @@ use crate::ids::SourceId;
 use crate::miner::{MAX_WORKER_NAME, cut};
 use crate::share::OutgoingShare;
 
+/// A share counts as easier than the miner's difficulty below this part of it: the rest is rounding.
+const EASIER: f64 = 0.999;
+
 /// A share that is to be counted or sent, with all that is needed from its job.
 struct Found {
     source: SourceId,
@@ -72,7 +75,11 @@ impl Sv1Miner {
             }
         };
         let feed = mining.feed_of(found.source, generation).cloned();
+        let easy = found.credited < mining.told * EASIER;
         self.accept(id, submit, worker, &found, feed.as_deref(), io);
+        if easy && self.strikes.easy_share(self.policy.vardiff.shares_per_minute, io.now.mono) {
+            return Err(CloseReason::TooFast);
+        }
         Ok(())
     }
 
@@ -165,6 +172,7 @@ impl Sv1Miner {
     /// A good share, whatever becomes of it, tells how fast the miner is.
     fn learn(&mut self, credited: f64, io: &mut Io<'_>) {
         self.last_share = io.now.mono;
+        self.strikes.good_share(io.now.mono);
         let Some(mining) = &mut self.mining else { return };
         mining.meter.count_share();
         let settings = &self.policy.vardiff;

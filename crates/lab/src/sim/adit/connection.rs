@@ -285,7 +285,9 @@ impl World {
         let Some(feed) = c.news.feed.clone() else {
             return Ok(());
         };
+        let relief = self.adit.relief;
         self.step(c, |machine, io| {
+            machine.relieve(relief);
             machine.feed(&feed, io);
             Ok(())
         })

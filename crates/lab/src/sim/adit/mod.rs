@@ -191,6 +191,8 @@ pub(super) struct Adit {
     /// Groups that began and did not end.
     pub(super) groups: usize,
     pub(super) clock_error: i64,
+    /// How many times harder than wished miners work from their next job on.
+    pub(super) relief: f64,
     pub(super) longest_fanout: Micros,
     pub(super) outage_told: bool,
     /// When a source was last mined for.
@@ -280,6 +282,7 @@ impl Adit {
             miners_ledger: MinerLedger::default(),
             groups: 0,
             clock_error: 0,
+            relief: 1.0,
             longest_fanout: 0,
             outage_told: false,
             active_at: 0,

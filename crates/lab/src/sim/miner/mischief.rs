@@ -6,6 +6,8 @@ use crate::pow::HeaderHasher;
 use crate::sim::faults::FaultKind;
 use crate::sim::tally::Message;
 
+/// Requests sent at once by a flood of them: more than any firmware makes.
+const REQUESTS: u32 = 250;
 /// Bad submits sent at once by a flood.
 const FLOOD: u32 = 120;
 
@@ -39,6 +41,12 @@ impl Miner {
                 io.out.extend_from_slice(line.as_bytes());
                 true
             }
+            FaultKind::RequestFlood => {
+                for _ in 0..REQUESTS {
+                    io.out.extend_from_slice(b"{\"id\":999,\"method\":\"mining.ping\",\"params\":[]}\n");
+                }
+                true
+            }
             _ if !self.has_work() => false,
             FaultKind::Flood => {
                 for _ in 0..FLOOD {
@@ -56,6 +64,7 @@ impl Miner {
             }
             FaultKind::Stale | FaultKind::LateBlock => self.send_late(kind, io),
             FaultKind::OtherExtranonce => self.send_foreign(io),
+            FaultKind::EasyShares => self.send_easy(io),
             _ => self.send_bad(kind, io),
         }
     }
@@ -105,6 +114,26 @@ impl Miner {
         if let Some(found) = &found {
             let expect = if found.is_block { Expect::LateBlock } else { Expect::Stale };
             self.send_found(&job, found, expect, io);
+        }
+        self.jobs.insert(at, job);
+        found.is_some()
+    }
+
+    /// A good share of the easiest job that still counts.
+    fn send_easy(&mut self, io: &mut MinerIo<'_>) -> bool {
+        let alive = self.jobs.iter().enumerate().filter(|(_, job)| job.epoch == self.epoch);
+        let Some((at, _)) = alive.min_by(|a, b| a.1.difficulty.total_cmp(&b.1.difficulty)) else {
+            return false;
+        };
+        let Some(job) = self.jobs.remove(at) else {
+            return false;
+        };
+        let number = self.next_extranonce2;
+        self.next_extranonce2 += 1;
+        let ntime = job.job.ntime;
+        let found = self.search(&job, &self.extranonce1, number, ntime, Wish::Meets(job.target), io.rng);
+        if let Some(found) = &found {
+            self.send_found(&job, found, Expect::Good, io);
         }
         self.jobs.insert(at, job);
         found.is_some()

@@ -18,13 +18,13 @@ pub(super) const CASES: &[Case] = &[
     Case {
         what: "a key of another table",
         place: In::Listener,
-        lines: r#"drain = "10s""#,
-        text: r#"adit.toml:3:1: listener.main.drain
-    3 | drain
-      | ^^^^^
+        lines: r#"lookup = "5s""#,
+        text: r#"adit.toml:3:1: listener.main.lookup
+    3 | lookup
+      | ^^^^^^
     expected: a key of [listener.NAME]
     found:    an unknown key
-    fix:      drain belongs in [limits]
+    fix:      lookup belongs in [limits]
 "#,
     },
     Case {

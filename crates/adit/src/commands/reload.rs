@@ -1,0 +1,54 @@
+//! SIGHUP: the configuration is read anew.
+//!
+//! What can be changed in a running process is changed, all of it or nothing: now `log.level`. For the rest the
+//! process has to be started anew, and the log says for which keys.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use tracing::{error, info, warn};
+
+use super::LogHandle;
+use crate::cli::ConfigArgs;
+use crate::config::{self, Config};
+use crate::proxy::ReloadFigures;
+
+/// Reads and checks the configuration, and takes over what can be. `running` is what is in force.
+pub(super) fn reload(args: &ConfigArgs, running: &mut Config, log: &LogHandle, figures: &ReloadFigures) {
+    let loaded = match Config::load(args.config.as_deref(), config::environment()) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            figures.refused.fetch_add(1, Relaxed);
+            error!("SIGHUP: the configuration is refused, the old one stays in force:\n{problems}");
+            return;
+        }
+    };
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    let fresh = loaded.config;
+    let mut taken = Vec::new();
+    if fresh.log.level != running.log.level {
+        match log.set_level(&fresh.log.level.to_string()) {
+            Ok(true) => taken.push("log.level"),
+            Ok(false) => warn!("log.level has no effect while ADIT_LOG is set"),
+            Err(why) => {
+                figures.refused.fetch_add(1, Relaxed);
+                error!(why, "SIGHUP: the log level cannot be changed, the old configuration stays in force");
+                return;
+            }
+        }
+        running.log.level = fresh.log.level;
+    }
+    figures.applied.fetch_add(1, Relaxed);
+    let left = running.differences(&fresh);
+    let taken = if taken.is_empty() { "nothing".to_owned() } else { taken.join(", ") };
+    if left.is_empty() {
+        info!(taken, "SIGHUP: the configuration is good and in force");
+    } else {
+        warn!(
+            taken,
+            restart_for = left.join(", "),
+            "SIGHUP: the configuration is good; start Adit anew to apply the rest"
+        );
+    }
+}

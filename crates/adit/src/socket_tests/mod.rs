@@ -1,0 +1,71 @@
+//! Promises of the whole proxy that need its inside, over real sockets on loopback, in front of the development
+//! pool. What can be shown from the outside is in `tests/process`.
+
+mod accepting;
+#[path = "../../tests/process/client.rs"]
+mod client;
+mod draining;
+mod overload;
+mod panicking;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use lab::dev_pool::{DevPool, DevPoolKeys, DevPoolOptions};
+
+use crate::config::Config;
+use crate::proxy::Proxy;
+
+/// A proxy in front of a pool.
+struct Farm {
+    pool: DevPool,
+    proxy: Proxy,
+}
+
+impl Farm {
+    /// With these lines in `[limits]`.
+    async fn start(limits: &str) -> Self {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        // No share is a block here: a new tip would cost shares that are on their way.
+        let mut options = DevPoolOptions::default();
+        options.chain.nbits = 0x1d00_ffff;
+        let pool = DevPool::bind(loopback, options, DevPoolKeys::random()).await.expect("a pool");
+        let text = format!(
+            "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n\
+             [source.pool]\nurl = \"{}\"\nuser_identity = \"farm\"\nnominal_hashrate = \"1 MH/s\"\n\
+             [route.main]\nlisteners = [\"main\"]\nsources = [\"pool\"]\n[http]\nenabled = false\n[limits]\n{limits}\n",
+            pool.url()
+        );
+        let config = Config::from_str_named("test", &text).expect("a configuration").config;
+        let proxy = Proxy::start(&config, false).await.expect("a proxy");
+        Self { pool, proxy }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.proxy.addresses()[0]
+    }
+
+    /// One of the counters of `adit_events_total`.
+    fn event(&self, name: &str) -> u64 {
+        self.proxy.snapshot().events_total.get(name).copied().expect(name)
+    }
+
+    /// Connections that are there.
+    fn connected(&self) -> u64 {
+        self.proxy.snapshot().listeners[0].miners.connected
+    }
+}
+
+/// Waits until something is so, at most a minute.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Runs what blocks.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("no panic")
+}

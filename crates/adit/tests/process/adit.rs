@@ -1,0 +1,184 @@
+//! The program under test.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use lab::dev_pool::{DevPool, DevPoolKeys, DevPoolOptions};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Nothing takes longer, on any machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `adit run` with its own pool and folder. Killed when dropped.
+pub(crate) struct Adit {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    folder: std::path::PathBuf,
+    _pool: DevPool,
+    _runtime: tokio::runtime::Runtime,
+    miners: SocketAddr,
+    http: SocketAddr,
+    settings: String,
+}
+
+impl Adit {
+    /// With these lines in `[limits]`; `shell` comes before the program, such as `ulimit -n 256;`.
+    pub(crate) fn start(limits: &str, shell: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        // No share is a block here: a new tip would cost shares that are on their way.
+        let mut options = DevPoolOptions::default();
+        options.chain.nbits = 0x1d00_ffff;
+        let pool = DevPool::bind(loopback, options, DevPoolKeys::random());
+        let pool = runtime.block_on(pool).expect("a pool");
+        let settings = format!(
+            "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n\
+             [source.pool]\nurl = \"{}\"\nuser_identity = \"farm\"\nnominal_hashrate = \"1 MH/s\"\n\
+             [route.main]\nlisteners = [\"main\"]\nsources = [\"pool\"]\n[http]\nlisten = \"127.0.0.1:0\"\n\
+             [limits]\n{limits}\n",
+            pool.url()
+        );
+        let folder = std::env::temp_dir().join(format!(
+            "adit-process-{}-{:x}",
+            std::process::id(),
+            rand::random::<u64>()
+        ));
+        std::fs::create_dir(&folder).expect("a folder");
+        std::fs::write(folder.join("adit.toml"), &settings).expect("a configuration");
+        let program = env!("CARGO_BIN_EXE_adit");
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{shell} exec {program} run --config adit.toml")])
+            .current_dir(&folder)
+            .env_remove("ADIT_LOG")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, copy) = (child.stderr.take().expect("a pipe"), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = copy.lock().expect("not poisoned");
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let mut adit = Self {
+            child,
+            log,
+            folder,
+            _pool: pool,
+            _runtime: runtime,
+            miners: loopback,
+            http: loopback,
+            settings,
+        };
+        adit.wait_for_log("metrics and status on");
+        adit.miners = adit.address_after("listening for miners");
+        adit.http = adit.address_after("metrics and status on");
+        adit.until("it has work", |adit| adit.metric("adit_ready") > 0.0);
+        adit
+    }
+
+    /// Where miners connect.
+    pub(crate) fn miners(&self) -> SocketAddr {
+        self.miners
+    }
+
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("not poisoned").clone()
+    }
+
+    /// Waits for a text in the log.
+    pub(crate) fn wait_for_log(&mut self, text: &str) {
+        self.until(text, |adit| adit.log().contains(text));
+    }
+
+    /// Waits until something is so, as long as it runs.
+    pub(crate) fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so(self) {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                panic!("it ended ({status}) before: {what}\n{}", self.log());
+            }
+            assert!(Instant::now() < deadline, "not in time: {what}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A metric's value: the sum over its series whose line contains all of `name`'s parts, split at blanks.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let page = self.get("/metrics");
+        let is_it = |line: &&str| !line.starts_with('#') && name.split(' ').all(|part| line.contains(part));
+        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+        page.lines().filter(is_it).filter_map(value).sum()
+    }
+
+    /// A metric that is a whole number.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        self.metric(name).to_string().parse().expect("a whole number")
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.http).expect("HTTP is served");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: adit\r\nConnection: close\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("it runs");
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Writes its configuration anew, with this instead of that.
+    pub(crate) fn rewrite(&self, from: &str, to: &str) {
+        assert!(self.settings.contains(from));
+        std::fs::write(self.folder.join("adit.toml"), self.settings.replace(from, to))
+            .expect("a configuration");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn address_after(&self, text: &str) -> SocketAddr {
+        let log = plain(&self.log());
+        let line = log.lines().find(|line| line.contains(text)).expect(text);
+        let (_, rest) = line.split_once("address=").expect("an address");
+        rest.split_whitespace().next().and_then(|text| text.parse().ok()).expect("an address")
+    }
+}
+
+/// Without the colours that a terminal gets.
+fn plain(text: &str) -> String {
+    text.replace('\u{1b}', "")
+}
+
+impl Drop for Adit {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,10 @@
+//! Promises that only a process of its own can show: signals, the limit on open files, memory. The real program,
+//! on loopback, in front of the development pool.
+#![cfg(target_os = "linux")]
+#![expect(clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod adit;
+mod client;
+mod memory;
+mod open_files;
+mod signals;
