@@ -23,7 +23,8 @@ fn a_signal_settles_what_is_open_and_tells_the_miners() {
     for signal in ["TERM", "INT"] {
         let folder = Folder::new();
         let pool = DevPool::start("pool-a", folder.path(), &FAST);
-        let settings = Settings::for_cpus().source("pool", &pool.url(), NOMINAL).limits("shutdown_grace = \"5s\"\n");
+        let settings =
+            Settings::for_cpus().source("pool", &pool.url(), NOMINAL).limits("shutdown_grace = \"5s\"\n");
         let mut adit = Adit::start_ready(folder.path(), &settings);
         let client = Sv1Client::connect(adit.port(), "farm.watcher");
         let miner = CpuMiner::start(adit.port(), "farm.hashes", 200_000.0);
@@ -54,8 +55,9 @@ fn the_end_waits_for_a_silent_pool_no_longer_than_the_grace_and_a_second_signal_
     for (signals, limit) in [(1, Duration::from_secs(4 + 1)), (2, Duration::from_secs(1))] {
         let folder = Folder::new();
         let pipe = FaultPipe::start(pool.port(), 29);
-        let settings =
-            Settings::for_cpus().source("pool", &pipe.url(&pool.url()), NOMINAL).limits("shutdown_grace = \"4s\"\n");
+        let settings = Settings::for_cpus()
+            .source("pool", &pipe.url(&pool.url()), NOMINAL)
+            .limits("shutdown_grace = \"4s\"\n");
         let mut adit = Adit::start_ready(folder.path(), &settings);
         let miner = CpuMiner::start(adit.port(), "farm.hashes", 200_000.0);
         adit.wait_books("shares are acknowledged", PATIENCE, |books| books.acknowledged >= 5);
