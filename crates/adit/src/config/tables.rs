@@ -77,9 +77,9 @@ pub const IDLE: Duration = Duration::from_secs(7_200);
 pub const OUTBOX: usize = 64 * 1024;
 /// `limits.frame`, in bytes.
 pub const FRAME: usize = 64 * 1024;
-/// `limits.accept_rate`: 10,000 miners that all come back are served within two seconds, and what each costs to
+/// `limits.accept_rate`: 10,000 miners that all come back are served within a second or so, and what each costs to
 /// begin with leaves the others' shares their time.
-pub const ACCEPT_RATE: u32 = 5_000;
+pub const ACCEPT_RATE: u32 = 10_000;
 /// `limits.lookup`.
 pub const LOOKUP: Duration = Duration::from_secs(5);
 /// `limits.shutdown_grace`.
