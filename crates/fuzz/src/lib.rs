@@ -7,6 +7,7 @@
 //!
 //! `docs/fuzzing.md` says what each promises and how to add one.
 
+pub mod coinbases;
 pub mod configuration;
 pub mod engine_actions;
 pub mod jobs;
@@ -30,7 +31,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target {
         name: "sv1_lines",
         run: sv1_lines::target,
@@ -60,6 +61,12 @@ pub const TARGETS: [Target; 6] = [
         run: engine_actions::target,
         planted: |data| engine_actions::check(data, true),
         max_len: 2_048,
+    },
+    Target {
+        name: "coinbases",
+        run: coinbases::target,
+        planted: |data| coinbases::check(data, true),
+        max_len: 1_024,
     },
     Target { name: "jobs", run: jobs::target, planted: |data| jobs::check(data, true), max_len: 1_024 },
 ];

@@ -83,6 +83,11 @@ fn jobs() {
     run("jobs", 5_000);
 }
 
+#[test]
+fn coinbases() {
+    run("coinbases", 5_000);
+}
+
 /// With a mistake made on purpose, the corpus alone makes each target fail.
 #[test]
 fn every_target_can_fail() {
