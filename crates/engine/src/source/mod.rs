@@ -2,10 +2,15 @@
 
 mod backoff;
 mod event;
+mod jds;
 mod settle;
 mod sv2_pool;
 
 pub use backoff::Backoff;
 pub use event::{ChannelRefusal, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent};
+pub use jds::{
+    DECLARE_DEADLINE, Declaration, DeclareFailure, JdsEffects, JdsEvent, JdsSettings, JdsState,
+    JobDeclarator, MAX_MISSING_REQUESTS, PushedSolution,
+};
 pub use settle::{MAX_BATCH_SEEN, OpenShares};
 pub use sv2_pool::{LinkSecurity, SourceSettings, SourceState, SourceStatus, Sv2Pool};

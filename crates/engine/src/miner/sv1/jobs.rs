@@ -48,6 +48,7 @@ impl Mining {
         };
         self.meter.shift_hashrate(value - self.metered);
         self.metered = value;
+        self.metered_at = now;
     }
 }
 

@@ -43,6 +43,12 @@ pub struct Io<'a> {
     pub ids: &'a mut dyn MinerIdSource,
 }
 
+/// A share renews the miner's part of the meter when that is this old: a source must hear how much is there, also of
+/// miners whose difficulty never changes.
+const METER_AFTER: Duration = Duration::from_secs(5);
+/// Without shares it is renewed this often.
+const METER_AT_LEAST: Duration = Duration::from_secs(60);
+
 /// What the machine knows once the miner may be given work.
 #[derive(Debug)]
 struct Mining {
@@ -51,6 +57,8 @@ struct Mining {
     meter: Arc<GroupMeter>,
     /// This miner's part of the meter's sum.
     metered: f64,
+    /// When that was last renewed.
+    metered_at: Duration,
     feed: Option<Arc<Feed>>,
     /// The newest feed of each channel and tip that shares may still come for, newest last.
     known: Vec<Arc<Feed>>,
@@ -225,7 +233,9 @@ impl Sv1Miner {
         };
         let vardiff =
             self.policy.vardiff_enabled.then(|| mining.vardiff.deadline(&self.policy.vardiff)).flatten();
-        earliest(Some(self.last_share + self.policy.idle_deadline), vardiff)
+        // Where vardiff has nothing to do, the hashrate is looked at all the same.
+        let meter = (vardiff.is_none() && mining.metered > 0.0).then(|| mining.metered_at + METER_AT_LEAST);
+        earliest(Some(self.last_share + self.policy.idle_deadline), earliest(vardiff, meter))
     }
 
     /// A deadline has come.
@@ -249,6 +259,11 @@ impl Sv1Miner {
             && vardiff.on_deadline(&self.policy.vardiff, io.now.mono).is_some()
         {
             self.retarget(io);
+        }
+        if let Some(mining) = &mut self.mining
+            && io.now.reached(mining.metered_at + METER_AT_LEAST)
+        {
+            mining.meter_hashrate(self.policy.vardiff.shares_per_minute, io.now.mono);
         }
         Ok(())
     }
@@ -328,3 +343,6 @@ fn is_submit(kind: &RequestErrorKind) -> bool {
     };
     *method == "mining.submit"
 }
+
+#[cfg(test)]
+mod tests;

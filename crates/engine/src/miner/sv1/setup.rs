@@ -170,6 +170,7 @@ impl Sv1Miner {
             vardiff,
             meter,
             metered,
+            metered_at: io.now.mono,
             feed: None,
             known,
             told: 0.0,

@@ -441,15 +441,15 @@ impl Sv2Pool {
 }
 
 /// Reads a message. TLV fields of extensions that were not negotiated are passed over.
-fn parse<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, DownReason> {
+pub(in crate::source) fn parse<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, DownReason> {
     M::decode_with_tlvs(payload, &[]).map(|(message, _)| message).map_err(|e| protocol(e.to_string()))
 }
 
-fn protocol(what: impl Into<String>) -> DownReason {
+pub(in crate::source) fn protocol(what: impl Into<String>) -> DownReason {
     DownReason::Protocol(what.into())
 }
 
 /// A pool's text, fit for a log line: printable, at most 100 characters.
-fn shown(text: &[u8]) -> String {
+pub(in crate::source) fn shown(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).take(100).collect()
 }

@@ -1,0 +1,132 @@
+//! One miner by hand. What many do together is the simulator's.
+
+use work::{ChannelTerms, Job, JobParts, Target};
+
+use super::*;
+use crate::feed::ChannelState;
+use crate::ids::{ChannelKey, ListenerId, RouteId, SourceId};
+use crate::share::OutgoingShare;
+
+/// A quarter of all hashes is a share.
+const DIFFICULTY: f64 = 1e-9;
+
+struct OneId;
+
+impl MinerIdSource for OneId {
+    fn allocate(&mut self, size: u8) -> Option<MinerId> {
+        MinerId::from_bytes(&vec![1; usize::from(size)]).ok()
+    }
+}
+
+struct Nowhere;
+
+impl ShareSink for Nowhere {
+    fn forward(&mut self, _share: OutgoingShare) -> Result<(), crate::books::UnsentReason> {
+        Ok(())
+    }
+}
+
+fn policy(vardiff_enabled: bool) -> Arc<ListenerPolicy> {
+    Arc::new(ListenerPolicy {
+        id: ListenerId(0),
+        route: RouteId(0),
+        extranonce1_size: 4,
+        extranonce2_size: 4,
+        vardiff: work::vardiff::Settings { shares_per_minute: 20.0, min: DIFFICULTY, max: 1.0 },
+        vardiff_enabled,
+        difficulty_start: DIFFICULTY,
+        version_mask: 0x1fff_e000,
+        reply: ReplyMode::Local,
+        setup_deadline: Duration::from_secs(10),
+        idle_deadline: Duration::from_secs(7_200),
+        hash_seed: 3,
+    })
+}
+
+fn feed() -> Arc<Feed> {
+    let prefix = [&[2, 0, 0, 0, 1][..], &[0; 32], &[0xff; 4], &[12], &[3, 1, 2, 3]].concat();
+    let suffix = [&[0xff; 4][..], &[1], &[0; 8], &[1, 0x51], &[0; 4]].concat();
+    let parts = JobParts {
+        id: 1,
+        version: 0x2000_0000,
+        version_rolling_allowed: true,
+        prev_hash: [7; 32],
+        nbits: 0x1d00_ffff,
+        min_ntime: 1_700_000_000,
+        merkle_path: Box::default(),
+        coinbase_tx_prefix: prefix.clone().into(),
+        coinbase_tx_suffix: suffix.clone().into(),
+    };
+    let terms = ChannelTerms {
+        source: work::SourceId(0),
+        generation: 0,
+        extranonce_prefix: &[],
+        filler: &[],
+        source_target: Target::from_difficulty(work::Difficulty::new(DIFFICULTY).unwrap()),
+        ntime_slack: 600,
+        received_at: work::Seconds(0),
+    };
+    let job = Arc::new(Job::new(parts, 8).unwrap());
+    let key = ChannelKey { source: SourceId(0), connection: 1, channel_id: 1 };
+    Arc::new(Feed {
+        sequence: 1,
+        channel: Arc::new(ChannelState::new(key)),
+        generation: 0,
+        job: Arc::new(work::ChannelJob::new(job, terms).unwrap()),
+        notify: Arc::new(sv1::notify::render_job(&[7; 32], &prefix, &suffix, &[], 0x2000_0000, 0x1d00_ffff)),
+        received: Duration::ZERO,
+    })
+}
+
+/// The hashrate in the group's meter after a miner whose difficulty does not change has sent `shares` shares, a second
+/// apart, and then none for `silence` seconds.
+fn metered(vardiff_enabled: bool, password: &str, shares: u32, silence: u64) -> f64 {
+    let mut out = Vec::new();
+    let at = |seconds: u64| Now { mono: Duration::from_secs(seconds), unix: 1_700_000_000 };
+    let mut machine = Sv1Miner::new(policy(vardiff_enabled), Arc::new(Books::default()), MinerRef(1), at(0));
+    let meter = Arc::new(GroupMeter::default());
+    let mut step = |machine: &mut Sv1Miner, now: Now, line: &str| {
+        out.clear();
+        let mut io = Io { now, out: &mut out, shares: &mut Nowhere, ids: &mut OneId };
+        match line {
+            "join" => machine.joined(Arc::clone(&meter), 0.0, Some(feed()), &mut io),
+            "timer" => machine.timer(&mut io).unwrap(),
+            line => {
+                machine.line(line.as_bytes(), &mut io).unwrap();
+            }
+        }
+        String::from_utf8(out.clone()).unwrap()
+    };
+    step(&mut machine, at(0), r#"{"id":1,"method":"mining.subscribe","params":["cpu"]}"#);
+    step(
+        &mut machine,
+        at(0),
+        &format!(r#"{{"id":2,"method":"mining.authorize","params":["a","{password}"]}}"#),
+    );
+    step(&mut machine, at(0), "join");
+    let (mut taken, mut nonce) = (0, 0);
+    while taken < shares {
+        let submit = format!(
+            r#"{{"id":9,"method":"mining.submit","params":["a","1","00000001","6553f100","{nonce:08x}"]}}"#
+        );
+        nonce += 1;
+        taken += u32::from(step(&mut machine, at(u64::from(taken) + 1), &submit).contains("true"));
+    }
+    let end = u64::from(shares) + silence;
+    while let Some(deadline) = machine.deadline().filter(|deadline| *deadline <= at(end).mono) {
+        step(&mut machine, Now { mono: deadline, unix: 1_700_000_000 }, "timer");
+    }
+    meter.hashrate()
+}
+
+#[test]
+fn a_source_hears_of_miners_whose_difficulty_never_changes() {
+    // A share a second, each worth DIFFICULTY.
+    let real = DIFFICULTY * work::hashrate::HASHES_PER_DIFFICULTY;
+    for (vardiff, password) in [(false, "x"), (true, "fd=0.000000001")] {
+        let working = metered(vardiff, password, 200, 0);
+        assert!((0.7..1.4).contains(&(working / real)), "{working} instead of {real}");
+        let silent = metered(vardiff, password, 200, 3_600);
+        assert!(silent < 0.3 * real, "{silent} after an hour without shares");
+    }
+}
