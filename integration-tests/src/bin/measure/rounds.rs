@@ -38,9 +38,11 @@ pub(crate) fn all(world: &mut World, kinds: &[Kind]) {
     for &kind in kinds {
         flood(world, kind, &mut table);
     }
-    let tenth = world.pool_with("pool-b", TENTH);
-    for kind in [Kind::Adit, Kind::AditPerMiner].into_iter().filter(|kind| kinds.contains(kind)) {
-        one_in_ten(world, &tenth, kind, &mut table);
+    for (kind, pool, channels) in [(Kind::Adit, "pool-b", 1.0), (Kind::AditPerMiner, "pool-c", 1_000.0)] {
+        if kinds.contains(&kind) {
+            let pool = world.pool_with(pool, TENTH / channels);
+            one_in_ten(world, &pool, kind, &mut table);
+        }
     }
     for &kind in kinds.iter().filter(|kind| !kind.is_proxy() || kind.is_adit()) {
         sizes(world, kind, &mut table);
@@ -101,6 +103,13 @@ fn busy(world: &mut World, kind: Kind, table: &mut Table) {
     let (report, tips) = with_tips(world, kind, options(&subject, 1_000, 30_000.0, 16));
     let Some(report) = report else { return };
     put_tips(&report, &tips, "1,000 at 30,000 shares/s", who, table);
+    if let Some(fanout) = subject.fanout() {
+        table.put(
+            "of that from the pool's frame read to the last notify written, ms",
+            who,
+            &format!("{fanout:.0}"),
+        );
+    }
 }
 
 /// One connection sends as fast as it can; a hundred others do not notice.
@@ -125,10 +134,17 @@ fn flood(world: &mut World, kind: Kind, table: &mut Table) {
 /// 60,000 shares a second of which the pool wants one in ten.
 fn one_in_ten(world: &mut World, pool: &Pool, kind: Kind, table: &mut Table) {
     let subject = Subject::start(kind, world, pool);
-    // The pool sets its target by the hashrate that it is told: that takes a while.
-    let _ = run(options(&subject, 1_000, TENTH_RATE / 2.0, 12));
+    // The pool sets its target by the hashrate that it is told, and a new target holds for new jobs.
+    let _ = run(options(&subject, 1_000, TENTH_RATE, 15));
+    let _ = world.change_tip();
+    let before = subject.forwarded();
     let Some(report) = run(options(&subject, 1_000, TENTH_RATE, 10)) else { return };
     put_shares(&report, "60,000 shares/s, the pool wants one in ten", kind.name(), table);
+    if let Some((before, after)) = before.zip(subject.forwarded()) {
+        #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+        let part = (after - before) as f64 / report.shares.submitted.max(1) as f64;
+        table.put("and of them it got", kind.name(), &format!("{:.1} %", part * 100.0));
+    }
     if let Some(books) = subject.books() {
         say(&format!("    {}: {books}", kind.name()));
     }

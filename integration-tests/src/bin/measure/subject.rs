@@ -109,6 +109,22 @@ impl Subject {
         }
     }
 
+    /// Shares that Adit has sent on.
+    pub(crate) fn forwarded(&self) -> Option<u64> {
+        match self {
+            Self::Adit(adit) => Some(adit.books().forwarded),
+            _ => None,
+        }
+    }
+
+    /// How long jobs took through Adit, from the pool's frame to the last miner: the mean, milliseconds.
+    pub(crate) fn fanout(&self) -> Option<f64> {
+        let Self::Adit(adit) = self else { return None };
+        let sum = adit.metric("adit_job_fanout_last_seconds_sum", &[]);
+        let count = adit.metric("adit_job_fanout_last_seconds_count", &[]);
+        (count > 0.0).then(|| sum / count * 1e3)
+    }
+
     /// Adit's own word on the shares.
     pub(crate) fn books(&self) -> Option<String> {
         match self {
