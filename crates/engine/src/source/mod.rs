@@ -4,6 +4,7 @@ mod backoff;
 mod event;
 mod jds;
 mod settle;
+mod solo;
 mod sv2_pool;
 
 pub use backoff::Backoff;
@@ -13,4 +14,5 @@ pub use jds::{
     JobDeclarator, MAX_MISSING_REQUESTS, PushedSolution,
 };
 pub use settle::{MAX_BATCH_SEEN, OpenShares};
+pub use solo::{BlockOutcome, FoundBlock, Solo, SoloError, SoloSettings};
 pub use sv2_pool::{LinkSecurity, SourceSettings, SourceState, SourceStatus, Sv2Pool};

@@ -368,6 +368,8 @@ impl Miner {
                     || is_upstream && text.contains("(pool)")
                     || code == 21 && is_old
             }
+            // An easier target that was told while the share was under way holds for it, too.
+            Expect::Code(23) if taken => self.notifies > sent.notifies,
             Expect::Code(expected) => !taken && (code == expected || code == 21 && is_old),
             Expect::Stale => !taken && code == 21,
             Expect::LateBlock => taken || is_upstream || self.epoch > sent.epoch,

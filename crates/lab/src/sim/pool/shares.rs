@@ -62,7 +62,11 @@ impl Pool {
         let Some(channel) = connection.channels.get_mut(&share.channel_id) else {
             return Some("invalid-channel-id");
         };
+        let pool = u8::try_from(index).unwrap_or(u8::MAX);
+        let tag = JobTag { pool, connection: number, job_id: share.job_id };
         let Some(job) = channel.jobs.get(&share.job_id) else {
+            // Forgotten by now, several tips back. That a block of it came all the same is all that can be asked.
+            io.acts.push(PoolAct::BlockSeen { tag, nonce: share.nonce });
             return Some("invalid-job-id");
         };
         let came = Share {
@@ -74,8 +78,6 @@ impl Pool {
         let judgement = job.judge(&came, usize::from(channel.extranonce_size), unix(io.now));
         let is_new = channel.seen.insert(judgement.hash);
         if judgement.is_block {
-            let pool = u8::try_from(index).unwrap_or(u8::MAX);
-            let tag = JobTag { pool, connection: number, job_id: share.job_id };
             io.acts.push(PoolAct::BlockSeen { tag, nonce: share.nonce });
             match judgement.fault {
                 None if is_new => {

@@ -1,0 +1,410 @@
+//! Solo mining as a source: templates from the farm's own node, coinbases that pay the farm, blocks handed back to it.
+//!
+//! A plain state machine like the pool's: templates and commands in, [`Feed`]s and found blocks out. Its channels' target is
+//! the network's, so that every share but a block stays `local`. The extranonce prefix holds bytes that are this
+//! instance's alone: two Adits on one node must not search the same space.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use work::coinbase::{BuildError, Coinbase, Output};
+use work::{ChannelJob, ChannelTerms, ExtranonceSplit, Header, JobError, Template, merkle, sha256d};
+
+use super::event::{ChannelRefusal, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent};
+use crate::books::{Books, Final, RefuseCode, UnsentReason};
+use crate::feed::{ChannelState, Feed};
+use crate::ids::{ChannelKey, MinerRef, SourceId};
+use crate::now::Now;
+use crate::share::{Answer, OutgoingShare};
+
+/// Jobs that blocks are still taken of, whatever tip they are on.
+const JOBS: usize = 32;
+/// Blocks that wait for the node's word.
+const OPEN_BLOCKS: usize = 64;
+
+/// How a farm mines for itself.
+#[derive(Clone, Debug)]
+pub struct SoloSettings {
+    /// Which source it is.
+    pub id: SourceId,
+    /// The coinbase's outputs, before the template's own; the first gets what the others leave.
+    pub outputs: Vec<Output>,
+    /// What comes after the height in `script_sig`: a push of the farm's signature text, or nothing.
+    pub tag: Vec<u8>,
+    /// This instance's alone: random, kept between starts, at least 4 bytes.
+    pub instance: Vec<u8>,
+    /// How far a share's ntime may run ahead of the clock, seconds.
+    pub ntime_slack: u32,
+}
+
+/// A block that a miner found, for every way out that there is.
+#[derive(Clone, Debug)]
+pub struct FoundBlock {
+    /// The machine's number for it, for [`Solo::submitted`].
+    pub number: u64,
+    /// Its template.
+    pub template: Arc<Template>,
+    /// Its header.
+    pub header: Header,
+    /// Its whole coinbase, with the witness.
+    pub coinbase: Vec<u8>,
+}
+
+/// What became of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockOutcome {
+    /// A node has it.
+    Taken,
+    /// The nodes do not want it.
+    Refused,
+    /// No node could be asked.
+    NotAsked,
+}
+
+/// Why a template gives no work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SoloError {
+    /// Its coinbase.
+    #[error("the coinbase cannot be built: {0}")]
+    Coinbase(#[from] BuildError),
+    /// Its job.
+    #[error("the template is no job: {0}")]
+    Job(#[from] JobError),
+}
+
+#[derive(Debug)]
+struct Channel {
+    state: Arc<ChannelState>,
+    split: ExtranonceSplit,
+    generation: u32,
+    prefix: Vec<u8>,
+}
+
+/// A job that was handed out, for the blocks that may come of it.
+#[derive(Debug)]
+struct Work {
+    id: u32,
+    template: Arc<Template>,
+    coinbase: Coinbase,
+}
+
+#[derive(Debug)]
+struct OpenBlock {
+    number: u64,
+    share: OutgoingShare,
+    sent: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Solo {
+    settings: SoloSettings,
+    books: Arc<Books>,
+    /// It is wanted.
+    on: bool,
+    /// Counts its times of being up.
+    session: u32,
+    template: Option<Arc<Template>>,
+    channels: HashMap<u32, Channel, foldhash::fast::FixedState>,
+    next_channel: u32,
+    next_generation: u32,
+    next_job: u32,
+    /// Newest last.
+    works: VecDeque<Work>,
+    open: VecDeque<OpenBlock>,
+    next_block: u64,
+}
+
+impl Solo {
+    /// A source that is off. `seed` is for its hash map.
+    #[must_use]
+    pub fn new(settings: SoloSettings, books: Arc<Books>, seed: u64) -> Self {
+        Self {
+            settings,
+            books,
+            on: false,
+            session: 0,
+            template: None,
+            channels: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+            next_channel: 0,
+            next_generation: 0,
+            next_job: 0,
+            works: VecDeque::new(),
+            open: VecDeque::new(),
+            next_block: 0,
+        }
+    }
+
+    /// Which source it is.
+    #[must_use]
+    pub fn id(&self) -> SourceId {
+        self.settings.id
+    }
+
+    /// It can open channels: it is wanted, and there is a template.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.on && self.template.is_some()
+    }
+
+    /// Blocks that wait for the node's word.
+    #[must_use]
+    pub fn open_blocks(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Does what the router says.
+    pub fn command(&mut self, command: SourceCommand, now: Now, fx: &mut Effects) {
+        match command {
+            SourceCommand::Start => {
+                if !self.on {
+                    self.on = true;
+                    self.rise(fx);
+                }
+            }
+            SourceCommand::Stop => {
+                if self.on {
+                    self.on = false;
+                    self.fall(DownReason::NotStarted, fx);
+                }
+            }
+            SourceCommand::Open(wish) => self.open(&wish, now, fx),
+            // Nobody else has to know how much there is.
+            SourceCommand::Update { .. } => {}
+            SourceCommand::Close { channel_id } => {
+                // Blocks of its jobs are taken all the same.
+                if let Some(channel) = self.channels.remove(&channel_id) {
+                    channel.state.end();
+                }
+            }
+        }
+    }
+
+    /// The node has a template: work for every channel.
+    ///
+    /// # Errors
+    /// It cannot be mined on; the work before it stays.
+    pub fn template(&mut self, template: Arc<Template>, now: Now, fx: &mut Effects) -> Result<(), SoloError> {
+        let was_ready = self.is_ready();
+        let another_tip = self.template.as_ref().is_none_or(|last| last.prev_hash != template.prev_hash);
+        // Tried once before anything is promised: the longest extranonce that a listener can have.
+        self.coinbase(&template, self.longest_extranonce())?;
+        self.template = Some(template);
+        if !self.on {
+            return Ok(());
+        }
+        if !was_ready {
+            self.rise(fx);
+        }
+        let mut ids: Vec<u32> = self.channels.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            if another_tip {
+                let generation = self.generation();
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    channel.generation = generation;
+                }
+            }
+            self.publish(id, now, fx)?;
+        }
+        Ok(())
+    }
+
+    /// The node gives no templates any more.
+    pub fn lost(&mut self, why: String, fx: &mut Effects) {
+        if self.template.take().is_some() && self.on {
+            self.fall(DownReason::Lost(why), fx);
+        }
+    }
+
+    /// Takes a share: a block goes out at once, anything else was not to be sent.
+    pub fn share(&mut self, share: &OutgoingShare, now: Now, fx: &mut Effects) -> Option<FoundBlock> {
+        let work = self.works.iter().find(|work| work.id == share.job_id);
+        let (Some(work), true) = (work, share.is_block) else {
+            self.settle(share, Final::Unsent(UnsentReason::NoSource), fx);
+            return None;
+        };
+        let prefix = self.prefix(share.channel.channel_id);
+        let extranonce = [&*prefix, share.extranonce.as_slice()].concat();
+        let Some(coinbase) = work.coinbase.transaction(&extranonce) else {
+            self.settle(share, Final::Unsent(UnsentReason::JobRefused), fx);
+            return None;
+        };
+        let halves = [&*work.coinbase.prefix(), &*extranonce, &*work.coinbase.suffix()].concat();
+        let header = Header {
+            version: share.version,
+            prev_hash: work.template.prev_hash,
+            merkle_root: merkle::root(sha256d::hash(&halves), &work.template.merkle_path),
+            ntime: share.ntime,
+            nbits: work.template.nbits,
+            nonce: share.nonce,
+        };
+        self.next_block += 1;
+        let found =
+            FoundBlock { number: self.next_block, template: Arc::clone(&work.template), header, coinbase };
+        if self.open.len() == OPEN_BLOCKS
+            && let Some(oldest) = self.open.pop_front()
+        {
+            self.settle(&oldest.share, Final::Unknown, fx);
+        }
+        self.open.push_back(OpenBlock { number: found.number, share: share.clone(), sent: now.mono });
+        Some(found)
+    }
+
+    /// What became of a block.
+    pub fn submitted(&mut self, number: u64, outcome: BlockOutcome, now: Now, fx: &mut Effects) {
+        let Some(at) = self.open.iter().position(|open| open.number == number) else { return };
+        let Some(open) = self.open.remove(at) else { return };
+        let end = match outcome {
+            BlockOutcome::Taken => Final::Acknowledged,
+            BlockOutcome::Refused => Final::Refused(RefuseCode::Other),
+            BlockOutcome::NotAsked => Final::Unknown,
+        };
+        if end == Final::Acknowledged {
+            fx.ack_latencies.push(now.since(open.sent));
+        }
+        self.settle(&open.share, end, fx);
+    }
+
+    fn open(&mut self, wish: &OpenChannel, now: Now, fx: &mut Effects) {
+        let request = wish.request;
+        let Some(template) = self.template.as_ref().filter(|_| self.on) else {
+            let why = ChannelRefusal::ByPool("the node has given no template yet".to_owned());
+            fx.events.push(SourceEvent::NotOpened { request, why });
+            return;
+        };
+        let space = u16::from(wish.miner_id_size) + u16::from(wish.extranonce2_size);
+        let split = match ExtranonceSplit::for_space(space, wish.miner_id_size, wish.extranonce2_size) {
+            Ok(split) => split,
+            Err(error) => {
+                fx.events.push(SourceEvent::NotOpened { request, why: error.into() });
+                return;
+            }
+        };
+        let target = template.network_target;
+        self.next_channel = self.next_channel.wrapping_add(1);
+        let channel_id = self.next_channel;
+        let key = ChannelKey { source: self.settings.id, connection: self.session, channel_id };
+        let state = Arc::new(ChannelState::new(key));
+        let generation = self.generation();
+        let prefix = self.prefix(channel_id);
+        self.channels.insert(channel_id, Channel { state: Arc::clone(&state), split, generation, prefix });
+        fx.events.push(SourceEvent::Opened { request, channel: state, target });
+        if let Err(error) = self.publish(channel_id, now, fx) {
+            self.channels.remove(&channel_id);
+            fx.events.push(SourceEvent::Closed { channel_id, reason: error.to_string() });
+        }
+    }
+
+    /// Makes the present template's work for a channel.
+    fn publish(&mut self, channel_id: u32, now: Now, fx: &mut Effects) -> Result<(), SoloError> {
+        let (Some(template), Some(channel)) = (self.template.clone(), self.channels.get(&channel_id)) else {
+            return Ok(());
+        };
+        let extranonce = channel.prefix.len() + usize::from(channel.split.extranonce_size());
+        let extranonce = u8::try_from(extranonce).unwrap_or(u8::MAX);
+        // Channels with the same extranonce size share one job; it was made for the first of them.
+        let newest = self.works.iter().rev().take_while(|work| Arc::ptr_eq(&work.template, &template));
+        let known = newest.into_iter().find(|work| work.coinbase.extranonce_len() == extranonce);
+        let (id, coinbase) = match known {
+            Some(work) => (work.id, work.coinbase.clone()),
+            None => {
+                let coinbase = self.coinbase(&template, extranonce)?;
+                self.next_job = self.next_job.wrapping_add(1);
+                if self.works.len() == JOBS {
+                    self.works.pop_front();
+                }
+                let (id, template) = (self.next_job, Arc::clone(&template));
+                self.works.push_back(Work { id, template, coinbase: coinbase.clone() });
+                (id, coinbase)
+            }
+        };
+        let job = Arc::new(template.job(id, &coinbase)?);
+        let notify = Arc::new(sv1::notify::render_job(
+            &job.prev_hash,
+            &job.coinbase_tx_prefix,
+            &job.coinbase_tx_suffix,
+            &job.merkle_path,
+            job.version,
+            job.nbits,
+        ));
+        let Some(channel) = self.channels.get(&channel_id) else { return Ok(()) };
+        let terms = ChannelTerms {
+            source: work::SourceId(self.settings.id.0),
+            generation: channel.generation,
+            extranonce_prefix: &channel.prefix,
+            filler: channel.split.zero_filler(),
+            source_target: template.network_target,
+            ntime_slack: self.settings.ntime_slack,
+            received_at: now.seconds(),
+        };
+        match ChannelJob::new(job, terms) {
+            Ok(job) => fx.events.push(SourceEvent::Work(Feed {
+                sequence: 0,
+                channel: Arc::clone(&channel.state),
+                generation: channel.generation,
+                job: Arc::new(job),
+                notify,
+                received: now.mono,
+            })),
+            Err(error) => {
+                let reason = error.to_string();
+                fx.events.push(SourceEvent::Closed { channel_id, reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// The coinbase of a template: the first output gets what the others leave.
+    fn coinbase(&self, template: &Template, extranonce_len: u8) -> Result<Coinbase, BuildError> {
+        let mut outputs = self.settings.outputs.clone();
+        let others: u64 = outputs.iter().skip(1).fold(0, |sum, output| sum.saturating_add(output.value));
+        if let Some(first) = outputs.first_mut() {
+            first.value = template.coinbase.value_remaining.saturating_sub(others);
+        }
+        template.coinbase(&self.settings.tag, extranonce_len, &outputs)
+    }
+
+    /// This instance's bytes and the channel's number: no two channels of any two Adits share it.
+    fn prefix(&self, channel_id: u32) -> Vec<u8> {
+        [&*self.settings.instance, &channel_id.to_be_bytes()].concat()
+    }
+
+    fn longest_extranonce(&self) -> u8 {
+        let own = self.settings.instance.len() + 4;
+        let miners = usize::from(ExtranonceSplit::DEFAULT_MINER_ID + ExtranonceSplit::DEFAULT_EXTRANONCE2);
+        u8::try_from(own + miners).unwrap_or(u8::MAX)
+    }
+
+    fn generation(&mut self) -> u32 {
+        self.next_generation = self.next_generation.wrapping_add(1);
+        self.next_generation
+    }
+
+    fn rise(&mut self, fx: &mut Effects) {
+        if self.is_ready() {
+            self.session = self.session.wrapping_add(1);
+            fx.events.push(SourceEvent::Ready { worker_names: false });
+        }
+    }
+
+    fn fall(&mut self, why: DownReason, fx: &mut Effects) {
+        for (_, channel) in self.channels.drain() {
+            channel.state.end();
+        }
+        fx.events.push(SourceEvent::Down(why));
+    }
+
+    fn settle(&self, share: &OutgoingShare, end: Final, fx: &mut Effects) {
+        let miner: MinerRef = share.miner;
+        self.books.get(share.account).settle(miner.stripe(), end, share.difficulty, share.told_true);
+        if let Some(token) = share.token {
+            fx.answers.push((miner, Answer { token, end }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Solo by hand: templates in, a block out.
+
+use work::coinbase::CoinbaseTemplate;
+use work::{Extranonce, TemplateParts};
+
+use super::*;
+use crate::books::AccountKey;
+
+fn at(seconds: u64) -> Now {
+    Now { mono: Duration::from_secs(seconds), unix: 1_700_000_000 }
+}
+
+fn template(id: u64, tip: u8) -> Arc<Template> {
+    let parts = TemplateParts {
+        template_id: id,
+        prev_hash: [tip; 32],
+        version: 0x2000_0000,
+        min_ntime: 1_700_000_000,
+        nbits: 0x207f_ffff,
+        coinbase: CoinbaseTemplate {
+            tx_version: 2,
+            prefix: vec![1, 5].into(),
+            input_sequence: u32::MAX,
+            value_remaining: 5_000,
+            outputs: vec![Output { value: 0, script_pubkey: vec![0x6a; 38].into() }],
+            locktime: 0,
+            witness_reserved_value: Some([0; 32]),
+        },
+        merkle_path: None,
+        transactions: Some(Arc::new([])),
+    };
+    Arc::new(Template::new(parts).unwrap())
+}
+
+fn solo(outputs: Vec<Output>) -> (Solo, Arc<Books>) {
+    let books = Arc::new(Books::default());
+    let settings = SoloSettings {
+        id: SourceId(3),
+        outputs,
+        tag: b"\x04Adit".to_vec(),
+        instance: vec![1, 2, 3, 4],
+        ntime_slack: 600,
+    };
+    (Solo::new(settings, Arc::clone(&books), 1), books)
+}
+
+fn payout() -> Vec<Output> {
+    vec![
+        Output { value: 0, script_pubkey: vec![0x51].into() },
+        Output { value: 700, script_pubkey: vec![0x52].into() },
+    ]
+}
+
+fn wish(request: u64) -> OpenChannel {
+    OpenChannel {
+        request,
+        user_identity: "farm".into(),
+        nominal_hashrate: 1.0,
+        max_target: work::Target::MAX,
+        miner_id_size: 4,
+        extranonce2_size: 4,
+    }
+}
+
+fn feeds(fx: &mut Effects) -> Vec<Feed> {
+    let works = |event| match event {
+        SourceEvent::Work(feed) => Some(feed),
+        _ => None,
+    };
+    fx.events.drain(..).filter_map(works).collect()
+}
+
+/// A block of this feed's job, as a miner's share.
+fn block(feed: &Feed, books: &Books) -> (OutgoingShare, Header) {
+    let rolled: [&[u8]; 2] = [&[9; 4], &[7; 4]];
+    let job = &feed.job;
+    let header = |nonce| job.header(&rolled, job.job.version, job.job.min_ntime, nonce);
+    let header = (0..).map(header).find(|header| header.hash().meets(&job.job.network_target)).unwrap();
+    let key = AccountKey { listener: 0, route: 0, source: Some(3) };
+    let account = books.account(key);
+    books.get(account).open(0);
+    let share = OutgoingShare {
+        channel: feed.channel.key,
+        generation: feed.generation,
+        job_id: job.job.id,
+        nonce: header.nonce,
+        ntime: header.ntime,
+        version: header.version,
+        extranonce: Extranonce::concat(&[job.filler(), rolled[0], rolled[1]]).unwrap(),
+        difficulty: 1.0,
+        is_block: true,
+        account,
+        miner: MinerRef(0),
+        worker: "farm.1".into(),
+        told_true: true,
+        token: None,
+    };
+    (share, header)
+}
+
+#[test]
+fn a_block_that_a_miner_finds_goes_out_whole_and_ends_as_the_node_says() {
+    let (mut solo, books) = solo(payout());
+    let mut fx = Effects::default();
+    solo.command(SourceCommand::Start, at(0), &mut fx);
+    assert!(fx.events.is_empty(), "not before there is a template");
+    solo.template(template(1, 7), at(1), &mut fx).unwrap();
+    assert!(matches!(fx.events[..], [SourceEvent::Ready { .. }]));
+    solo.command(SourceCommand::Open(wish(1)), at(1), &mut fx);
+    solo.command(SourceCommand::Open(wish(2)), at(1), &mut fx);
+    let feeds = feeds(&mut fx);
+    let [first, second] = &feeds[..] else { panic!("{} feeds", feeds.len()) };
+    assert_ne!(
+        first.job.constant_extranonce(),
+        second.job.constant_extranonce(),
+        "each channel has its own space"
+    );
+
+    let (share, header) = block(first, &books);
+    let found = solo.share(&share, at(2), &mut fx).unwrap();
+    assert_eq!(found.header, header, "the block is the one that the miner hashed");
+    let whole = found.template.block_with(&found.header, &found.coinbase).unwrap();
+    assert_eq!(whole[..80], header.to_bytes());
+    assert_eq!((books.totals().pending, solo.open_blocks()), (1, 1));
+    solo.submitted(found.number, BlockOutcome::Taken, at(3), &mut fx);
+    assert_eq!((books.totals().acknowledged, solo.open_blocks()), (1, 0));
+
+    // A late one, of a channel that is closed, on a tip that is gone, goes out too; the node does not want it.
+    let (late, header) = block(second, &books);
+    solo.template(template(2, 8), at(4), &mut fx).unwrap();
+    solo.command(SourceCommand::Close { channel_id: second.channel.key.channel_id }, at(4), &mut fx);
+    let found = solo.share(&late, at(5), &mut fx).unwrap();
+    assert_eq!(found.header, header);
+    solo.submitted(found.number, BlockOutcome::Refused, at(5), &mut fx);
+    assert_eq!(books.totals().refused_sum(), 1);
+}
+
+#[test]
+fn the_first_output_gets_what_the_others_leave_and_the_commitment_comes_last() {
+    let (mut solo, _) = solo(payout());
+    let mut fx = Effects::default();
+    solo.command(SourceCommand::Start, at(0), &mut fx);
+    solo.template(template(1, 7), at(1), &mut fx).unwrap();
+    solo.command(SourceCommand::Open(wish(1)), at(1), &mut fx);
+    let feed = feeds(&mut fx).pop().unwrap();
+    let job = &feed.job.job;
+    let length = usize::from(job.extranonce_len);
+    let outputs = work::coinbase::outputs(&job.coinbase_tx_prefix, length, &job.coinbase_tx_suffix).unwrap();
+    let values: Vec<u64> = outputs.iter().map(|output| output.value).collect();
+    assert_eq!(values, [4_300, 700, 0]);
+}
+
+#[test]
+fn a_new_tip_makes_old_work_stale_and_a_better_template_does_not() {
+    let (mut solo, _) = solo(payout());
+    let mut fx = Effects::default();
+    solo.command(SourceCommand::Start, at(0), &mut fx);
+    solo.template(template(1, 7), at(1), &mut fx).unwrap();
+    solo.command(SourceCommand::Open(wish(1)), at(1), &mut fx);
+    solo.template(template(2, 7), at(2), &mut fx).unwrap();
+    solo.template(template(3, 8), at(3), &mut fx).unwrap();
+    let feeds = feeds(&mut fx);
+    let generations: Vec<u32> = feeds.iter().map(|feed| feed.generation).collect();
+    assert!(generations[0] == generations[1] && generations[1] != generations[2], "{generations:?}");
+    let ids: Vec<u32> = feeds.iter().map(|feed| feed.job.job.id).collect();
+    assert_eq!(ids, [1, 2, 3]);
+}
+
+#[test]
+fn a_coinbase_that_pays_too_much_gives_no_work_and_leaves_what_there_was() {
+    let mut outputs = payout();
+    outputs[1].value = 5_001;
+    let (mut solo, _) = solo(outputs);
+    let mut fx = Effects::default();
+    solo.command(SourceCommand::Start, at(0), &mut fx);
+    let error = solo.template(template(1, 7), at(1), &mut fx).unwrap_err();
+    assert!(matches!(error, SoloError::Coinbase(BuildError::PaysTooMuch { paid: 5_001, remaining: 5_000 })));
+    assert!(!solo.is_ready() && fx.events.is_empty());
+}
+
+#[test]
+fn without_the_node_the_source_is_down_and_comes_back() {
+    let (mut solo, _) = solo(payout());
+    let mut fx = Effects::default();
+    solo.command(SourceCommand::Start, at(0), &mut fx);
+    solo.template(template(1, 7), at(1), &mut fx).unwrap();
+    solo.command(SourceCommand::Open(wish(1)), at(1), &mut fx);
+    let feed = feeds(&mut fx).pop().unwrap();
+    solo.lost("the node is gone".to_owned(), &mut fx);
+    assert!(matches!(fx.events[..], [SourceEvent::Down(DownReason::Lost(_))]) && !feed.channel.is_alive());
+    fx.events.clear();
+    solo.template(template(2, 7), at(9), &mut fx).unwrap();
+    assert!(matches!(fx.events[..], [SourceEvent::Ready { .. }]));
+}
