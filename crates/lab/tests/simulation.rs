@@ -61,12 +61,16 @@ fn a_thousand_miners_each_get_work_and_a_share_through() {
     assert!(report.acknowledged > 0);
 }
 
+/// Runs in which a planted mistake must show.
+#[cfg(feature = "planted-bugs")]
+const RUNS: u64 = 80;
+
 #[cfg(feature = "planted-bugs")]
 #[test]
 fn every_planted_mistake_is_found() {
     use lab::sim::PlantedBug;
     for bug in PlantedBug::ALL {
-        let mut options = options(0..80);
+        let mut options = options(0..RUNS);
         options.failures = 1;
         options.run.planted = Some(*bug);
         let report = campaign(&options, &|_| ());

@@ -19,7 +19,8 @@ kinds! {
         TrueOnQueueFull => "true-on-queue-full",
         /// A share of the last tip is dressed up as one of the present tip.
         StaleForwarded => "stale-forwarded",
-        /// A connection reads all that its miner sent before it looks for news, and nobody else has a turn.
+        /// A connection reads all that its miner sent, and what comes within half a second, before it looks for news, and
+        /// nobody else has a turn.
         JobBehindShares => "job-behind-shares",
         /// Miners hold on to a channel that is gone.
         ChannelNotEnded => "channel-not-ended",

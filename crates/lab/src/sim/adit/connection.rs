@@ -92,6 +92,7 @@ impl World {
             lines: sv1::LineReader::default(),
             outbox: Vec::new(),
             stalled_since: None,
+            read_at: 0,
             group: None,
             news: News::default(),
             joining: None,
@@ -172,7 +173,8 @@ impl World {
         let idle = c.outbox.is_empty();
         let over = self.links.get(c.link).is_none_or(|link| link.is_over(End::Adit));
         let readable = self.links.get(c.link).is_some_and(|link| link.readable(End::Adit) > 0);
-        let greedy = readable && self.is_planted(PlantedBug::JobBehindShares);
+        let busy = readable || c.read_at > 0 && self.now < c.read_at + 500 * MILLI;
+        let greedy = busy && self.is_planted(PlantedBug::JobBehindShares);
         if idle
             && !greedy
             && let Some(since) = c.news.changed.take()
@@ -331,6 +333,7 @@ impl World {
 
     fn on_readable(&mut self, c: &mut Connection, took: &mut Micros) -> Result<(), Closing> {
         let mut bytes = Vec::new();
+        c.read_at = self.now;
         let greedy = self.is_planted(PlantedBug::JobBehindShares);
         let most = if greedy { usize::MAX } else { READ_AT_ONCE };
         let Some(link) = self.links.get_mut(c.link) else {

@@ -79,6 +79,8 @@ pub(super) struct Connection {
     lines: sv1::LineReader,
     outbox: Vec<u8>,
     stalled_since: Option<Micros>,
+    /// When it last read something.
+    read_at: Micros,
     group: Option<GroupId>,
     news: News,
     /// Waits for the router since.
