@@ -10,8 +10,8 @@
 //! - no panic;
 //! - the books balance: what was submitted is what was counted at the lines, what is pending is what waits in queues
 //!   and at sources, no action but a line changes what was submitted;
-//! - each request is answered once, by a line that a Stratum client can read; `true` is told for a share exactly when
-//!   it counts or was taken for its source;
+//! - each request is answered once (the one that ends a flood is not), by a line that a Stratum client can read; `true`
+//!   is told for a share exactly when it counts or was taken for its source;
 //! - what a source sends can be read, goes to open channels only, in the order of its sequence numbers, with an
 //!   extranonce of the channel's size, for jobs that it sent;
 //! - no deadline stays in the past after its timer;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::books::{Books, Totals};
-use engine::miner::{Io, ListenerPolicy, ReplyMode, Sv1Miner};
+use engine::miner::{CloseReason, Io, ListenerPolicy, ReplyMode, Sv1Miner};
 use engine::router::{JoinRequest, MinersPerChannel, Output, RouteSettings, Router, SourcePlan};
 use engine::source::{SourceEvent, SourceSettings, Sv2Pool};
 use engine::{Feed, GroupId, ListenerId, MinerRef, Now, RouteId, SourceId};
@@ -259,7 +259,9 @@ impl World {
         assert_eq!(shares, u64::from(asked == Asked::Share), "a line counts as {shares} shares");
         self.shares += shares;
         let waits = self.policy.reply == ReplyMode::Source && outcome.taken > 0;
-        let answers = if waits { 0 } else { u64::from(asked != Asked::Nothing) };
+        // Who floods is not answered any more.
+        let unanswered = waits || outcome.closed == Some(CloseReason::Flood);
+        let answers = if unanswered { 0 } else { u64::from(asked != Asked::Nothing) };
         assert_eq!(outcome.answers, answers, "answers to a line, {outcome:?}");
         if asked == Asked::Share {
             let local = after.local - before.local;
@@ -301,7 +303,7 @@ impl World {
     fn call(
         &mut self,
         at: usize,
-        call: impl FnOnce(&mut Sv1Miner, &mut Io<'_>) -> Result<(), engine::miner::CloseReason>,
+        call: impl FnOnce(&mut Sv1Miner, &mut Io<'_>) -> Result<(), CloseReason>,
     ) -> Option<Outcome> {
         let miner = self.miners[at].as_mut()?;
         let mut doors =
