@@ -12,7 +12,8 @@
 //! - [`sv1_client`]: a client that keeps every line it hears, with its time.
 //! - [`relay`]: a TCP relay that can hold what goes one way; [`fault_pipe`]: one that breaks things; [`middleman`]:
 //!   one that ends Noise on both sides and does with frames what the test wants; [`spy`]: one that only reads them.
-//! - [`dev_pool`], [`load`]: our own pool and our load generator as processes of their own, for the tests of faults.
+//! - [`dev_pool`], [`load`]: our own pool and our load generator as processes of their own, for the tests of faults;
+//!   [`blockless_pool`], where no block makes a share stale.
 //!
 //! Nothing here sleeps for a fixed time: [`wait`] asks until something is so, up to a deadline.
 
@@ -21,6 +22,7 @@
     reason = "a harness for tests: whatever is not as expected ends the test, with its reason"
 )]
 
+pub mod blockless_pool;
 pub mod child;
 pub mod dev_pool;
 pub mod fault_pipe;

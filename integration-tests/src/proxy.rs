@@ -374,6 +374,25 @@ impl Adit {
         self.metric("adit_miner_closed_total", &[&format!("reason=\"{reason}\"")])
     }
 
+    /// Why connections were closed, and how many for each reason.
+    ///
+    /// # Panics
+    /// When Adit does not answer.
+    #[must_use]
+    pub fn closings(&self) -> BTreeMap<String, u64> {
+        let answer = http::get(self.http, "/metrics");
+        let page = answer.unwrap_or_else(|error| panic!("adit does not answer: {error}")).body;
+        let mut closings = BTreeMap::new();
+        for line in page.lines().filter_map(|line| line.strip_prefix("adit_miner_closed_total{")) {
+            let reason = line.split_once("reason=\"").and_then(|(_, rest)| rest.split('"').next());
+            let count = line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
+            if let (Some(reason), Some(count @ 1..)) = (reason, count) {
+                *closings.entry(reason.to_owned()).or_default() += count;
+            }
+        }
+        closings
+    }
+
     /// Open connections of miners.
     #[must_use]
     pub fn connections(&self) -> f64 {

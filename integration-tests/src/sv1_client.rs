@@ -88,13 +88,25 @@ impl Sv1Client {
     /// # Panics
     /// When none comes.
     pub fn call(&mut self, method: &str, params: &Value) -> Value {
+        let answer = self.call_or_end(method, params);
+        answer.unwrap_or_else(|| panic!("the connection ended before an answer to {method}"))
+    }
+
+    /// The same; nothing when the connection ends before the answer.
+    ///
+    /// # Panics
+    /// When neither comes.
+    pub fn call_or_end(&mut self, method: &str, params: &Value) -> Option<Value> {
         let id = self.next_id;
         self.next_id += 1;
         let request = json!({"id": id, "method": method, "params": params});
-        writeln!(self.stream, "{request}").expect("the connection stands");
+        // Should it have ended already, the record says so.
+        let _ = writeln!(self.stream, "{request}");
         wait::until(&format!("an answer to {method}"), PATIENCE, || {
             let record = lock(&self.record);
-            record.heard.iter().map(|h| &h.message).find(|m| m["id"] == id && m["method"].is_null()).cloned()
+            let mut newest_first = record.heard.iter().rev().map(|heard| &heard.message);
+            let answer = newest_first.find(|m| m["id"] == id && m["method"].is_null());
+            (answer.is_some() || record.closed.is_some()).then(|| answer.cloned())
         })
     }
 

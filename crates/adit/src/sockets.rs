@@ -18,6 +18,11 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// comes back at once, each that finds no place there loses a second before it tries again.
 const BACKLOG: u32 = 4_096;
 
+/// Bytes that the system keeps for a peer that has not read them, and as much again for its own books. Jobs of minutes
+/// fit. By default it grows to some megabytes for each, which nobody counts, and Adit would hear too late that
+/// somebody does not read.
+const SEND_BUFFER: u32 = 64 * 1024;
+
 /// Opens a port.
 ///
 /// # Errors
@@ -27,6 +32,8 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // On Windows this would let another program take the port too.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
+    // Every connection that comes has it from here.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -62,5 +69,15 @@ mod tests {
         assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
         #[cfg(any(target_os = "linux", target_os = "android"))]
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+    }
+
+    #[tokio::test]
+    async fn the_system_keeps_little_for_a_peer_that_does_not_read() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        // Linux says twice what it was told: its own books are in it.
+        assert!(SockRef::from(&stream).send_buffer_size().unwrap() <= 2 * SEND_BUFFER as usize);
+        drop(peer);
     }
 }

@@ -23,6 +23,7 @@ mod slow_reader;
 mod soak;
 mod stalled_headers;
 mod tampering;
+mod too_fast;
 
 use std::time::Duration;
 

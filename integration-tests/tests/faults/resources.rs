@@ -1,12 +1,13 @@
-//! Row 30: few open files, little memory.
+//! Row 30: few open files, little memory, and less than its miners would take.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use integration_tests::dev_pool::DevPool;
 use integration_tests::folder::Folder;
-use integration_tests::proxy::Settings;
+use integration_tests::proxy::{Adit, Settings};
 use integration_tests::stranger::Stranger;
+use integration_tests::sv1_client::Sv1Client;
 use integration_tests::{promise, wait};
 
 use crate::PATIENCE;
@@ -99,6 +100,15 @@ fn busy_while(farm: &Farm, what: &str, so: impl FnMut() -> bool) -> f64 {
     busy
 }
 
+/// Somebody who subscribes and authorises, and brings nothing.
+fn subscribed(port: u16) -> Stranger {
+    let mut stranger = Stranger::connect(port);
+    let both = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n{\"id\":2,\"method\":\"mining.authorize\",\
+                \"params\":[\"farm.many\",\"x\"]}\n";
+    assert!(stranger.send(both.as_bytes()));
+    stranger
+}
+
 #[test]
 #[ignore = "needs the release build: integration-tests/run"]
 fn with_little_memory_it_serves_as_many_as_it_is_made_for() {
@@ -107,15 +117,7 @@ fn with_little_memory_it_serves_as_many_as_it_is_made_for() {
     let mut settings = Settings::for_cpus();
     settings.starter = words(&["prlimit", &format!("--data={DATA}:{DATA}")]);
     let farm = Farm::start_with(folder, &a.url(), settings, "a");
-    let strangers: Vec<Stranger> = (0..2_000)
-        .map(|_| {
-            let mut stranger = Stranger::connect(farm.adit.port());
-            let both = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n{\"id\":2,\"method\":\"mining.authorize\",\
-                        \"params\":[\"farm.many\",\"x\"]}\n";
-            assert!(stranger.send(both.as_bytes()));
-            stranger
-        })
-        .collect();
+    let strangers: Vec<Stranger> = (0..2_000).map(|_| subscribed(farm.adit.port())).collect();
     wait::until_so("all mine", PATIENCE, || {
         farm.adit.metric("adit_miners", &["state=\"authorised\""]) >= strangers.len() as f64
     });
@@ -125,4 +127,75 @@ fn with_little_memory_it_serves_as_many_as_it_is_made_for() {
     wait::until_so("all have left", PATIENCE, || farm.adit.connections() <= 2.0);
     let rest = farm.finish(20);
     promise::figure("30", &format!("256 MB for data, 2,000 miners: {} kB resident; {rest}", resident / 1024));
+}
+
+/// Miners that bring nothing, and then a line without an end each.
+const HOGS: usize = 1_000;
+/// Bytes of such a line: a little less than a line may have.
+const HALF_LINE: usize = 15_000;
+/// Memory that they may take while they behave, bytes: more than they do.
+const ROOM: u64 = 6_000_000;
+
+#[test]
+#[ignore = "needs the release build: integration-tests/run"]
+fn when_memory_runs_out_those_without_hashrate_go_and_whoever_mines_stays() {
+    let folder = Folder::new();
+    let a = DevPool::start("pool-a", folder.path(), &FAST);
+    // What it takes without any miner, on this machine.
+    let alone = Adit::start_ready(folder.path(), &Settings::for_cpus().source("a", &a.url(), ""));
+    let alone_bytes = alone.resident();
+    alone.stop();
+    let budget = (alone_bytes + ROOM) * 10 / 8;
+    let settings = Settings::for_cpus().limits(&format!("memory = {budget}\n"));
+    let farm = Farm::start_with(folder, &a.url(), settings, "a");
+    let mut hogs: Vec<Stranger> = (0..HOGS).map(|_| subscribed(farm.adit.port())).collect();
+    wait::until_so("all mine", PATIENCE, || {
+        farm.adit.metric("adit_miners", &["state=\"authorised\""]) >= HOGS as f64 + 2.0
+    });
+    let on = |rung: &str| farm.adit.metric("adit_overload", &[&format!("rung=\"{rung}\"")]) > 0.0;
+    assert!(
+        !on("stop_accepting"),
+        "as many as there is memory for: {} of {budget} bytes",
+        farm.adit.resident()
+    );
+
+    // A few at a time, so that Adit sees each before the next come.
+    let (half_line, mut most, mut sent) = (vec![b'x'; HALF_LINE], 0, 0);
+    for some in hogs.chunks_mut(20) {
+        if on("shed") {
+            break;
+        }
+        let (seen, at) = (farm.adit.metric("adit_limit_used", &["limit=\"memory\""]), Instant::now());
+        sent += some.iter_mut().filter_map(|hog| hog.send(&half_line).then_some(1)).sum::<u32>();
+        // Memory that it had already need not grow.
+        wait::until_so("it is seen", PATIENCE, || {
+            let sees = farm.adit.metric("adit_limit_used", &["limit=\"memory\""]);
+            sees > seen || at.elapsed() > Duration::from_secs(1)
+        });
+        most = most.max(farm.adit.resident());
+    }
+    wait::until_so("some are sent away", PATIENCE, || farm.adit.closed("overload") >= HOGS as f64 / 50.0);
+    most = most.max(farm.adit.resident());
+    assert!(most <= budget, "{most} of {budget} bytes");
+    // Fewer miners than there were: nobody else comes in.
+    let outside = Stranger::connect(farm.adit.port());
+    let there = farm.adit.connections();
+    farm.wait_acknowledged("a", 5);
+    assert!(farm.adit.connections() <= there, "one more was taken");
+    let gone = farm.adit.closed("overload");
+    drop((hogs, outside));
+    wait::until_so("they have left", PATIENCE, || farm.adit.connections() <= 2.0);
+    drop(Sv1Client::connect(farm.adit.port(), "farm.later"));
+    farm.wait_acknowledged("a", 5);
+    let rest = farm.finish(40);
+    promise::figure(
+        "30",
+        &format!(
+            "a budget of {} kB of which Adit alone takes {}: {HOGS} miners, {sent} of them with half a line of {HALF_LINE} bytes: {gone} \
+             sent away, none of them mining, at most {} kB resident, the next miner is taken when they have left; {rest}",
+            budget / 1024,
+            alone_bytes / 1024,
+            most / 1024
+        ),
+    );
 }

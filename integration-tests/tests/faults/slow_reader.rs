@@ -17,6 +17,10 @@ const DEAF: usize = 20;
 const OTHERS: f64 = 50.0;
 /// How long those hand in shares.
 const LOAD: Duration = Duration::from_secs(8);
+/// Bad shares that each of them hands in: fewer than a miner is closed for.
+const SHARES_AT_ONCE: usize = 1_000;
+/// And one more each time that this has passed.
+const SHARE_EVERY: Duration = Duration::from_millis(12);
 /// Bytes that wait for one of them in Adit at most (the configuration's default), and as much again for what the
 /// allocator keeps.
 const PER_MINER_MAX: u64 = 2 * 64 * 1024;
@@ -28,7 +32,11 @@ fn a_miner_that_does_not_read_costs_a_bounded_outbox_and_others_nothing() {
     let a = DevPool::start("pool-a", folder.path(), &FAST);
     let farm = Farm::start(folder, &a.url());
     let (before, files) = (farm.adit.resident(), farm.adit.process().open_files());
-    let request = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n".repeat(1_000);
+    // Shares of no job, with as long an id as comes back.
+    let share = format!(
+        "{{\"id\":\"{}\",\"method\":\"mining.submit\",\"params\":[\"farm.deaf\",\"x\",\"00000000\",\"00000000\",\"00000000\"]}}\n",
+        "x".repeat(62)
+    );
 
     let args = ["--miners", "50", "--shares-per-second", "200", "--seconds", "8"];
     let others = load::start(&farm.adit, &args);
@@ -43,26 +51,37 @@ fn a_miner_that_does_not_read_costs_a_bounded_outbox_and_others_nothing() {
     let all = 2.0 + OTHERS + DEAF as f64;
     wait::until_so("all are there", PATIENCE, || farm.adit.connections() >= all);
     let (mut most, mut sent) = (before, 0);
-    // Each asks and asks until it is closed: first the system's buffers take the answers, then Adit's outbox does,
-    // and then Adit reads no more of what it asks. Adit's patience ends after 15 s, the system's, which begins
-    // earlier, after 20 s: what comes first closes it.
+    // Each says as much as is put up with until it is closed: first the system's buffers take the answers, then Adit's
+    // outbox does, and then Adit reads no more of what it says. Adit's patience ends after 15 s, the system's, which
+    // begins earlier, after 20 s: what comes first closes it.
     let began = Instant::now();
+    let mut unsent = vec![Vec::new(); DEAF];
+    let mut said = 0;
     let mut others = Some(others);
     let mut report = serde_json::Value::Null;
     while farm.adit.connections() > 2.0 {
-        for stranger in &mut deaf {
-            sent += stranger.send_for(&request, Duration::from_millis(10));
+        let since = usize::try_from(began.elapsed().as_nanos() / SHARE_EVERY.as_nanos());
+        let may_say = SHARES_AT_ONCE + since.expect("a minute at most");
+        for (stranger, unsent) in deaf.iter_mut().zip(&mut unsent) {
+            unsent.extend_from_slice(share.repeat(may_say - said).as_bytes());
+            let taken = stranger.send_for(unsent, Duration::from_millis(10));
+            unsent.drain(..taken);
+            sent += taken;
         }
+        said = may_say;
         most = most.max(farm.adit.resident());
         if let Some(load) = others.take_if(|_| began.elapsed() > LOAD) {
             report = load.report();
         }
         assert!(began.elapsed() < PATIENCE, "{} are left", farm.adit.connections());
     }
-    // Who asks that much without reading floods, too: whichever is noticed first.
-    let slow = farm.adit.closed("slow_reader") + farm.adit.closed("flood");
-    assert!(slow > 0.0, "counted as what they are");
     let closed = began.elapsed();
+    let closings = farm.adit.closings();
+    let slow = closings.get("slow_reader").copied().unwrap_or(0);
+    assert_eq!(slow, DEAF as u64, "counted as what they are, after {closed:?}: {closings:?}");
+    for other in ["bad_shares", "flood", "garbage"] {
+        assert_eq!(closings.get(other), None, "and not as something else: {closings:?}");
+    }
     drop(deaf);
     wait::until_so("files are given back", PATIENCE, || farm.adit.process().open_files() <= files + 8);
     // The 50 others and their channel are in it.
@@ -79,7 +98,7 @@ fn a_miner_that_does_not_read_costs_a_bounded_outbox_and_others_nothing() {
     promise::figure(
         "11",
         &format!(
-            "{DEAF} that do not read, all closed {closed:?} after they came ({slow} by Adit) and {} kB of requests each: {} kB of memory each at \
+            "{DEAF} that do not read, all closed {closed:?} after they came ({slow} by Adit) and {} kB of shares each: {} kB of memory each at \
              most; p99 of 50 others' {} shares {p99:.1} ms; {rest}",
             sent / 1024 / DEAF,
             per_miner / 1024,
