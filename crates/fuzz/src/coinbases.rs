@@ -149,6 +149,7 @@ fn block(coinbase: CoinbaseTemplate, built: &Coinbase, extranonce: &[u8], count:
         coinbase,
         merkle_path: None,
         transactions: Some(transactions),
+        constraints: work::CoinbaseConstraints::default(),
     };
     let template = Template::new(parts).expect("a template of a few transactions");
     let job = template.job(1, built);

@@ -9,4 +9,4 @@ pub mod dev_chain;
 mod provider;
 pub mod rpc;
 
-pub use provider::{CoinbaseConstraints, ProviderEvent, ProviderHandle, ProviderOrders, Solution, Submitted};
+pub use provider::{ProviderEvent, ProviderHandle, ProviderOrders, Solution, Submitted};

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use work::{Header, Template, TemplateTransaction};
+use work::{CoinbaseConstraints, Header, Template, TemplateTransaction};
 
 /// Events that wait to be taken. A provider never waits for long: a template that was superseded meanwhile is dropped by
 /// whoever reads.
 pub(crate) const EVENTS: usize = 64;
 /// Commands that wait for a provider.
 pub(crate) const COMMANDS: usize = 256;
+/// What templates leave room for until more is asked for: the defaults of Bitcoin Core.
+pub(crate) const DEFAULT_CONSTRAINTS: CoinbaseConstraints =
+    CoinbaseConstraints { additional_size: 1_708, additional_sigops: 400 };
 
 /// What a provider tells.
 #[derive(Clone, Debug)]
@@ -39,25 +42,6 @@ pub enum ProviderEvent {
         /// When it tries again.
         again_in: Duration,
     },
-}
-
-/// What templates are to leave room for (`CoinbaseOutputConstraints`, 7.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CoinbaseConstraints {
-    /// Bytes of the outputs that will be added to the coinbase.
-    pub additional_size: u32,
-    /// Their signature operations.
-    pub additional_sigops: u16,
-}
-
-impl CoinbaseConstraints {
-    /// Weight to keep free for header, transaction count and a coinbase of the greatest size (7.1).
-    #[must_use]
-    pub fn reserved_weight(self) -> u64 {
-        /// Core's floor.
-        const FLOOR: u64 = 2_000;
-        (1_168 + 4 * u64::from(self.additional_size)).max(FLOOR)
-    }
 }
 
 /// A found block, as far as its template's provider needs it.
@@ -127,18 +111,5 @@ impl ProviderOrders {
             Ok(()) => answer.await.unwrap_or_else(|_| ended()),
             Err(_) => ended(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_is_kept_as_the_specification_counts_it() {
-        let of =
-            |additional_size| CoinbaseConstraints { additional_size, additional_sigops: 0 }.reserved_weight();
-        assert_eq!((of(0), of(208), of(209), of(1_000)), (2_000, 2_000, 2_004, 5_168));
-        assert_eq!(of(u32::MAX), 1_168 + 4 * u64::from(u32::MAX));
     }
 }

@@ -23,6 +23,7 @@
 mod block_hash;
 mod channel_job;
 pub mod coinbase;
+mod constraints;
 mod difficulty;
 mod duplicates;
 mod extranonce;
@@ -44,6 +45,7 @@ pub use block_hash::BlockHash;
 pub use channel_job::{
     ChannelJob, ChannelJobError, ChannelTerms, DEFAULT_NTIME_SLACK, MAX_NTIME_SLACK, SourceId,
 };
+pub use constraints::CoinbaseConstraints;
 pub use difficulty::{Difficulty, DifficultyError};
 pub use extranonce::{Extranonce, ExtranonceSplit, MAX_EXTRANONCE, MAX_SV1_EXTRANONCE2, SplitError};
 pub use header::Header;

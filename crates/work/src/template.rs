@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::coinbase::{BuildError, Coinbase, CoinbaseTemplate, Output};
+use crate::constraints::CoinbaseConstraints;
 use crate::header::Header;
 use crate::job::{Job, JobError, JobParts, MAX_MERKLE_PATH};
 use crate::merkle;
@@ -46,6 +47,8 @@ pub struct Template {
     pub merkle_path: Box<[[u8; 32]]>,
     /// The block's other transactions in their order, where the provider gave them.
     pub transactions: Option<Arc<[TemplateTransaction]>>,
+    /// What it leaves room for: a coinbase with larger outputs may make the block too heavy.
+    pub constraints: CoinbaseConstraints,
 }
 
 /// What a [`Template`] is made from.
@@ -68,6 +71,8 @@ pub struct TemplateParts {
     pub merkle_path: Option<Box<[[u8; 32]]>>,
     /// The block's other transactions in their order, where the provider gives them.
     pub transactions: Option<Arc<[TemplateTransaction]>>,
+    /// What it leaves room for.
+    pub constraints: CoinbaseConstraints,
 }
 
 impl Template {
@@ -109,6 +114,7 @@ impl Template {
             coinbase: parts.coinbase,
             merkle_path,
             transactions: parts.transactions,
+            constraints: parts.constraints,
         })
     }
 
@@ -279,6 +285,7 @@ mod tests {
             },
             merkle_path: None,
             transactions: Some(transactions.into()),
+            constraints: CoinbaseConstraints::default(),
         }
     }
 

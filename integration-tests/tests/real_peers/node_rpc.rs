@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use integration_tests::folder::Folder;
 use integration_tests::promise;
 use template::rpc::{RpcAuth, RpcNode, RpcSettings, start};
-use template::{CoinbaseConstraints, ProviderEvent, ProviderHandle, Solution, Submitted};
-use work::Template;
+use template::{ProviderEvent, ProviderHandle, Solution, Submitted};
+use work::{CoinbaseConstraints, Template};
 
 use crate::PATIENCE;
 use crate::core_ipc::{EXTRANONCE, display, mine, spend, start_node};

@@ -8,13 +8,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, warn};
+use work::CoinbaseConstraints;
 
 use super::error::IpcError;
 use super::node::{Node, NodeTemplate, TemplateOptions};
 use super::read;
 use super::schema::Schema;
 use crate::provider::{
-    COMMANDS, EVENTS, ProviderCommand, ProviderEvent, ProviderHandle, ProviderOrders, Solution, Submitted,
+    COMMANDS, DEFAULT_CONSTRAINTS, EVENTS, ProviderCommand, ProviderEvent, ProviderHandle, ProviderOrders,
+    Solution, Submitted,
 };
 
 /// The wait before the first new try, doubled up to the last.
@@ -52,6 +54,7 @@ pub fn start(settings: CoreIpcSettings) -> std::io::Result<ProviderHandle> {
         let provider = Provider {
             settings,
             options: TemplateOptions::default(),
+            constraints: DEFAULT_CONSTRAINTS,
             events: to,
             commands,
             held: VecDeque::new(),
@@ -73,6 +76,8 @@ struct Held {
 struct Provider {
     settings: CoreIpcSettings,
     options: TemplateOptions,
+    /// What the options leave room for.
+    constraints: CoinbaseConstraints,
     events: mpsc::Sender<ProviderEvent>,
     commands: mpsc::Receiver<ProviderCommand>,
     /// Oldest first.
@@ -203,7 +208,7 @@ impl Provider {
                     got: "nothing".to_owned(),
                     expected: "a template: is the node shutting down?",
                 })?;
-                let head = read::head(&node, &template, 0).await?;
+                let head = read::head(&node, &template, 0, self.constraints).await?;
                 read::prove(&node, &template, &head).await?;
                 Ok((node, template))
             };
@@ -229,7 +234,7 @@ impl Provider {
     async fn hand_out(&mut self, node: &Node, template: NodeTemplate) -> Result<bool, Over> {
         let id = self.next_id;
         self.next_id += 1;
-        let mut head = read::head(node, &template, id).await?;
+        let mut head = read::head(node, &template, id, self.constraints).await?;
         let same_tip = self.min_ntime.is_some_and(|(tip, _)| tip == head.prev_hash);
         match self.min_ntime {
             Some((_, min_ntime)) if same_tip => head.min_ntime = min_ntime,
@@ -287,16 +292,18 @@ impl Provider {
         }
     }
 
-    /// True: templates from before leave too little room, or too much.
-    fn constrain(&mut self, constraints: crate::provider::CoinbaseConstraints) -> bool {
-        let options = TemplateOptions {
-            reserved_weight: constraints.reserved_weight(),
-            reserved_sigops: u64::from(constraints.additional_sigops),
+    /// True: templates from before leave too little room.
+    fn constrain(&mut self, constraints: CoinbaseConstraints) -> bool {
+        if self.constraints.hold(constraints) {
+            return false;
+        }
+        self.constraints = self.constraints.max(constraints);
+        self.options = TemplateOptions {
+            reserved_weight: self.constraints.reserved_weight(),
+            reserved_sigops: u64::from(self.constraints.additional_sigops),
             ..self.options
         };
-        let changed = options != self.options;
-        self.options = options;
-        changed
+        true
     }
 
     async fn submit(&self, node: &Node, solution: &Solution) -> Submitted {

@@ -6,13 +6,18 @@ use bitcoin::consensus::Decodable;
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Block, Transaction, Weight, consensus};
 use work::coinbase::{CoinbaseTemplate, Output};
-use work::{Header, Template, TemplateParts, TemplateTransaction, merkle};
+use work::{CoinbaseConstraints, Header, Template, TemplateParts, TemplateTransaction, merkle};
 
 use super::error::IpcError;
 use super::node::{Node, NodeCoinbase, NodeTemplate};
 
 /// Reads a template without its transactions: all that a job needs.
-pub(super) async fn head(node: &Node, of: &NodeTemplate, template_id: u64) -> Result<Template, IpcError> {
+pub(super) async fn head(
+    node: &Node,
+    of: &NodeTemplate,
+    template_id: u64,
+    constraints: CoinbaseConstraints,
+) -> Result<Template, IpcError> {
     // One round trip for all three.
     let (header, coinbase, path) =
         tokio::try_join!(node.header(of), node.coinbase(of), node.merkle_path(of))?;
@@ -26,6 +31,7 @@ pub(super) async fn head(node: &Node, of: &NodeTemplate, template_id: u64) -> Re
         coinbase: coinbase_template(coinbase)?,
         merkle_path: Some(path.into()),
         transactions: None,
+        constraints,
     };
     Ok(Template::new(parts)?)
 }

@@ -9,12 +9,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::warn;
-use work::Template;
+use work::{CoinbaseConstraints, Template};
 
 use super::client::{RpcError, RpcNode};
 use super::template::{BlockTemplate, GbtError};
 use crate::provider::{
-    COMMANDS, CoinbaseConstraints, EVENTS, ProviderCommand, ProviderEvent, ProviderHandle, ProviderOrders,
+    COMMANDS, DEFAULT_CONSTRAINTS, EVENTS, ProviderCommand, ProviderEvent, ProviderHandle, ProviderOrders,
     Submitted,
 };
 
@@ -52,7 +52,7 @@ pub fn start(settings: RpcSettings) -> ProviderHandle {
     let (orders, commands) = mpsc::channel(COMMANDS);
     let provider = Provider {
         settings,
-        constraints: CoinbaseConstraints::default(),
+        constraints: DEFAULT_CONSTRAINTS,
         events: to,
         commands,
         told: VecDeque::new(),
@@ -216,12 +216,12 @@ impl Provider {
         }
     }
 
-    /// True: templates from now on are to leave other room.
+    /// True: templates from now on leave more room.
     fn obey(&mut self, command: ProviderCommand) -> bool {
         match command {
             ProviderCommand::Constraints(constraints) => {
-                let changed = self.constraints != constraints;
-                self.constraints = constraints;
+                let changed = !self.constraints.hold(constraints);
+                self.constraints = self.constraints.max(constraints);
                 return changed;
             }
             ProviderCommand::Solution(solution, reply) => {

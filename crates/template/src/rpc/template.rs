@@ -3,9 +3,9 @@
 use bitcoin::hashes::Hash as _;
 use serde::Deserialize;
 use work::coinbase::{CoinbaseTemplate, Output};
-use work::{Template, TemplateError, TemplateParts, TemplateTransaction, merkle, sha256d};
-
-use crate::provider::CoinbaseConstraints;
+use work::{
+    CoinbaseConstraints, Template, TemplateError, TemplateParts, TemplateTransaction, merkle, sha256d,
+};
 
 /// What begins the script of a witness commitment (BIP 141): `OP_RETURN`, a push of 36 bytes, the magic.
 const COMMITMENT: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
@@ -124,6 +124,7 @@ impl BlockTemplate {
             },
             merkle_path: None,
             transactions: Some(transactions.into()),
+            constraints,
         };
         Ok(Template::new(parts)?)
     }

@@ -28,6 +28,7 @@ fn template(id: u64, tip: u8) -> Arc<Template> {
         },
         merkle_path: None,
         transactions: Some(Arc::new([])),
+        constraints: work::CoinbaseConstraints { additional_size: 1_000, additional_sigops: 80 },
     };
     Arc::new(Template::new(parts).unwrap())
 }
