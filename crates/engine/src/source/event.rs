@@ -109,6 +109,18 @@ pub enum DownReason {
     /// The link ended.
     #[error("the connection ended: {0}")]
     Lost(String),
+    /// There is nothing to mine on, or nothing that can be.
+    #[error("no template to mine on: {0}")]
+    NoTemplate(String),
+    /// The job declarator server is not there.
+    #[error("no job declarator server: {0}")]
+    NoDeclarator(String),
+    /// The JDS or the pool does not take a job of ours.
+    #[error("the pool does not take the job that was declared: {0}")]
+    JobRefused(String),
+    /// The tip has changed, and no job on the new one was acknowledged.
+    #[error("no declared job was acknowledged within {0:?}")]
+    Unacknowledged(Duration),
 }
 
 /// What a source tells the router.
@@ -155,6 +167,17 @@ pub enum SourceEvent {
     Down(DownReason),
 }
 
+/// A pool's answer to `SetCustomMiningJob` (5.3.19, 5.3.20).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomJobAnswer {
+    /// The channel.
+    pub channel_id: u32,
+    /// The request that it answers.
+    pub request_id: u32,
+    /// The pool's number for the job, or its reason against it.
+    pub answer: Result<u32, String>,
+}
+
 /// What comes out of a source's state machine; the caller empties it after each call. Kept and reused, so
 /// that a share costs no allocation.
 #[derive(Debug, Default)]
@@ -167,6 +190,10 @@ pub struct Effects {
     pub answers: Vec<(MinerRef, Answer)>,
     /// How long acknowledged shares waited for their answer.
     pub ack_latencies: Vec<Duration>,
+    /// With work selection: answers to custom jobs.
+    pub custom_jobs: Vec<CustomJobAnswer>,
+    /// With work selection: channels whose extranonce prefix has changed.
+    pub new_prefixes: Vec<u32>,
     /// The connection must end (after `frames` went out).
     pub hang_up: bool,
     /// Connect here instead, next time (section 3.6.5): host and port, empty and 0 meaning the same as now.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::channel::Channel;
-use super::drafts::{Draft, ReadyJob, Tip};
+use super::drafts::{Draft, Tip};
 use super::{Sv2Pool, protocol};
 use crate::now::Now;
 use crate::source::event::{DownReason, Effects, SourceEvent};
+use crate::source::ready_job::ReadyJob;
 
 impl Sv2Pool {
     pub(super) fn on_job(
