@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use sv2::FrameHeader;
+use work::CoinbaseConstraints;
 use work::coinbase::Output;
-use work::{CoinbaseConstraints, Template};
 
-use job::{CustomJobs, Stage};
+use job::{CustomJobs, Given, Stage};
 
 use super::backoff::Backoff;
 use super::event::{DownReason, Effects, SourceCommand, SourceEvent};
@@ -158,7 +158,7 @@ pub struct Declared {
     up: bool,
     resting: Option<Duration>,
     backoff: Backoff,
-    template: Option<Arc<Template>>,
+    template: Option<Given>,
     /// When the present tip was heard of.
     tip_since: Duration,
     /// What the pool wants in coinbases.

@@ -72,11 +72,13 @@ fn coinbases_alone_are_set_with_a_token_and_never_declared() {
 fn a_template_is_declared_when_its_transactions_are_there() {
     let mut world = World::connected(true);
     let whole = template(1, 1);
-    world.template(without_transactions(&whole), at(1.0));
+    let bare = without_transactions(&whole);
+    world.template(Arc::clone(&bare), at(1.0));
     world.open(at(1.0));
     assert_eq!(world.feeds.len(), 1, "miners need no transactions");
     assert!(world.declared().is_none());
-    world.source.completed(&whole, at(1.2), &mut world.fx);
+    let transactions = whole.transactions.clone().unwrap();
+    world.source.transactions(&bare, &transactions, at(1.2), &mut world.fx);
     world.look();
     assert!(world.declared().is_some());
 }
