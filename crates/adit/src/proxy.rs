@@ -495,6 +495,7 @@ fn source_settings(id: SourceId, source: &config::Source) -> SourceSettings {
         tlv_byte_order: sv2::TlvByteOrder::LittleEndian,
         ntime_slack: u32::try_from(source.ntime_slack.as_secs()).unwrap_or(u32::MAX),
         unsettled_max: source.shares_unsettled_max.map(|n| n as usize),
+        payout: source.payout_rule(),
     }
 }
 

@@ -163,6 +163,7 @@ fn farm(miners: usize, books: &Arc<Books>) -> Farm {
         tlv_byte_order: sv2::TlvByteOrder::BigEndian,
         ntime_slack: 600,
         unsettled_max: None,
+        payout: None,
     };
     let hashrate = miners as f64 * DIFFICULTY * 4_294_967_296.0 / 3.0;
     let sources = vec![SourcePlan {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use sv2::mining::NewExtendedMiningJob;
+use work::coinbase::{PayoutError, PayoutRule};
 use work::{Job, JobError, JobParts};
 
 /// Future jobs kept for one address. The reference pool keeps 16; the oldest goes first.
@@ -77,6 +78,11 @@ impl Draft {
             tip.nbits,
         );
         Ok(ReadyJob { job: Arc::new(job), notify: Arc::new(notify) })
+    }
+
+    /// Holds the job's coinbase against a rule.
+    pub(super) fn pays(&self, rule: &PayoutRule, extranonce_len: usize) -> Result<(), PayoutError> {
+        rule.check(&self.coinbase_tx_prefix, extranonce_len, &self.coinbase_tx_suffix)
     }
 
     pub(super) fn number(&self) -> u64 {

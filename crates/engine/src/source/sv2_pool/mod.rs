@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use sv2::{FrameHeader, Message};
+use work::coinbase::PayoutRule;
 
 use channel::{Channel, DRAIN_AT_LEAST, DRAIN_LOOK, Draining};
 use channels::as_f32;
@@ -78,6 +79,8 @@ pub struct SourceSettings {
     pub ntime_slack: u32,
     /// A fixed bound on open shares instead of the scaled one.
     pub unsettled_max: Option<usize>,
+    /// Whom every job must pay.
+    pub payout: Option<PayoutRule>,
 }
 
 /// Where a source stands.
@@ -453,3 +456,6 @@ pub(in crate::source) fn protocol(what: impl Into<String>) -> DownReason {
 pub(in crate::source) fn shown(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).take(100).collect()
 }
+
+#[cfg(test)]
+mod payout_tests;

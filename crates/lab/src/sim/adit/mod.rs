@@ -259,6 +259,7 @@ impl Adit {
                         .pick(&[sv2::TlvByteOrder::BigEndian, sv2::TlvByteOrder::LittleEndian]),
                     ntime_slack: 600,
                     unsettled_max: pool.unsettled_max,
+                    payout: None,
                 };
                 SourceTask::new(Sv2Pool::new(settings, Arc::clone(&books), rng.next()))
             })
