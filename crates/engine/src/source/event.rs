@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use work::coinbase::PayoutMismatch;
 use work::{SplitError, Target};
 
 use crate::feed::{ChannelState, Feed};
@@ -97,6 +98,9 @@ pub enum DownReason {
     /// The pool's jobs cannot be given to miners.
     #[error("the pool's job is unusable: {0}")]
     BadJob(String),
+    /// The pool's job does not pay whom the configuration says.
+    #[error("the pool's job pays others: {0}")]
+    Payout(Box<PayoutMismatch>),
     /// The pool refuses all shares.
     #[error("the pool refuses every share ({0})")]
     RefusesShares(&'static str),

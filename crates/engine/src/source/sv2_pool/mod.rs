@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use sv2::{FrameHeader, Message};
+use work::coinbase::PayoutRule;
 
 use channel::{Channel, DRAIN_AT_LEAST, DRAIN_LOOK, Draining};
 use channels::as_f32;
@@ -84,6 +85,8 @@ pub struct SourceSettings {
     /// The connection is for work that Adit selects itself (`REQUIRES_WORK_SELECTION`, 5.3.1): the pool's own jobs are
     /// not mined, whatever it sends.
     pub work_selection: bool,
+    /// Whom every job must pay.
+    pub payout: Option<PayoutRule>,
 }
 
 /// Where a source stands.
@@ -490,3 +493,6 @@ pub(in crate::source) fn protocol(what: impl Into<String>) -> DownReason {
 pub(in crate::source) fn shown(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).take(100).collect()
 }
+
+#[cfg(test)]
+mod payout_tests;

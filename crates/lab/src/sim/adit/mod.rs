@@ -261,6 +261,7 @@ impl Adit {
                     ntime_slack: 600,
                     unsettled_max: pool.unsettled_max,
                     work_selection: false,
+                    payout: None,
                 };
                 SourceTask::new(Sv2Pool::new(settings, Arc::clone(&books), rng.next()))
             })

@@ -118,6 +118,7 @@ impl World {
                 ntime_slack: 600,
                 unsettled_max: None,
                 work_selection: false,
+                payout: None,
             },
             jds: JdsSettings {
                 host: "jds".to_owned(),
