@@ -13,6 +13,7 @@ use engine::miner::{CloseReason, ListenerPolicy, ReplyMode};
 use engine::router::{MinersPerChannel, RouteSettings, Router, SourcePlan};
 use engine::source::{DownReason, SourceSettings, SourceState, SourceStatus, Sv2Pool};
 use engine::{ListenerId, RouteId, SourceId};
+use link::Resolver;
 use telemetry::{AlarmSnapshot, Latencies, Snapshot};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -29,7 +30,7 @@ use crate::downstream::{
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
 use crate::snapshot::{ListenerView, RouteView, SnapshotMaker, SourceView};
 use crate::upstream::{
-    Mailboxes, Resolver, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor, SourceFigures,
+    Mailboxes, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor, SourceFigures,
     SourceReport, SourceTask, run_router, run_source,
 };
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use engine::books::{Books, RefuseCode, RejectReason, Totals, UnsentReason};
 use engine::miner::CloseReason;
 use engine::source::{DownReason, SourceState as State};
+use link::Resolver;
 use telemetry::{
     AccountSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot,
     Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot, SourceState,
@@ -18,7 +19,7 @@ use crate::clock::{self, Clock};
 use crate::downstream::{Admission, ListenerFigures};
 use crate::overload::OverloadFigures;
 use crate::proxy::ReloadFigures;
-use crate::upstream::{Resolver, RouterStatus, SourceDoor, SourceFigures, SourceReport};
+use crate::upstream::{RouterStatus, SourceDoor, SourceFigures, SourceReport};
 
 /// What is done because memory runs short, with the rung from which on it is done.
 const OVERLOAD: [(&str, usize); 4] =

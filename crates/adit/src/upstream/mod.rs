@@ -1,10 +1,7 @@
 //! Upstream: the router's task and one task per source, on a thread of their own, so that jobs never wait
 //! behind what miners send.
 
-mod connect;
-mod link;
 mod messages;
-mod resolve;
 mod router_task;
 mod source_task;
 
@@ -12,6 +9,5 @@ pub use messages::{
     GroupNews, Joined, Mailboxes, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor,
     SourceFigures, SourceReport,
 };
-pub use resolve::Resolver;
 pub use router_task::run_router;
 pub use source_task::{SourceTask, run_source};
