@@ -4,14 +4,18 @@
 mod connect;
 mod link;
 mod messages;
+mod outlet;
 mod resolve;
 mod router_task;
+mod solo_task;
 mod source_task;
 
 pub use messages::{
     GroupNews, Joined, Mailboxes, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor,
     SourceFigures, SourceReport,
 };
+pub use outlet::Outlet;
 pub use resolve::Resolver;
 pub use router_task::run_router;
+pub use solo_task::{SoloTask, run_solo};
 pub use source_task::{SourceTask, run_source};

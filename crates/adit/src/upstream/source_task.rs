@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use engine::source::{DownReason, Effects, SourceCommand, SourceEvent, Sv2Pool};
-use engine::{OutgoingShare, SourceId};
+use engine::OutgoingShare;
+use engine::source::{DownReason, Effects, SourceCommand, Sv2Pool};
 use noise::PoolUrl;
 use sv2::FrameHeader;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use super::link::{self, DialError, Link, LinkError};
-use super::messages::{Mailboxes, RouterMessage, SourceFigures, SourceReport};
+use super::messages::{SourceFigures, SourceReport};
+use super::outlet::Outlet;
 use super::resolve::Resolver;
 use crate::clock::Clock;
 
@@ -28,8 +29,8 @@ const WRITE_STALL: Duration = Duration::from_secs(20);
 
 /// What a source's task is made of.
 pub struct SourceTask {
-    /// Its name in the configuration.
-    pub name: String,
+    /// Where its events and answers go.
+    pub outlet: Outlet,
     /// Its state machine.
     pub machine: Sv2Pool,
     /// Where it is.
@@ -50,16 +51,10 @@ pub struct SourceTask {
     pub shares: mpsc::Receiver<OutgoingShare>,
     /// From miners: blocks.
     pub solutions: mpsc::Receiver<OutgoingShare>,
-    /// To the router.
-    pub router: mpsc::Sender<RouterMessage>,
-    /// To miners that wait for answers.
-    pub mailboxes: Arc<Mailboxes>,
     /// What it shows of itself.
     pub report: watch::Sender<SourceReport>,
     /// Its figures.
     pub figures: Arc<SourceFigures>,
-    /// Histograms.
-    pub latencies: telemetry::Latencies,
     /// The process's clock.
     pub clock: Clock,
 }
@@ -148,10 +143,6 @@ async fn sleep_until(clock: &Clock, deadline: Option<Duration>) {
 }
 
 impl SourceTask {
-    fn id(&self) -> SourceId {
-        self.machine.id()
-    }
-
     fn show(&self) {
         let report = SourceReport { status: self.machine.status(), at: self.clock.now().mono };
         self.report.send_replace(report);
@@ -176,37 +167,8 @@ impl SourceTask {
             }
             _ => fx.frames.clear(),
         }
-        if !fx.answers.is_empty() {
-            self.mailboxes.deliver(fx.answers.drain(..));
-        }
-        for waited in fx.ack_latencies.drain(..) {
-            self.latencies.share_to_ack().observe(waited);
-        }
-        let mut events = std::mem::take(&mut fx.events);
-        for event in events.drain(..) {
-            self.log(&event);
-            // The router never waits for a source, so this cannot stand still for good.
-            if self.router.send(RouterMessage::Source(self.id(), event)).await.is_err() {
-                break;
-            }
-        }
-        fx.events = events;
+        self.outlet.deliver(fx).await;
         failed
-    }
-
-    fn log(&self, event: &SourceEvent) {
-        let source = self.name.as_str();
-        match event {
-            SourceEvent::Ready { worker_names } => info!(source, worker_names, "pool is ready"),
-            SourceEvent::Down(why) if *why == DownReason::NotStarted => {}
-            SourceEvent::Down(why) => warn!(source, reason = %why, "pool is down"),
-            SourceEvent::NotOpened { why, .. } => warn!(source, reason = %why, "no channel"),
-            SourceEvent::Closed { channel_id, reason } => {
-                warn!(source, channel_id, reason, "the pool closed a channel");
-            }
-            SourceEvent::Opened { .. } | SourceEvent::TargetChanged { .. } => {}
-            SourceEvent::Work(_) => {}
-        }
     }
 
     /// Runs a connection to its end. Gives the address to go to next if the pool named one.
@@ -296,11 +258,11 @@ impl SourceTask {
         // Under the same authority key, or not at all (specification, 3.6.5).
         match PoolUrl::new(&host, port, self.url.authority().copied()) {
             Ok(url) => {
-                info!(source = self.name.as_str(), to = url.host_and_port(), "the pool asked to reconnect");
+                info!(source = self.outlet.name, to = url.host_and_port(), "the pool asked to reconnect");
                 Some(url)
             }
             Err(error) => {
-                warn!(source = self.name.as_str(), %error, "the pool asked to reconnect to a bad address");
+                warn!(source = self.outlet.name, %error, "the pool asked to reconnect to a bad address");
                 None
             }
         }
@@ -322,16 +284,13 @@ impl SourceTask {
 
     fn count(&self, header: &FrameHeader, now: Duration) {
         use sv2::Message;
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         if header.extension_type != 0 {
             return;
         }
         if header.msg_type == sv2::mining::NewExtendedMiningJob::MSG_TYPE {
-            self.figures.jobs.fetch_add(1, Relaxed);
-            self.figures.last_job_ms.store(now, Relaxed);
+            self.figures.count_job(now);
         } else if header.msg_type == sv2::mining::SetNewPrevHash::MSG_TYPE {
-            self.figures.tips.fetch_add(1, Relaxed);
-            self.figures.last_tip_ms.store(now, Relaxed);
+            self.figures.count_tip(now);
         }
     }
 }

@@ -97,6 +97,12 @@ pub enum DownReason {
     /// The pool's jobs cannot be given to miners.
     #[error("the pool's job is unusable: {0}")]
     BadJob(String),
+    /// Nobody gives templates.
+    #[error("no templates: {0}")]
+    NoTemplates(String),
+    /// The template of a new tip cannot be mined on.
+    #[error("the template is unusable: {0}")]
+    BadTemplate(String),
     /// The pool refuses all shares.
     #[error("the pool refuses every share ({0})")]
     RefusesShares(&'static str),

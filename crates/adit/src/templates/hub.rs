@@ -1,0 +1,158 @@
+//! A source's view of its providers: which template to mine on, and when its transactions are there.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use template::{Chosen, Offered, TEMPLATE_GRACE, TemplateChoice};
+use tokio::sync::watch;
+use work::{CoinbaseConstraints, Template};
+
+use super::board::ProviderNews;
+use crate::clock::Clock;
+
+/// Templates whose jobs' blocks can still be made: as many as a source keeps jobs of.
+const KEPT: usize = 32;
+
+/// What a source hears of its templates.
+#[derive(Clone, Debug)]
+pub enum HubNews {
+    /// Mine on this one from now on.
+    Template(Arc<Offered>),
+    /// The transactions of a template that was told without are there.
+    Transactions(Arc<Offered>),
+    /// There is none to mine on, for this reason; also told when there was none before, whenever the reason changes.
+    Lost(String),
+}
+
+/// A provider as the hub saw it last.
+struct Seen {
+    number: usize,
+    newest: Option<Arc<Offered>>,
+    why_down: String,
+}
+
+/// See the module.
+pub struct TemplateHub {
+    board: watch::Receiver<Vec<ProviderNews>>,
+    choice: TemplateChoice,
+    /// In the order of preference.
+    seen: Vec<Seen>,
+    /// Templates that were told, newest last.
+    kept: VecDeque<Arc<Offered>>,
+    /// Of those, without their transactions when last looked at.
+    unfilled: VecDeque<Arc<Offered>>,
+    /// Not taken yet.
+    news: VecDeque<HubNews>,
+    clock: Clock,
+}
+
+impl TemplateHub {
+    /// A hub over these providers, the preferred one first.
+    pub(super) fn new(
+        providers: impl IntoIterator<Item = (usize, String)>,
+        needed: CoinbaseConstraints,
+        mut board: watch::Receiver<Vec<ProviderNews>>,
+        clock: Clock,
+    ) -> Self {
+        // What stands on the board already is news here.
+        board.mark_changed();
+        let providers: Vec<(usize, String)> = providers.into_iter().collect();
+        let seen =
+            |(number, _): &(usize, String)| Seen { number: *number, newest: None, why_down: String::new() };
+        Self {
+            seen: providers.iter().map(seen).collect(),
+            choice: TemplateChoice::new(providers, needed, TEMPLATE_GRACE),
+            board,
+            kept: VecDeque::new(),
+            unfilled: VecDeque::new(),
+            news: VecDeque::new(),
+            clock,
+        }
+    }
+
+    /// The next news; nothing is lost when this is dropped before its end.
+    pub async fn next(&mut self) -> HubNews {
+        loop {
+            if let Some(news) = self.news.pop_front() {
+                return news;
+            }
+            let deadline = self.choice.deadline().map(|deadline| self.clock.instant(deadline));
+            let timer = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = self.board.changed() => match changed {
+                    Ok(()) => self.look(),
+                    // Every provider has ended: the process does.
+                    Err(_) => std::future::pending().await,
+                },
+                () = timer => {
+                    let chosen = self.choice.timer(self.clock.now().mono);
+                    self.tell(chosen);
+                }
+            }
+        }
+    }
+
+    /// The template with where it came from and its transactions, if it is one of the last that were told.
+    #[must_use]
+    pub fn offered(&self, template: &Arc<Template>) -> Option<Arc<Offered>> {
+        self.kept.iter().rev().find(|kept| Arc::ptr_eq(kept.template(), template)).cloned()
+    }
+
+    fn look(&mut self) {
+        let now = self.clock.now().mono;
+        let board = self.board.borrow_and_update().clone();
+        let (mut chosen, mut another_reason) = (None, false);
+        for seen in &mut self.seen {
+            let Some(news) = board.get(seen.number) else { continue };
+            let said = match &news.newest {
+                Some(newest) if seen.newest.as_ref().is_none_or(|last| !Arc::ptr_eq(last, newest)) => {
+                    self.choice.template(Arc::clone(newest), now)
+                }
+                // It has never been up or down yet.
+                None if news.why_down.is_empty() => None,
+                None if seen.newest.is_some() || seen.why_down != news.why_down => {
+                    another_reason = true;
+                    self.choice.down(seen.number, news.why_down.clone(), now)
+                }
+                _ => None,
+            };
+            seen.newest.clone_from(&news.newest);
+            seen.why_down.clone_from(&news.why_down);
+            // What was said last holds.
+            chosen = said.or(chosen);
+        }
+        if chosen.is_none() && another_reason && self.choice.using().is_none() {
+            chosen = Some(Chosen::Lost(self.choice.why()));
+        }
+        self.tell(chosen);
+        let filled = |offered: &Arc<Offered>| offered.transactions().is_some();
+        for offered in self.unfilled.iter().filter(|offered| filled(offered)) {
+            self.news.push_back(HubNews::Transactions(Arc::clone(offered)));
+        }
+        self.unfilled.retain(|offered| !filled(offered));
+    }
+
+    fn tell(&mut self, chosen: Option<Chosen>) {
+        match chosen {
+            Some(Chosen::Template(offered)) => {
+                for list in [&mut self.kept, &mut self.unfilled] {
+                    if list.len() == KEPT {
+                        list.pop_front();
+                    }
+                }
+                self.kept.push_back(Arc::clone(&offered));
+                if offered.transactions().is_none() {
+                    self.unfilled.push_back(Arc::clone(&offered));
+                }
+                self.news.push_back(HubNews::Template(offered));
+            }
+            Some(Chosen::Lost(why)) => self.news.push_back(HubNews::Lost(why)),
+            None => {}
+        }
+    }
+}
