@@ -63,6 +63,9 @@ pub enum StartError {
         /// The system's reason.
         error: std::io::Error,
     },
+    /// A route names a source that is no pool.
+    #[error("{0} is no [source.{0}]: only pools can be mined for yet")]
+    NotAPool(String),
     /// A thread cannot be had.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -174,13 +177,16 @@ impl Proxy {
         }
 
         // Routes.
-        let source_at = |name: &config::Name| config.sources.keys().position(|n| n == name).expect("checked");
+        let source_at = |name: &config::Name| {
+            let at = config.sources.keys().position(|n| n == name);
+            at.ok_or_else(|| StartError::NotAPool(name.to_string()))
+        };
         let listener_at =
             |name: &config::Name| config.listeners.keys().position(|n| n == name).expect("checked");
         let mut route_settings = Vec::new();
         let mut route_views = Vec::new();
         for (at, (name, route)) in config.routes.iter().enumerate() {
-            let sources: Vec<usize> = route.sources.iter().map(source_at).collect();
+            let sources: Vec<usize> = route.sources.iter().map(source_at).collect::<Result<_, _>>()?;
             route_settings.push(RouteSettings {
                 id: RouteId(position(at)),
                 sources: sources.iter().map(|s| SourceId(position(*s))).collect(),
