@@ -15,6 +15,7 @@ mod snapshot;
 #[cfg(test)]
 mod socket_tests;
 mod sockets;
+pub mod state;
 pub mod templates;
 pub mod upstream;
 

@@ -9,6 +9,8 @@ mod errand;
 mod figures;
 mod files;
 mod node;
+#[cfg(test)]
+mod tests;
 
 pub use desk::{BlockDesk, Finding};
 pub use figures::{BlockCounts, BlockFigures};

@@ -156,3 +156,67 @@ impl TemplateHub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use work::TemplateParts;
+    use work::coinbase::CoinbaseTemplate;
+
+    use super::*;
+
+    fn offered(provider: usize, id: u64, height: u8) -> Arc<Offered> {
+        let parts = TemplateParts {
+            template_id: id,
+            prev_hash: [height; 32],
+            version: 0x2000_0000,
+            min_ntime: 1_700_000_000,
+            nbits: 0x207f_ffff,
+            coinbase: CoinbaseTemplate {
+                tx_version: 2,
+                prefix: vec![1, height].into(),
+                input_sequence: u32::MAX,
+                value_remaining: 50,
+                outputs: Vec::new(),
+                locktime: 0,
+                witness_reserved_value: None,
+            },
+            merkle_path: Some(Box::default()),
+            transactions: None,
+            constraints: CoinbaseConstraints::default(),
+        };
+        Arc::new(Offered::new(provider, Arc::new(Template::new(parts).expect("a template"))))
+    }
+
+    /// The next news, in words.
+    async fn said(hub: &mut TemplateHub) -> String {
+        match hub.next().await {
+            HubNews::Template(offered) => format!("template {}", offered.template().template_id),
+            HubNews::Transactions(offered) => format!("transactions {}", offered.template().template_id),
+            HubNews::Lost(why) => why,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_hears_the_newest_template_its_transactions_and_why_there_is_none() {
+        let (board, seen) = watch::channel(vec![ProviderNews::default(), ProviderNews::default()]);
+        let needed = CoinbaseConstraints::default();
+        let named = [(1, "near".to_owned()), (0, "far".to_owned())];
+        let mut hub = TemplateHub::new(named, needed, seen, Clock::start());
+
+        board.send_modify(|board| board[1].why_down = "no socket".to_owned());
+        assert_eq!(said(&mut hub).await, "near: no socket; far: no template yet");
+        // Three come at once: only the newest of each counts, and the preferred provider's of the same tip.
+        let (first, chosen) = (offered(1, 6, 50), offered(1, 7, 51));
+        board.send_modify(|board| board[0].newest = Some(offered(0, 5, 51)));
+        board.send_modify(|board| board[1].newest = Some(first));
+        board.send_modify(|board| board[1].newest = Some(Arc::clone(&chosen)));
+        assert_eq!(said(&mut hub).await, "template 7");
+        assert!(hub.offered(chosen.template()).is_some_and(|found| Arc::ptr_eq(&found, &chosen)));
+        chosen.fill(Arc::new([]));
+        board.send_modify(|_| ());
+        assert_eq!(said(&mut hub).await, "transactions 7");
+        // The other one is as far: no gap.
+        board.send_modify(|board| board[1].newest = None);
+        assert_eq!(said(&mut hub).await, "template 5");
+    }
+}

@@ -69,6 +69,23 @@ pub struct SourceStatus {
     pub pool: Option<PoolStatus>,
 }
 
+impl SourceStatus {
+    /// Of a source that was never started.
+    #[must_use]
+    pub fn off() -> Self {
+        Self {
+            state: SourceState::Off,
+            since: Duration::ZERO,
+            last_down: DownReason::NotStarted,
+            connections: 0,
+            channels: 0,
+            open_shares: 0,
+            open_shares_max: 0,
+            pool: None,
+        }
+    }
+}
+
 /// The part of a source's state that only a pool has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolStatus {

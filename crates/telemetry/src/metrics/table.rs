@@ -140,6 +140,26 @@ metrics! {
     CERTIFICATE_EXPIRES = Gauge "adit_source_certificate_expires_timestamp_seconds" ["source"] "Unix seconds"
         "End of the validity of the source's certificate; absent before the first handshake and without encryption."
 
+    // Templates, and blocks made of them
+    TEMPLATE_UP = Gauge "adit_template_up" ["template"] "0 or 1"
+        "1 while the template provider gives templates."
+    TEMPLATE_LOSSES = Counter "adit_template_losses_total" ["template"] "losses"
+        "Times that the template provider went down after it had been up."
+    TEMPLATES = Counter "adit_templates_total" ["template"] "templates"
+        "Templates given by the provider."
+    TEMPLATE_HEIGHT = Gauge "adit_template_height" ["template"] "blocks"
+        "Height of the block that the provider's newest template is for; absent while there is none."
+    TEMPLATE_VALUE = Gauge "adit_template_value_satoshis" ["template"] "satoshi"
+        "What that block pays, subsidy and fees; absent while there is no template."
+    TEMPLATE_AGE = Gauge "adit_template_age_seconds" ["template"] "seconds"
+        "Time since the provider's newest template came; absent while there is none."
+    BLOCKS_HANDED_IN = Counter "adit_blocks_handed_in_total" ["outcome"] "blocks"
+        "Blocks of Adit's own templates by what became of them: taken by a node (those of an earlier run with them), refused by every node that answered, or passed_over because there were too many at once."
+    BLOCKS_OPEN = Gauge "adit_blocks_open" ["state"] "blocks"
+        "Blocks of Adit's own templates that no node has yet: in_work, or on_disk (most are both)."
+    BLOCK_DISK_ERRORS = Counter "adit_block_disk_errors_total" [] "errors"
+        "Times that the disk did not take a block or its end: a block that no node has is lost with the process then."
+
     // Latencies
     SHARE_TO_REPLY = Histogram "adit_share_to_reply_seconds" [] "seconds"
         "From reading a miner's submit to writing the reply."

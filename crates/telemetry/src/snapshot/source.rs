@@ -19,14 +19,23 @@ pub enum SourceState {
     SettingUp,
     /// Extensions are being negotiated.
     Negotiating,
+    /// Waits for a template.
+    AwaitingTemplate,
     /// Channels can be opened.
     Ready,
 }
 
 impl SourceState {
     /// Every state, in the order in which a source goes through them.
-    pub const ALL: [Self; 6] =
-        [Self::Off, Self::Waiting, Self::Connecting, Self::SettingUp, Self::Negotiating, Self::Ready];
+    pub const ALL: [Self; 7] = [
+        Self::Off,
+        Self::Waiting,
+        Self::Connecting,
+        Self::SettingUp,
+        Self::Negotiating,
+        Self::AwaitingTemplate,
+        Self::Ready,
+    ];
 
     /// The word for it in metrics and API.
     #[must_use]
@@ -37,9 +46,21 @@ impl SourceState {
             Self::Connecting => "connecting",
             Self::SettingUp => "setting_up",
             Self::Negotiating => "negotiating",
+            Self::AwaitingTemplate => "awaiting_template",
             Self::Ready => "ready",
         }
     }
+}
+
+/// What a source is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// A pool that gives its own jobs.
+    #[default]
+    Pool,
+    /// The farm's own templates, for itself.
+    Solo,
 }
 
 /// Anything upstream that gives work.
@@ -47,15 +68,19 @@ impl SourceState {
 pub struct SourceSnapshot {
     /// Its name in the configuration.
     pub name: String,
-    /// Where it is, `host:port`: no user, no password, no key.
-    pub address: String,
+    /// What it is.
+    pub kind: SourceKind,
+    /// Where it is, `host:port`: no user, no password, no key. Absent where there is no link: its templates are listed
+    /// apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// How far it is.
     pub state: SourceState,
     /// Seconds since that state was entered.
     pub state_since_seconds: f64,
     /// Why the link ended, or could not be made, the last time; `None` if that never happened.
     pub last_down: Option<String>,
-    /// Links made after the first one, since the start.
+    /// Links made after the first one, since the start; of a source without a link, times of being ready again.
     pub reconnects_total: u64,
     /// Channels open now.
     pub channels: u64,
@@ -65,8 +90,9 @@ pub struct SourceSnapshot {
     pub open_shares_max: u64,
     /// Shares that wait to be sent.
     pub queue_depth: u64,
-    /// Worker names go up: the source took extension 0x0002.
-    pub worker_names: bool,
+    /// Worker names go up: the source took extension 0x0002. Absent where there is nobody to tell them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_names: Option<bool>,
     /// Jobs received since the start.
     pub jobs_total: u64,
     /// Changes of prev_hash received since the start.
