@@ -82,8 +82,28 @@ impl Node {
 
     /// Ends it and starts it again, with what it has on disk.
     pub fn restart(&mut self) {
+        self.stop();
+        self.start_again();
+    }
+
+    /// Ends it in good order.
+    pub fn stop(&mut self) {
         let _ = self.child.terminate();
+    }
+
+    /// Kills it (SIGKILL). What it has not brought to the disk is lost: see [`Node::save`].
+    pub fn kill(&mut self) {
+        self.child.kill();
+    }
+
+    /// Starts it after its end, with what it has on disk.
+    pub fn start_again(&mut self) {
         self.child = launch(&self.folder, self.rpc);
+    }
+
+    /// Brings the chain to the disk.
+    pub fn save(&self) {
+        self.rpc("gettxoutsetinfo", &json!(["none"]));
     }
 
     /// The chain.

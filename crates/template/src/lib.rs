@@ -6,12 +6,16 @@
 //! [`dev_chain`] is a block chain in memory with its own genesis block, made for the demo, tests and
 //! benches. It does no IO and reads no clock: whoever drives it says what time it is.
 
+mod choice;
 #[cfg(unix)]
 pub mod core_ipc;
 pub mod dev_chain;
+mod offered;
 mod provider;
 pub mod rpc;
 pub mod sv2_tp;
 mod witness;
 
+pub use choice::{Chosen, TEMPLATE_GRACE, TemplateChoice};
+pub use offered::Offered;
 pub use provider::{ProviderEvent, ProviderHandle, ProviderOrders, Solution, Submitted};

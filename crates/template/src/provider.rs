@@ -69,6 +69,17 @@ pub enum Submitted {
     NotPossible(String),
 }
 
+impl Submitted {
+    /// By a node's word for what it does not take in the ordinary way (BIP 22). It has a block that it knows already,
+    /// and one that is not on its best chain; one that it knows as invalid it does not want.
+    pub(crate) fn by_reason(reason: &str) -> Self {
+        match reason.split(' ').next() {
+            Some("duplicate" | "duplicate-inconclusive" | "inconclusive") => Self::Taken,
+            _ => Self::Refused(reason.to_owned()),
+        }
+    }
+}
+
 /// What a provider is told.
 #[derive(Debug)]
 pub(crate) enum ProviderCommand {
@@ -113,6 +124,21 @@ impl ProviderOrders {
         match self.0.send(command(reply)).await {
             Ok(()) => answer.await.unwrap_or_else(|_| ended()),
             Err(_) => ended(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_knows_a_block_has_it_unless_it_knows_it_as_invalid() {
+        for word in ["duplicate", "inconclusive", "duplicate-inconclusive", "duplicate already have block"] {
+            assert_eq!(Submitted::by_reason(word), Submitted::Taken, "{word}");
+        }
+        for word in ["duplicate-invalid", "high-hash", "bad-cb-amount too much", ""] {
+            assert_eq!(Submitted::by_reason(word), Submitted::Refused(word.to_owned()));
         }
     }
 }

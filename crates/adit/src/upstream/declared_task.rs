@@ -226,7 +226,10 @@ impl DeclaredTask {
         });
         if finding.is_none_or(|finding| self.desk.hand_in(finding).is_err()) {
             let block = header.hash().to_string();
-            error!(source = self.outlet.name, block, "too many blocks at once: this one goes to the pool alone");
+            error!(
+                source = self.outlet.name,
+                block, "too many blocks at once: this one goes to the pool alone"
+            );
         }
     }
 }

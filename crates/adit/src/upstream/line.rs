@@ -79,7 +79,8 @@ impl Line {
         let settings = self.settings.clone();
         let url = std::mem::replace(&mut self.url, settings.url.clone());
         self.state = State::Dialling(Box::pin(async move {
-            let LineSettings { resolver, connect_timeout, handshake_timeout, certificate_leeway, .. } = settings;
+            let LineSettings { resolver, connect_timeout, handshake_timeout, certificate_leeway, .. } =
+                settings;
             link::dial(&url, &resolver, connect_timeout, handshake_timeout, certificate_leeway).await
         }));
     }

@@ -351,7 +351,7 @@ async fn submit_block(node: &Node, block: &[u8]) -> Submitted {
     match node.submit_block(block).await {
         None => Submitted::NotPossible(format!("interface {} has no submitBlock", node.schema.name)),
         Some(Ok(None)) => Submitted::Taken,
-        Some(Ok(Some(reason))) => Submitted::Refused(reason),
+        Some(Ok(Some(reason))) => Submitted::by_reason(&reason),
         Some(Err(error)) => Submitted::NotPossible(error.to_string()),
     }
 }

@@ -28,6 +28,28 @@ pub struct CoinbaseTemplate {
     pub witness_reserved_value: Option<[u8; 32]>,
 }
 
+impl CoinbaseTemplate {
+    /// The height of the block that it is for, as BIP 34 has it in `prefix`; `None` if that does not begin with a number.
+    #[must_use]
+    pub fn height(&self) -> Option<u32> {
+        // OP_1..OP_16 stand for small numbers, and a push of up to four bytes is a number, lowest byte first.
+        const ZERO: u8 = 0x00;
+        const BEFORE_ONE: u8 = 0x50;
+        match *self.prefix.first()? {
+            ZERO => Some(0),
+            opcode @ 0x51..=0x60 => Some(u32::from(opcode - BEFORE_ONE)),
+            len @ 1..=4 => {
+                let number = self.prefix.get(1..=usize::from(len))?;
+                // The highest bit is the sign: no height has it.
+                let negative = number.last().is_some_and(|byte| byte & 0x80 != 0);
+                let value = number.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+                (!negative).then_some(value)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A whole coinbase but for its extranonce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coinbase {
@@ -268,6 +290,17 @@ mod tests {
             prop_assert_eq!(consensus::serialize(&read.output), coinbase.output_list());
             prop_assert_eq!(read_outputs(&coinbase.output_list()).unwrap(), coinbase.outputs());
             prop_assert_eq!(read.input[0].witness.len(), usize::from(witness));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_height_is_the_number_that_the_bitcoin_crate_writes(height in prop_oneof![0_u32..300, any::<u32>()]) {
+            let script = bitcoin::script::Builder::new().push_int(i64::from(height)).into_script();
+            let of = |prefix: &[u8]| CoinbaseTemplate { prefix: prefix.into(), ..template(Vec::new(), true) }.height();
+            // Four bytes hold 31 bits: no chain gets there.
+            prop_assert_eq!(of(script.as_bytes()), Some(height).filter(|height| *height < 1 << 31));
+            prop_assert_eq!((of(&[]), of(&[2, 1]), of(&[0x6a])), (None, None, None));
         }
     }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use work::ExtranonceSplit;
 
+use super::super::status::SourceState;
 use super::channel::Channel;
 use super::drafts::FutureJobs;
 use super::shares::end_open_shares;
-use super::{MAX_GROUPS, MAX_PENDING_OPENS, OPEN_DEADLINE, SourceState, Sv2Pool, protocol, shown};
+use super::{MAX_GROUPS, MAX_PENDING_OPENS, OPEN_DEADLINE, Sv2Pool, protocol, shown};
 use crate::feed::ChannelState;
 use crate::ids::ChannelKey;
 use crate::now::Now;
