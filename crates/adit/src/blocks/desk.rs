@@ -59,8 +59,8 @@ impl BlockDesk {
     ) -> Self {
         let (to, findings) = mpsc::channel(QUEUE);
         let nodes = nodes.into_iter().map(|(name, node)| Lane { name, node, free: Semaphore::new(1) });
-        let shared = Shared { nodes: nodes.collect(), files: BlockFiles::new(folder), figures };
-        tokio::spawn(run(Arc::new(shared), board, findings));
+        let shared = Shared { nodes: nodes.collect(), files: BlockFiles::new(folder), board, figures };
+        tokio::spawn(run(Arc::new(shared), findings));
         Self(to)
     }
 
@@ -84,14 +84,12 @@ pub(super) struct Lane<N> {
 pub(super) struct Shared<N> {
     pub(super) nodes: Vec<Lane<N>>,
     pub(super) files: BlockFiles,
+    /// Tells when transactions come, and when a node is back.
+    pub(super) board: watch::Receiver<Vec<ProviderNews>>,
     pub(super) figures: Arc<BlockFigures>,
 }
 
-async fn run<N: Node>(
-    shared: Arc<Shared<N>>,
-    board: watch::Receiver<Vec<ProviderNews>>,
-    mut findings: mpsc::Receiver<Finding>,
-) {
+async fn run<N: Node>(shared: Arc<Shared<N>>, mut findings: mpsc::Receiver<Finding>) {
     let places = Arc::new(Semaphore::new(IN_WORK));
     // Beside the first findings: they do not wait for the disk.
     tokio::spawn(hand_in_what_is_left(Arc::clone(&shared), Arc::clone(&places)));
@@ -106,7 +104,7 @@ async fn run<N: Node>(
             let _ = finding.outcome.try_send((finding.number, BlockOutcome::NotAsked));
             continue;
         };
-        let errand = Errand::of_finding(Arc::clone(&shared), finding, board.clone());
+        let errand = Errand::of_finding(Arc::clone(&shared), finding);
         tokio::spawn(async move {
             errand.run().await;
             drop(place);

@@ -28,12 +28,7 @@ const GIVE_UP: Duration = Duration::from_secs(2 * 3600);
 /// Where a whole block comes from.
 enum Whole {
     /// It is made, as soon as its template's transactions are there.
-    Made {
-        offered: Arc<Offered>,
-        header: Header,
-        coinbase: Vec<u8>,
-        board: watch::Receiver<Vec<ProviderNews>>,
-    },
+    Made { offered: Arc<Offered>, header: Header, coinbase: Vec<u8> },
     /// It was on disk, and is there still.
     OnDisk(Arc<[u8]>),
 }
@@ -61,11 +56,7 @@ enum Word {
 
 impl<N: Node> Errand<N> {
     /// For a block that a miner has found just now.
-    pub(super) fn of_finding(
-        shared: Arc<Shared<N>>,
-        finding: Finding,
-        board: watch::Receiver<Vec<ProviderNews>>,
-    ) -> Self {
+    pub(super) fn of_finding(shared: Arc<Shared<N>>, finding: Finding) -> Self {
         let Finding { source, number, offered, header, coinbase, outcome } = finding;
         let hash = header.hash().to_string();
         let height = offered.template().coinbase.height();
@@ -77,7 +68,7 @@ impl<N: Node> Errand<N> {
             name: format!("{}-{hash}", height.unwrap_or(header.ntime)),
             hash,
             solution: Some((offered.provider(), solution)),
-            whole: Whole::Made { offered, header, coinbase, board },
+            whole: Whole::Made { offered, header, coinbase },
             outcome: Some((number, outcome)),
         }
     }
@@ -163,16 +154,17 @@ async fn save<N: Node>(
     made: watch::Sender<Option<Arc<[u8]>>>,
     decided: CancellationToken,
 ) -> bool {
-    let (offered, header, coinbase, mut board) = match whole {
+    let (offered, header, coinbase) = match whole {
         Whole::OnDisk(block) => {
             made.send_replace(Some(block));
             // Kept until nobody waits for it any more.
             decided.cancelled().await;
             return true;
         }
-        Whole::Made { offered, header, coinbase, board } => (offered, header, coinbase, board),
+        Whole::Made { offered, header, coinbase } => (offered, header, coinbase),
     };
     if offered.transactions().is_none() {
+        let mut board = shared.board.clone();
         let come = board.wait_for(|_| offered.transactions().is_some());
         if decided.run_until_cancelled(come).await.is_none() {
             return false;
@@ -253,11 +245,20 @@ async fn hand_in<N: Node>(
         } else {
             debug!(node = lane.name, reason = why, again_in = ?wait, "a block is not taken yet");
         }
-        if decided.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-            return Word::Never(why);
+        let was_up = is_up(&shared.board.borrow(), at);
+        let mut board = shared.board.clone();
+        tokio::select! {
+            () = decided.cancelled() => return Word::Never(why),
+            () = tokio::time::sleep(wait) => {}
+            // A node that is back is asked at once.
+            Ok(_) = board.wait_for(|board| is_up(board, at)), if !was_up => {}
         }
         wait = (wait * 2).min(LONGEST_WAIT);
     }
+}
+
+fn is_up(board: &[ProviderNews], at: usize) -> bool {
+    board.get(at).is_some_and(|news| news.up.is_some())
 }
 
 /// By the template's own provider first, then whole.
