@@ -7,6 +7,7 @@ use std::time::Duration;
 use engine::books::{Books, RefuseCode, RejectReason, Totals, UnsentReason};
 use engine::miner::CloseReason;
 use engine::source::{DownReason, SourceState as State};
+use link::Resolver;
 use telemetry::{
     AccountSnapshot, BlocksSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot,
     OverloadSnapshot, Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind,
@@ -21,7 +22,7 @@ use crate::downstream::{Admission, ListenerFigures};
 use crate::overload::OverloadFigures;
 use crate::proxy::ReloadFigures;
 use crate::templates::ProviderNews;
-use crate::upstream::{Resolver, RouterStatus, SourceDoor, SourceFigures, SourceReport};
+use crate::upstream::{RouterStatus, SourceDoor, SourceFigures, SourceReport};
 
 /// What is done because memory runs short, with the rung from which on it is done.
 const OVERLOAD: [(&str, usize); 4] =

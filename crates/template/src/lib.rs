@@ -1,4 +1,7 @@
-//! Template providers: where blocks to be mined come from. Begins with the embedded dev chain.
+//! Template providers: where blocks to be mined come from.
+//!
+//! `core_ipc` and [`rpc`] speak to a node, [`sv2_tp`] to a server of SV2's Template Distribution Protocol; all tell what
+//! they have by a [`ProviderHandle`].
 //!
 //! [`dev_chain`] is a block chain in memory with its own genesis block, made for the demo, tests and
 //! benches. It does no IO and reads no clock: whoever drives it says what time it is.
@@ -10,6 +13,8 @@ pub mod dev_chain;
 mod offered;
 mod provider;
 pub mod rpc;
+pub mod sv2_tp;
+mod witness;
 
 pub use choice::{Chosen, TEMPLATE_GRACE, TemplateChoice};
 pub use offered::Offered;

@@ -60,6 +60,9 @@ pub struct Solution {
 pub enum Submitted {
     /// The node has it.
     Taken,
+    /// It was sent whole, and nobody answers: Template Distribution has no word for it. The next tip says what became of
+    /// it; where the block is known by another way too, that one shall hand it in as well.
+    Sent,
     /// The node does not want it, for this reason.
     Refused(String),
     /// The provider has no way to hand it in: not connected, or the template is no longer held.

@@ -143,6 +143,14 @@ impl ChannelJob {
         if rolled.len() == self.rollable_len() { Extranonce::concat(&[self.filler(), rolled]) } else { None }
     }
 
+    /// What of a share's extranonce is miner id and extranonce2: the other way round of
+    /// [`extranonce`](Self::extranonce). `None` if it is no extranonce of this job.
+    #[must_use]
+    pub fn rolled<'a>(&self, extranonce: &'a [u8]) -> Option<&'a [u8]> {
+        let rolled = extranonce.strip_prefix(self.filler())?;
+        (rolled.len() == self.rollable_len()).then_some(rolled)
+    }
+
     /// The coinbase without BIP 141's fields. `rolled` is miner id and extranonce2, one after the other.
     #[must_use]
     pub fn coinbase(&self, rolled: &[u8]) -> Vec<u8> {

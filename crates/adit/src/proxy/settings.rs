@@ -28,6 +28,8 @@ pub(super) fn source_settings(id: SourceId, source: &config::Source) -> SourceSe
         tlv_byte_order: sv2::TlvByteOrder::LittleEndian,
         ntime_slack: u32::try_from(source.ntime_slack.as_secs()).unwrap_or(u32::MAX),
         unsettled_max: source.shares_unsettled_max.map(|n| n as usize),
+        work_selection: false,
+        payout: source.payout_rule(),
     }
 }
 
@@ -41,6 +43,7 @@ pub(super) fn source_plan(at: usize, source: &config::Source) -> SourcePlan {
             config::MinersPerChannel::AtMost(n) => MinersPerChannel::UpTo(n),
             config::MinersPerChannel::All => MinersPerChannel::All,
         }),
+        declares: false,
     }
 }
 
@@ -104,6 +107,7 @@ pub(super) fn solo_plan(at: usize, name: &Name) -> SourcePlan {
         user_identity: Arc::from(name.as_str()),
         nominal_hashrate: None,
         miners_per_channel: None,
+        declares: false,
     }
 }
 

@@ -1,11 +1,8 @@
 //! Upstream: the router's task and one task per source, on a thread of their own, so that jobs never wait
 //! behind what miners send.
 
-mod connect;
-mod link;
 mod messages;
 mod outlet;
-mod resolve;
 mod router_task;
 mod solo_task;
 mod source_task;
@@ -15,7 +12,6 @@ pub use messages::{
     SourceFigures, SourceReport,
 };
 pub use outlet::Outlet;
-pub use resolve::Resolver;
 pub use router_task::run_router;
 pub use solo_task::{SoloTask, run_solo};
 pub use source_task::{SourceTask, run_source};

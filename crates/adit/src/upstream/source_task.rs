@@ -5,16 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use engine::OutgoingShare;
-use engine::source::{DownReason, Effects, SourceCommand, Sv2Pool};
+use engine::source::{DownReason, Effects, LinkSecurity, SourceCommand, Sv2Pool};
+use link::{DialError, Link, LinkError, Resolver};
 use noise::PoolUrl;
 use sv2::FrameHeader;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use super::link::{self, DialError, Link, LinkError};
 use super::messages::{SourceFigures, SourceReport};
 use super::outlet::Outlet;
-use super::resolve::Resolver;
 use crate::clock::Clock;
 
 /// Shares taken from the queue at once, encrypted and written together.
@@ -181,8 +180,13 @@ impl SourceTask {
         // What an earlier attempt left says nothing about this link.
         fx.hang_up = false;
         fx.reconnect_to = None;
-        self.figures.certificate_until.store(link.certificate_until.map_or(0, u64::from), Relaxed);
-        self.machine.connected(link.security, self.clock.now(), fx);
+        let certificate_until = link.certificate_until();
+        self.figures.certificate_until.store(certificate_until.map_or(0, u64::from), Relaxed);
+        let security = match certificate_until {
+            Some(_) => LinkSecurity::Authenticated,
+            None => LinkSecurity::Unauthenticated,
+        };
+        self.machine.connected(security, self.clock.now(), fx);
         let mut failed = self.carry_out(fx, Some(&mut link)).await;
         let mut stalled_since = None;
         let mut shown = Duration::ZERO;

@@ -42,6 +42,10 @@ struct Stripe {
     opened: AtomicU64,
     /// Shares that were `pending` and found their end, ever.
     closed: AtomicU64,
+    /// Shares that became `held`, ever; each is among the opened.
+    held: AtomicU64,
+    /// Shares that were `held` and are no more, ever.
+    released: AtomicU64,
     told_true_lost: AtomicU64,
     blocks: AtomicU64,
     work_rejected: Sum,
@@ -99,6 +103,16 @@ impl Account {
     /// A share is on its way to the source: it is `pending` from now on.
     pub fn open(&self, miner: u32) {
         self.stripe(miner).opened.fetch_add(1, Relaxed);
+    }
+
+    /// A `pending` share waits for its declared job to be acknowledged: it is `held` from now on.
+    pub fn hold(&self, miner: u32) {
+        self.stripe(miner).held.fetch_add(1, Relaxed);
+    }
+
+    /// A `held` share is `pending` again: it goes out, or ends.
+    pub fn release(&self, miner: u32) {
+        self.stripe(miner).released.fetch_add(1, Relaxed);
     }
 
     /// A `pending` share has found its end.
@@ -159,11 +173,14 @@ impl Account {
         let mut sum = Totals::default();
         for stripe in &self.stripes {
             let closed = stripe.closed.load(Relaxed);
+            let released = stripe.released.load(Relaxed);
+            let held = stripe.held.load(Relaxed).saturating_sub(released);
             let mut part = Totals {
                 local: stripe.local.load(Relaxed),
                 acknowledged: stripe.acknowledged.load(Relaxed),
                 unknown: stripe.unknown.load(Relaxed),
-                pending: stripe.opened.load(Relaxed).saturating_sub(closed),
+                held,
+                pending: stripe.opened.load(Relaxed).saturating_sub(closed).saturating_sub(held),
                 told_true_lost: stripe.told_true_lost.load(Relaxed),
                 blocks: stripe.blocks.load(Relaxed),
                 work_rejected: stripe.work_rejected.get(),
@@ -273,8 +290,12 @@ mod tests {
         }
         account.open(3);
         submitted += 1;
+        account.hold(3);
+        assert_eq!((books.totals().held, books.totals().pending), (1, 0));
+        assert_eq!(books.totals().submitted(), submitted);
+        account.release(3);
         let totals = books.totals();
-        assert_eq!(totals.pending, 1);
+        assert_eq!((totals.held, totals.pending), (0, 1));
         assert_eq!(totals.forwarded(), 4);
         assert_eq!(totals.submitted(), submitted);
         assert_eq!(totals.told_true_lost, 3);

@@ -277,6 +277,9 @@ impl Router {
             return u32::MAX;
         };
         let sources = || route.settings.sources.iter().map(|s| &self.sources[usize::from(s.0)]);
+        if sources().any(|s| s.plan.declares) {
+            return MinersPerChannel::All.limit();
+        }
         let fixed = sources().filter_map(|s| s.plan.miners_per_channel).map(MinersPerChannel::limit).min();
         fixed.unwrap_or_else(|| {
             let names = route.active.is_some_and(|s| self.sources[usize::from(s.0)].worker_names);

@@ -43,6 +43,8 @@ pub struct SourcePlan {
     pub nominal_hashrate: Option<f64>,
     /// Fixed by the configuration, else decided by what is negotiated.
     pub miners_per_channel: Option<MinersPerChannel>,
+    /// Each of its channels needs a declaration of its own: all miners of a route that has it share one.
+    pub declares: bool,
 }
 
 /// A route: miners on one side, sources in the order of preference on the other.

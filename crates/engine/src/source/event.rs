@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use work::coinbase::PayoutMismatch;
 use work::{SplitError, Target};
 
 use crate::feed::{ChannelState, Feed};
@@ -97,12 +98,9 @@ pub enum DownReason {
     /// The pool's jobs cannot be given to miners.
     #[error("the pool's job is unusable: {0}")]
     BadJob(String),
-    /// Nobody gives templates.
-    #[error("no templates: {0}")]
-    NoTemplates(String),
-    /// The template of a new tip cannot be mined on.
-    #[error("the template is unusable: {0}")]
-    BadTemplate(String),
+    /// The pool's job does not pay whom the configuration says.
+    #[error("the pool's job pays others: {0}")]
+    Payout(Box<PayoutMismatch>),
     /// The pool refuses all shares.
     #[error("the pool refuses every share ({0})")]
     RefusesShares(&'static str),
@@ -115,6 +113,18 @@ pub enum DownReason {
     /// The link ended.
     #[error("the connection ended: {0}")]
     Lost(String),
+    /// There is nothing to mine on, or nothing that can be.
+    #[error("no template to mine on: {0}")]
+    NoTemplate(String),
+    /// The job declarator server is not there.
+    #[error("no job declarator server: {0}")]
+    NoDeclarator(String),
+    /// The JDS or the pool does not take a job of ours.
+    #[error("the pool does not take the job that was declared: {0}")]
+    JobRefused(String),
+    /// The tip has changed, and no job on the new one was acknowledged.
+    #[error("no declared job was acknowledged within {0:?}")]
+    Unacknowledged(Duration),
 }
 
 /// What a source tells the router.
@@ -161,6 +171,17 @@ pub enum SourceEvent {
     Down(DownReason),
 }
 
+/// A pool's answer to `SetCustomMiningJob` (5.3.19, 5.3.20).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomJobAnswer {
+    /// The channel.
+    pub channel_id: u32,
+    /// The request that it answers.
+    pub request_id: u32,
+    /// The pool's number for the job, or its reason against it.
+    pub answer: Result<u32, String>,
+}
+
 /// What comes out of a source's state machine; the caller empties it after each call. Kept and reused, so
 /// that a share costs no allocation.
 #[derive(Debug, Default)]
@@ -173,6 +194,10 @@ pub struct Effects {
     pub answers: Vec<(MinerRef, Answer)>,
     /// How long acknowledged shares waited for their answer.
     pub ack_latencies: Vec<Duration>,
+    /// With work selection: answers to custom jobs.
+    pub custom_jobs: Vec<CustomJobAnswer>,
+    /// With work selection: channels whose extranonce prefix has changed.
+    pub new_prefixes: Vec<u32>,
     /// The connection must end (after `frames` went out).
     pub hang_up: bool,
     /// Connect here instead, next time (section 3.6.5): host and port, empty and 0 meaning the same as now.

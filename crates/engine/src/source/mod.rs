@@ -1,15 +1,23 @@
 //! Sources: everything upstream that gives work and takes shares.
 
 mod backoff;
+mod declared;
 mod event;
 mod jds;
+mod ready_job;
 mod settle;
 mod solo;
 mod status;
 mod sv2_pool;
 
 pub use backoff::Backoff;
-pub use event::{ChannelRefusal, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent};
+pub use declared::{
+    Declared, DeclaredEffects, DeclaredSettings, DeclaredState, DeclaredStatus, SET_CUSTOM_JOB_DEADLINE,
+    UNACKNOWLEDGED_AT_MOST,
+};
+pub use event::{
+    ChannelRefusal, CustomJobAnswer, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent,
+};
 pub use jds::{
     DECLARE_DEADLINE, Declaration, DeclareFailure, JdsEffects, JdsEvent, JdsSettings, JdsState,
     JobDeclarator, MAX_MISSING_REQUESTS, PushedSolution,

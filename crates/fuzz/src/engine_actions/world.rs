@@ -77,6 +77,8 @@ impl World {
             },
             ntime_slack: 600,
             unsettled_max: (b & 1 == 1).then_some(3),
+            work_selection: false,
+            payout: None,
         };
         let plan = |id: u16| SourcePlan {
             id: SourceId(id),
@@ -88,6 +90,7 @@ impl World {
                 Some(MinersPerChannel::UpTo(2)),
                 Some(MinersPerChannel::All),
             ][usize::from(b >> 2) % 4],
+            declares: false,
         };
         let route = RouteSettings {
             id: ROUTE,

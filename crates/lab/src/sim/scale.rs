@@ -163,6 +163,8 @@ fn farm(miners: usize, books: &Arc<Books>) -> Farm {
         tlv_byte_order: sv2::TlvByteOrder::BigEndian,
         ntime_slack: 600,
         unsettled_max: None,
+        work_selection: false,
+        payout: None,
     };
     let hashrate = miners as f64 * DIFFICULTY * 4_294_967_296.0 / 3.0;
     let sources = vec![SourcePlan {
@@ -170,6 +172,7 @@ fn farm(miners: usize, books: &Arc<Books>) -> Farm {
         user_identity: Arc::from("farm"),
         nominal_hashrate: Some(hashrate),
         miners_per_channel: Some(MinersPerChannel::All),
+        declares: false,
     }];
     let routes = vec![RouteSettings {
         id: RouteId(0),

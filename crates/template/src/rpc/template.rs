@@ -7,10 +7,8 @@ use work::{
     CoinbaseConstraints, Template, TemplateError, TemplateParts, TemplateTransaction, merkle, sha256d,
 };
 
-/// What begins the script of a witness commitment (BIP 141): `OP_RETURN`, a push of 36 bytes, the magic.
-const COMMITMENT: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
-/// The witness reserved value that all software uses.
-const RESERVED_VALUE: [u8; 32] = [0; 32];
+use crate::witness::{COMMITMENT, RESERVED_VALUE};
+
 /// Where a node names no limits: consensus.
 const WEIGHT_LIMIT: u64 = 4_000_000;
 const SIGOP_LIMIT: u64 = 80_000;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use noise::PoolUrl;
+use work::coinbase::{PayoutRule, WHOLE};
 
 use super::seconds;
 use crate::config::kind::{
@@ -60,5 +61,20 @@ table! {
         /// With `payout`: the least share, in percent, of all that the coinbase pays which must go there. A pool that
         /// takes its fee in the coinbase pays less than 100.
         payout_percent: f64 = Number(0.0001..=100.0), default PAYOUT_PERCENT;
+    }
+}
+
+impl Source {
+    /// What every job of this pool must pay, if that is configured.
+    #[must_use]
+    pub fn payout_rule(&self) -> Option<PayoutRule> {
+        let parts = self.payout_percent / 100.0 * f64::from(WHOLE);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the key's bounds keep it from 1 to a million"
+        )]
+        let least_parts = parts.round() as u32;
+        Some(PayoutRule { script: self.payout.as_ref()?.script().into(), least_parts })
     }
 }

@@ -104,6 +104,12 @@ impl JobDeclarator {
         self.state
     }
 
+    /// It is connected, and a job can be declared at once.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.state == JdsState::Ready && self.tokens.has_any()
+    }
+
     /// Answers to nothing that is open, ignored.
     #[must_use]
     pub fn stray_answers(&self) -> u64 {

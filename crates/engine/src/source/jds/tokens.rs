@@ -30,6 +30,10 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
+    pub(super) fn has_any(&self) -> bool {
+        !self.stock.is_empty()
+    }
+
     pub(super) fn take(&mut self) -> Option<Token> {
         self.stock.pop_front()
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use work::{ChannelJob, ChannelJobError, ChannelTerms, ExtranonceSplit, Target};
+use work::{ChannelJobError, ExtranonceSplit, Target};
 
-use super::drafts::{FutureJobs, ReadyJob, Tip};
+use super::drafts::{FutureJobs, Tip};
 use crate::feed::{ChannelState, Feed};
 use crate::now::Now;
+use crate::source::ready_job::{Place, ReadyJob};
 use crate::source::settle::OpenShares;
 
 /// A closing channel waits at least this long: miners may still send shares of its last job.
@@ -89,23 +90,16 @@ impl Channel {
         ntime_slack: u32,
         now: Now,
     ) -> Result<Feed, ChannelJobError> {
-        let terms = ChannelTerms {
-            source: work::SourceId(self.state.key.source.0),
+        let place = Place {
+            state: &self.state,
             generation: self.generation,
-            extranonce_prefix: self.prefix(number),
-            filler: self.split.zero_filler(),
-            source_target: self.target,
+            prefix: self.prefix(number),
+            split: &self.split,
+            target: self.target,
             ntime_slack,
-            received_at: now.seconds(),
+            active_since: now.seconds(),
         };
-        Ok(Feed {
-            sequence: 0,
-            channel: Arc::clone(&self.state),
-            generation: self.generation,
-            job: Arc::new(ChannelJob::new(Arc::clone(&ready.job), terms)?),
-            notify: Arc::clone(&ready.notify),
-            received: now.mono,
-        })
+        ready.feed(place, now)
     }
 
     /// Whether a closing channel has waited enough.

@@ -145,6 +145,7 @@ impl Sv2Pool {
     pub(super) fn on_prefix(
         &mut self,
         message: &sv2::mining::SetExtranoncePrefix<'_>,
+        fx: &mut Effects,
     ) -> Result<(), DownReason> {
         let Some(channel) = self.channels.get_mut(&message.channel_id) else {
             self.stray_answers += 1;
@@ -161,6 +162,11 @@ impl Sv2Pool {
             )));
         }
         channel.set_prefix(self.job_messages + 1, prefix.to_vec());
+        if self.settings.work_selection {
+            // No job of the pool's will ever need an earlier one.
+            channel.forget_old_prefixes();
+            fx.new_prefixes.push(message.channel_id);
+        }
         Ok(())
     }
 

@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use sv2::mining::NewExtendedMiningJob;
+use work::coinbase::{PayoutError, PayoutRule};
 use work::{Job, JobError, JobParts};
+
+use crate::source::ready_job::ReadyJob;
 
 /// Future jobs kept for one address. The reference pool keeps 16; the oldest goes first.
 pub(super) const MAX_FUTURE_JOBS: usize = 32;
@@ -29,13 +32,6 @@ pub(super) struct Draft {
     merkle_path: Vec<[u8; 32]>,
     coinbase_tx_prefix: Vec<u8>,
     coinbase_tx_suffix: Vec<u8>,
-}
-
-/// A job on its tip, with what is rendered once for all channels.
-#[derive(Clone, Debug)]
-pub(super) struct ReadyJob {
-    pub(super) job: Arc<Job>,
-    pub(super) notify: Arc<sv1::notify::NotifyParts>,
 }
 
 impl Draft {
@@ -68,15 +64,12 @@ impl Draft {
             },
             extranonce_len,
         )?;
-        let notify = sv1::notify::render_job(
-            &tip.prev_hash,
-            &self.coinbase_tx_prefix,
-            &self.coinbase_tx_suffix,
-            &self.merkle_path,
-            self.version,
-            tip.nbits,
-        );
-        Ok(ReadyJob { job: Arc::new(job), notify: Arc::new(notify) })
+        Ok(ReadyJob::new(job))
+    }
+
+    /// Holds the job's coinbase against a rule.
+    pub(super) fn pays(&self, rule: &PayoutRule, extranonce_len: usize) -> Result<(), PayoutError> {
+        rule.check(&self.coinbase_tx_prefix, extranonce_len, &self.coinbase_tx_suffix)
     }
 
     pub(super) fn number(&self) -> u64 {

@@ -24,11 +24,15 @@ impl Sv2Pool {
             return;
         }
         let text = sv2::Str0255::truncated;
+        let mut flags = sv2::mining::REQUIRES_VERSION_ROLLING;
+        if self.settings.work_selection {
+            flags |= sv2::mining::REQUIRES_WORK_SELECTION;
+        }
         let setup = sv2::common::SetupConnection {
             protocol: sv2::common::PROTOCOL_MINING,
             min_version: 2,
             max_version: 2,
-            flags: sv2::mining::REQUIRES_VERSION_ROLLING,
+            flags,
             endpoint_host: sv2::Str0255::truncated(&self.settings.host),
             endpoint_port: self.settings.port,
             vendor: text("Adit"),

@@ -6,6 +6,7 @@
 
 mod channel;
 mod channels;
+mod custom;
 mod drafts;
 mod jobs;
 mod link;
@@ -18,13 +19,16 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use sv2::{FrameHeader, Message};
+use work::coinbase::PayoutRule;
 
 use channel::{Channel, DRAIN_AT_LEAST, DRAIN_LOOK, Draining};
 use channels::as_f32;
 use drafts::FutureJobs;
 
 use super::backoff::Backoff;
-use super::event::{ChannelRefusal, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent};
+use super::event::{
+    ChannelRefusal, CustomJobAnswer, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent,
+};
 use super::status::{PoolStatus, SourceState, SourceStatus};
 
 use crate::books::Books;
@@ -79,6 +83,11 @@ pub struct SourceSettings {
     pub ntime_slack: u32,
     /// A fixed bound on open shares instead of the scaled one.
     pub unsettled_max: Option<usize>,
+    /// The connection is for work that Adit selects itself (`REQUIRES_WORK_SELECTION`, 5.3.1): the pool's own jobs are
+    /// not mined, whatever it sends.
+    pub work_selection: bool,
+    /// Whom every job must pay.
+    pub payout: Option<PayoutRule>,
 }
 
 /// See the module.
@@ -151,6 +160,18 @@ impl Sv2Pool {
     #[must_use]
     pub fn id(&self) -> SourceId {
         self.settings.id
+    }
+
+    /// Channels can be opened.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.state == SourceState::Ready
+    }
+
+    /// Worker names go up with shares.
+    #[must_use]
+    pub fn has_worker_names(&self) -> bool {
+        self.worker_names
     }
 
     /// Where it stands.
@@ -355,10 +376,16 @@ impl Sv2Pool {
                 }
                 Ok(())
             }
+            mining::NewExtendedMiningJob::MSG_TYPE | mining::SetNewPrevHash::MSG_TYPE
+                if self.settings.work_selection =>
+            {
+                self.unknown_messages += 1;
+                Ok(())
+            }
             mining::NewExtendedMiningJob::MSG_TYPE => self.on_job(&parse(payload)?, now, fx),
             mining::SetNewPrevHash::MSG_TYPE => self.on_prev_hash(&parse(payload)?, now, fx),
             mining::SetTarget::MSG_TYPE => self.on_target(&parse(payload)?, fx),
-            mining::SetExtranoncePrefix::MSG_TYPE => self.on_prefix(&parse(payload)?),
+            mining::SetExtranoncePrefix::MSG_TYPE => self.on_prefix(&parse(payload)?, fx),
             mining::SetGroupChannel::MSG_TYPE => self.on_group(&parse(payload)?),
             mining::SubmitSharesSuccess::MSG_TYPE => {
                 self.on_accepted(&parse(payload)?, now, fx);
@@ -370,7 +397,20 @@ impl Sv2Pool {
                 parse::<mining::UpdateChannelError<'_>>(payload).map(drop)
             }
             mining::CloseChannel::MSG_TYPE => self.on_closed(&parse(payload)?, fx),
-            // Standard jobs and custom jobs were never asked for on this connection.
+            mining::SetCustomMiningJobSuccess::MSG_TYPE if self.settings.work_selection => {
+                let message: mining::SetCustomMiningJobSuccess = parse(payload)?;
+                let (channel_id, request_id) = (message.channel_id, message.request_id);
+                fx.custom_jobs.push(CustomJobAnswer { channel_id, request_id, answer: Ok(message.job_id) });
+                Ok(())
+            }
+            mining::SetCustomMiningJobError::MSG_TYPE if self.settings.work_selection => {
+                let message: mining::SetCustomMiningJobError<'_> = parse(payload)?;
+                let (channel_id, request_id) = (message.channel_id, message.request_id);
+                let answer = Err(shown(message.error_code.as_bytes()));
+                fx.custom_jobs.push(CustomJobAnswer { channel_id, request_id, answer });
+                Ok(())
+            }
+            // Standard jobs were never asked for on this connection.
             _ => {
                 self.unknown_messages += 1;
                 Ok(())
@@ -392,3 +432,6 @@ pub(in crate::source) fn protocol(what: impl Into<String>) -> DownReason {
 pub(in crate::source) fn shown(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).take(100).collect()
 }
+
+#[cfg(test)]
+mod payout_tests;

@@ -11,10 +11,23 @@ use crate::source::settle::{MAX_BATCH_SEEN, OpenShares};
 
 /// This many shares refused in a row, with none acknowledged between, and the source counts as broken.
 const REFUSED_IN_A_ROW: u32 = 100;
+/// And so many of a job that the pool has acknowledged: there is nothing else that could be wrong with them.
+const REFUSED_CUSTOM_IN_A_ROW: u32 = 10;
 
 impl Sv2Pool {
     /// Sends a share, or settles it as unsent. The books have it as `pending` already.
     pub fn share(&mut self, share: &OutgoingShare, now: Now, fx: &mut Effects) {
+        self.share_as(share, share.job_id, now, fx);
+    }
+
+    /// The same, for a job that the pool knows by another number.
+    pub(in crate::source) fn share_as(
+        &mut self,
+        share: &OutgoingShare,
+        job_id: u32,
+        now: Now,
+        fx: &mut Effects,
+    ) {
         let &OutgoingShare { account, miner, difficulty, told_true, token, .. } = share;
         let unsent = |books: &Books, fx: &mut Effects, why| {
             let end = Final::Unsent(why);
@@ -41,7 +54,7 @@ impl Sv2Pool {
         let message = sv2::mining::SubmitSharesExtended {
             channel_id: share.channel.channel_id,
             sequence_number,
-            job_id: share.job_id,
+            job_id,
             nonce: share.nonce,
             ntime: share.ntime,
             version: share.version,
@@ -125,7 +138,8 @@ impl Sv2Pool {
         if code != RefuseCode::StaleShare {
             self.refused_in_a_row += 1;
         }
-        if self.refused_in_a_row >= REFUSED_IN_A_ROW {
+        let most = if self.settings.work_selection { REFUSED_CUSTOM_IN_A_ROW } else { REFUSED_IN_A_ROW };
+        if self.refused_in_a_row >= most {
             return Err(DownReason::RefusesShares(code.as_str()));
         }
         Ok(())

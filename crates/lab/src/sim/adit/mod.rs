@@ -234,6 +234,7 @@ impl Adit {
                 user_identity: Arc::from("farm"),
                 nominal_hashrate: pool.nominal_hashrate,
                 miners_per_channel: pool.miners_per_channel,
+                declares: false,
             })
             .collect();
         let route = RouteSettings {
@@ -259,6 +260,8 @@ impl Adit {
                         .pick(&[sv2::TlvByteOrder::BigEndian, sv2::TlvByteOrder::LittleEndian]),
                     ntime_slack: 600,
                     unsettled_max: pool.unsettled_max,
+                    work_selection: false,
+                    payout: None,
                 };
                 SourceTask::new(Sv2Pool::new(settings, Arc::clone(&books), rng.next()))
             })

@@ -1,0 +1,197 @@
+//! What takes the source down, and how it comes up again.
+
+use super::*;
+use crate::source::jds::DECLARE_DEADLINE;
+
+#[test]
+fn it_is_ready_when_pool_server_and_template_are_there_in_whatever_order() {
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut world = World::new(true);
+        world.source.command(SourceCommand::Start, at(0.0), &mut world.fx);
+        assert!(world.fx.constraints.take().is_some(), "room is asked for from the start");
+        for (n, step) in order.into_iter().enumerate() {
+            assert!(!world.told.iter().any(|event| matches!(event, SourceEvent::Ready { .. })));
+            let now = at(n as f64);
+            match step {
+                0 => world.connect_pool(now),
+                1 => world.connect_jds(now),
+                _ => world.template(template(1, 1), now),
+            }
+        }
+        assert!(matches!(world.told[..], [SourceEvent::Ready { .. }]), "{order:?}: {:?}", world.told);
+        assert_eq!(world.source.status().state, DeclaredState::Ready);
+    }
+}
+
+#[test]
+fn silence_is_a_reason_to_go_at_the_declaration_and_at_the_custom_job() {
+    let mut world = World::mining(true);
+    world.declared().unwrap();
+    world.timer(Now { mono: at(1.0).mono + DECLARE_DEADLINE, ..at(0.0) });
+    assert_eq!(world.down(), Some(&DownReason::Silent("DeclareMiningJob")));
+
+    let mut world = World::mining(true);
+    let request = world.declared().unwrap();
+    world.accept_declaration(request, at(1.5));
+    assert_eq!(world.source.deadline(), Some(at(1.5).mono + SET_CUSTOM_JOB_DEADLINE));
+    world.timer(Now { mono: at(1.5).mono + SET_CUSTOM_JOB_DEADLINE, ..at(0.0) });
+    assert_eq!(world.down(), Some(&DownReason::Silent("SetCustomMiningJob")));
+}
+
+#[test]
+fn after_a_fall_it_rests_and_rises_again_and_shares_of_acknowledged_jobs_are_still_sent() {
+    let mut world = World::mining(true);
+    world.acknowledge(1, at(1.1));
+    let good = world.newest();
+    world.template(template(2, 1), at(60.0));
+    let refused = world.newest();
+    let request = world.declared().unwrap();
+    world.refuse_declaration(request, "no-thanks", at(60.1));
+    assert!(matches!(world.down(), Some(DownReason::JobRefused(_))));
+    assert!(matches!(world.source.status().state, DeclaredState::Resting { .. }));
+    // Miners have not heard yet.
+    world.share(&good, at(60.2));
+    world.share(&refused, at(60.2));
+    assert_eq!(world.shares_sent(), [1]);
+    assert_eq!(world.books.totals().unsent_sum(), 1);
+
+    let told = world.told.len();
+    world.give_tokens(at(60.3));
+    let until = match world.source.status().state {
+        DeclaredState::Resting { until } => until,
+        state => panic!("{state:?}"),
+    };
+    world.template(template(3, 3), at(60.4));
+    assert_eq!(world.told.len(), told, "not before it has rested");
+    world.timer(Now { mono: until, ..at(0.0) });
+    assert!(matches!(world.told.last(), Some(SourceEvent::Ready { .. })));
+}
+
+#[test]
+fn without_its_server_an_acknowledged_job_is_mined_on_until_the_tip_changes() {
+    let mut world = World::mining(true);
+    world.acknowledge(1, at(1.1));
+    let good = world.newest();
+    world.template(template(2, 1), at(5.0));
+    let open = world.newest();
+    world.share(&open, at(5.1));
+    world.source.jds_disconnected(DownReason::Lost("reset".to_owned()), at(5.2), &mut world.fx);
+    world.look();
+    assert!(world.down().is_none());
+    assert_eq!(world.newest().job.job.id, good.job.job.id, "miners go back to what is paid");
+    assert_eq!(world.books.totals().held, 0);
+    world.template(template(3, 1), at(6.0));
+    assert_eq!(world.newest().job.job.id, good.job.job.id, "nobody could declare it");
+    world.share(&good, at(6.1));
+    assert_eq!(world.shares_sent(), [1]);
+
+    // The server is back: the newest template is declared.
+    let again = world.source.jds().deadline().unwrap();
+    world.timer(Now { mono: again, ..at(0.0) });
+    world.connect_jds(Now { mono: again, ..at(0.0) });
+    assert!(world.declared().is_some());
+    assert_ne!(world.newest().job.job.id, good.job.job.id);
+
+    // Gone again, and the tip changes.
+    let now = again.as_secs_f64() + 1.0;
+    world.source.jds_disconnected(DownReason::Lost("reset".to_owned()), at(now), &mut world.fx);
+    world.template(template(4, 4), at(now + 1.0));
+    assert!(matches!(world.down(), Some(DownReason::NoDeclarator(why)) if why.contains("reset")));
+}
+
+#[test]
+fn without_its_server_before_an_acknowledgement_the_pool_is_left_at_once() {
+    let mut world = World::mining(true);
+    world.source.jds_disconnected(DownReason::Lost("killed".to_owned()), at(1.5), &mut world.fx);
+    world.look();
+    assert!(matches!(world.down(), Some(DownReason::NoDeclarator(why)) if why.contains("killed")));
+}
+
+#[test]
+fn a_pool_that_refuses_shares_of_a_job_that_it_acknowledged_is_left() {
+    let mut world = World::mining(true);
+    world.acknowledge(1, at(1.1));
+    let feed = world.newest();
+    let mut refused = 0;
+    while world.down().is_none() {
+        world.share(&feed, at(2.0));
+        let message = sv2::mining::SubmitSharesError {
+            channel_id: CHANNEL,
+            sequence_number: refused,
+            error_code: sv2::Str0255::truncated("invalid-job-id"),
+        };
+        world.pool(&message, at(2.1));
+        refused += 1;
+    }
+    assert_eq!(world.down(), Some(&DownReason::RefusesShares("invalid-job-id")));
+    assert_eq!(world.books.totals().refused_sum(), u64::from(refused));
+    assert!(refused <= 10);
+}
+
+#[test]
+fn without_templates_the_route_goes_elsewhere_and_comes_back_with_the_first() {
+    let mut world = World::mining(true);
+    world.acknowledge(1, at(1.1));
+    world.source.templates_lost("the node is gone", at(2.0), &mut world.fx);
+    world.look();
+    assert!(matches!(world.down(), Some(DownReason::NoTemplate(why)) if why.contains("gone")));
+    world.give_tokens(at(3.0));
+    world.template(template(9, 9), at(3.0));
+    assert!(matches!(world.told.last(), Some(SourceEvent::Ready { .. })));
+}
+
+#[test]
+fn other_outputs_of_the_pool_mean_other_jobs_and_more_room_where_they_need_it() {
+    let mut world = World::mining(true);
+    world.acknowledge(1, at(1.1));
+    let before = world.newest();
+    // A token is used up; the next one comes with other outputs.
+    world.outputs = vec![Output { value: 0, script_pubkey: vec![0x52; 30].into() }];
+    world.template(template(2, 1), at(2.0));
+    world.fx.constraints = None;
+    world.give_tokens(at(2.1));
+    let needed = world.fx.constraints.take().expect("told");
+    assert_eq!(needed, CoinbaseConstraints::of(&world.outputs));
+    let after = world.newest();
+    assert_ne!(after.job.job.coinbase_tx_suffix, before.job.job.coinbase_tx_suffix);
+    // Far larger ones: the template has no room for them, and its jobs are not mined with them.
+    world.outputs = vec![Output { value: 0, script_pubkey: vec![0x53; 3_000].into() }];
+    world.template(template(3, 1), at(3.0));
+    world.give_tokens(at(3.1));
+    let feeds = world.feeds.len();
+    world.template(template(4, 1), at(4.0));
+    assert_eq!(world.feeds.len(), feeds, "too little room");
+    let mut roomy = Template::clone(&template(5, 1));
+    roomy.constraints = world.fx.constraints.expect("told");
+    world.template(Arc::new(roomy), at(5.0));
+    assert_eq!(world.feeds.len(), feeds + 1);
+}
+
+#[test]
+fn a_server_that_serves_no_coinbase_only_mode_is_named_with_its_reason() {
+    let mut world = World::new(false);
+    world.source.command(SourceCommand::Start, at(0.0), &mut world.fx);
+    world.connect_pool(at(0.0));
+    world.source.jds_connected(LinkSecurity::Authenticated, at(0.0), &mut world.fx);
+    let error = sv2::common::SetupConnectionError {
+        flags: 1,
+        error_code: sv2::Str0255::truncated("missing-declare-tx-data-flag"),
+    };
+    world.jds(&error, at(0.1));
+    let status = world.source.status();
+    assert_eq!(status.state, DeclaredState::NoDeclarator);
+    assert!(status.jds_last_down.to_string().contains("missing-declare-tx-data-flag"));
+}
+
+#[test]
+fn stopped_it_says_so_and_wants_no_connection() {
+    let mut world = World::mining(true);
+    let feed = world.newest();
+    world.share(&feed, at(1.1));
+    world.source.command(SourceCommand::Stop, at(2.0), &mut world.fx);
+    world.look();
+    assert!(matches!(world.down(), Some(DownReason::NotStarted)));
+    assert!(!world.source.pool().has_connection() && !world.source.jds().has_connection());
+    assert_eq!((world.books.totals().held, world.books.totals().unsent_sum()), (0, 1));
+    assert_eq!(world.source.status().state, DeclaredState::Off);
+}

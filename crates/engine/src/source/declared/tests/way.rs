@@ -1,0 +1,166 @@
+//! The way of a job and of its shares when all goes well.
+
+use sv2::Message as _;
+use sv2::job_declaration::DeclareMiningJob;
+use sv2::mining::SetCustomMiningJob;
+use work::Target;
+
+use super::*;
+use crate::source::sv2_pool::parse;
+
+#[test]
+fn miners_start_at_once_and_their_shares_are_held_until_the_pool_has_acknowledged_the_job() {
+    let mut world = World::mining(true);
+    let feed = world.newest();
+    for _ in 0..3 {
+        world.share(&feed, at(1.1));
+    }
+    let totals = world.books.totals();
+    assert_eq!((totals.held, totals.pending, totals.submitted()), (3, 0, 3));
+    assert_eq!(world.source.status().state, DeclaredState::Declaring);
+
+    let payload = world.sent_to_jds(DeclareMiningJob::MSG_TYPE).unwrap();
+    let declared: DeclareMiningJob<'_> = parse(&payload).unwrap();
+    assert!(world.custom_job().is_none(), "not before the declaration is taken");
+    world.accept_declaration(declared.request_id, at(1.2));
+
+    let set_payload = world.sent_to_pool(SetCustomMiningJob::MSG_TYPE).expect("right after it");
+    let set: SetCustomMiningJob<'_> = parse(&set_payload).unwrap();
+    assert_eq!(set.mining_job_token.as_slice()[..4], declared.request_id.to_be_bytes());
+    assert_eq!((set.prev_hash, set.min_ntime, set.nbits), ([1; 32], 1_700_000_001, 0x203f_ffff));
+    // Both messages speak of the coinbase that miners hash, with the reward in the pool's first output.
+    let halves = [&*feed.job.job.coinbase_tx_prefix, &[0; 14], &*feed.job.job.coinbase_tx_suffix].concat();
+    let hashed: bitcoin::Transaction = bitcoin::consensus::deserialize(&halves).unwrap();
+    let whole =
+        [declared.coinbase_tx_prefix.as_slice(), &[0; 14], declared.coinbase_tx_suffix.as_slice()].concat();
+    let whole: bitcoin::Transaction = bitcoin::consensus::deserialize(&whole).unwrap();
+    assert_eq!(hashed.compute_txid(), whole.compute_txid());
+    assert_eq!(bitcoin::consensus::serialize(&whole.output), set.coinbase_tx_outputs.as_slice());
+    assert_eq!(whole.output[0].value.to_sat(), 5_000);
+
+    assert_eq!(world.books.totals().held, 3, "held until the pool's word");
+    world.accept_job(set.request_id, 55, at(1.3));
+    assert_eq!(world.shares_sent(), [55, 55, 55], "by the pool's number");
+    let totals = world.books.totals();
+    assert_eq!((totals.held, totals.pending), (0, 3));
+    assert_eq!(world.source.status().state, DeclaredState::Acknowledged);
+    assert_eq!(world.fx.acknowledged_after, [Duration::from_millis(300)]);
+
+    world.share(&feed, at(1.4));
+    assert_eq!(world.shares_sent(), [55]);
+    world.accept_shares(3, 4, at(1.5));
+    let totals = world.books.totals();
+    assert_eq!((totals.acknowledged, totals.pending, totals.submitted()), (4, 0, 4));
+}
+
+#[test]
+fn coinbases_alone_are_set_with_a_token_and_never_declared() {
+    let mut world = World::mining(false);
+    assert!(world.sent_to_jds(DeclareMiningJob::MSG_TYPE).is_none());
+    let request = world.custom_job().expect("at once");
+    world.accept_job(request, 9, at(1.1));
+    let feed = world.newest();
+    world.share(&feed, at(1.2));
+    assert_eq!(world.shares_sent(), [9]);
+    // The next template needs no transactions either.
+    world.give_tokens(at(2.0));
+    world.template(without_transactions(&template(2, 1)), at(2.0));
+    assert!(world.custom_job().is_some());
+}
+
+#[test]
+fn a_template_is_declared_when_its_transactions_are_there() {
+    let mut world = World::connected(true);
+    let whole = template(1, 1);
+    let bare = without_transactions(&whole);
+    world.template(Arc::clone(&bare), at(1.0));
+    world.open(at(1.0));
+    assert_eq!(world.feeds.len(), 1, "miners need no transactions");
+    assert!(world.declared().is_none());
+    let transactions = whole.transactions.clone().unwrap();
+    world.source.transactions(&bare, &transactions, at(1.2), &mut world.fx);
+    world.look();
+    assert!(world.declared().is_some());
+}
+
+#[test]
+fn a_better_template_leaves_the_shares_of_the_one_before_good() {
+    let mut world = World::mining(true);
+    world.acknowledge(1, at(1.1));
+    let first = world.newest();
+    world.template(template(2, 1), at(5.0));
+    let second = world.newest();
+    assert_eq!(first.generation, second.generation, "the same tip");
+    world.share(&first, at(5.1));
+    world.share(&second, at(5.1));
+    assert_eq!(world.shares_sent(), [1], "the one goes, the other is held");
+    world.acknowledge(2, at(5.2));
+    world.share(&first, at(5.3));
+    assert_eq!(world.shares_sent(), [2, 1]);
+}
+
+#[test]
+fn without_a_token_a_job_waits_for_one_and_is_declared_then() {
+    let mut world = World::mining(true);
+    world.acknowledge(1, at(1.1));
+    // The stock is two; neither is replaced.
+    for (id, tip) in [(2, 2), (3, 3)] {
+        world.template(template(id, tip), at(2.0));
+        assert!(world.declared().is_some());
+    }
+    world.template(template(4, 4), at(3.0));
+    assert!(world.declared().is_none());
+    assert_eq!(world.feeds.len(), 4, "miners work on it all the same");
+    assert!(world.give_tokens(at(3.1)) > 0);
+    assert!(world.declared().is_some());
+}
+
+#[test]
+fn held_shares_are_judged_by_the_target_in_force_when_the_pool_took_the_job() {
+    let mut world = World::mining(true);
+    let feed = world.newest();
+    let easy: Vec<OutgoingShare> = (0..12).map(|_| world.found(&feed, false)).collect();
+    // Halfway: some of them meet it, some do not.
+    let mut hashes: Vec<_> = easy.iter().map(|share| hash(&feed, share)).collect();
+    hashes.sort_by_key(|hash| hash.to_be_bytes());
+    let harder = hashes[5];
+    for share in &easy {
+        world.source.share(share, at(1.1), &mut world.fx);
+    }
+    let request = world.declared().unwrap();
+    world.accept_declaration(request, at(1.2));
+    world.set_target(harder, at(1.2));
+    let request = world.custom_job().unwrap();
+    world.accept_job(request, 5, at(1.3));
+    assert_eq!(world.shares_sent().len(), 6);
+    let totals = world.books.totals();
+    assert_eq!((totals.local, totals.pending, totals.held), (6, 6, 0));
+    // And miners are told: the same job with the pool's target.
+    let told = world.newest();
+    assert_eq!((told.job.job.id, told.job.source_target), (feed.job.job.id, harder));
+    let late = easy.iter().find(|share| !meets(&feed, share, &harder)).unwrap().clone();
+    world.books.get(late.account).open(0);
+    world.source.share(&late, at(1.4), &mut world.fx);
+    assert_eq!(world.books.totals().local, 7, "later ones of the same job too");
+}
+
+fn hash(feed: &Feed, share: &OutgoingShare) -> Target {
+    let rolled = feed.job.rolled(share.extranonce.as_slice()).unwrap();
+    feed.job.header_hash(rolled, share.version, share.ntime, share.nonce).as_target()
+}
+
+fn meets(feed: &Feed, share: &OutgoingShare, target: &Target) -> bool {
+    let rolled = feed.job.rolled(share.extranonce.as_slice()).unwrap();
+    feed.job.header_hash(rolled, share.version, share.ntime, share.nonce).meets(target)
+}
+
+#[test]
+fn held_shares_are_bounded() {
+    let mut world = World::mining(true);
+    let feed = world.newest();
+    for _ in 0..HELD_AT_MOST + 3 {
+        world.share(&feed, at(1.1));
+    }
+    let totals = world.books.totals();
+    assert_eq!((totals.held, totals.unsent_sum()), (HELD_AT_MOST as u64, 3));
+}

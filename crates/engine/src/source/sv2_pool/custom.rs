@@ -1,0 +1,65 @@
+//! Channels as whoever sets custom jobs on them needs to see them (specification section 5.3.18).
+
+use std::sync::Arc;
+
+use work::{ExtranonceSplit, Target};
+
+use super::Sv2Pool;
+use crate::feed::ChannelState;
+
+/// A channel that custom jobs can be set on.
+#[derive(Debug)]
+pub(in crate::source) struct CustomChannel<'a> {
+    pub(in crate::source) state: &'a Arc<ChannelState>,
+    /// The extranonce prefix in force.
+    pub(in crate::source) prefix: &'a [u8],
+    pub(in crate::source) split: &'a ExtranonceSplit,
+    /// The target in force for jobs to come.
+    pub(in crate::source) target: Target,
+    /// Names the channel's present tip among all tips of all of the source's channels.
+    pub(in crate::source) generation: u32,
+}
+
+impl CustomChannel<'_> {
+    /// The whole extranonce: prefix and rollable part.
+    pub(in crate::source) fn extranonce_len(&self) -> usize {
+        self.prefix.len() + usize::from(self.split.extranonce_size())
+    }
+}
+
+impl Sv2Pool {
+    /// A channel that is open and not about to be closed.
+    pub(in crate::source) fn custom_channel(&self, channel_id: u32) -> Option<CustomChannel<'_>> {
+        self.channels.get(&channel_id).filter(|channel| channel.draining.is_none()).map(|channel| {
+            CustomChannel {
+                state: &channel.state,
+                prefix: channel.prefix(u64::MAX),
+                split: &channel.split,
+                target: channel.target,
+                generation: channel.generation,
+            }
+        })
+    }
+
+    /// The tip has changed: shares on the old one are stale from now on.
+    pub(in crate::source) fn new_generation(&mut self, channel_id: u32) {
+        self.next_generation = self.next_generation.wrapping_add(1);
+        if let Some(channel) = self.channels.get_mut(&channel_id) {
+            channel.generation = self.next_generation;
+        }
+    }
+
+    /// Every channel that is not about to be closed, in the order of their ids.
+    pub(in crate::source) fn custom_channels(&self) -> Vec<u32> {
+        let open = self.channels.iter().filter(|(_, channel)| channel.draining.is_none());
+        let mut ids: Vec<u32> = open.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// A number for a request that is not a channel's.
+    pub(in crate::source) fn request_id(&mut self) -> u32 {
+        self.next_request = self.next_request.wrapping_add(1);
+        self.next_request
+    }
+}
