@@ -59,8 +59,8 @@ impl BlockDesk {
     ) -> Self {
         let (to, findings) = mpsc::channel(QUEUE);
         let nodes = nodes.into_iter().map(|(name, node)| Lane { name, node, free: Semaphore::new(1) });
-        let shared = Shared { nodes: nodes.collect(), files: BlockFiles::new(folder), figures };
-        tokio::spawn(run(Arc::new(shared), board, findings));
+        let shared = Shared { nodes: nodes.collect(), files: BlockFiles::new(folder), board, figures };
+        tokio::spawn(run(Arc::new(shared), findings));
         Self(to)
     }
 
@@ -84,17 +84,15 @@ pub(super) struct Lane<N> {
 pub(super) struct Shared<N> {
     pub(super) nodes: Vec<Lane<N>>,
     pub(super) files: BlockFiles,
+    /// Tells when transactions come, and when a node is back.
+    pub(super) board: watch::Receiver<Vec<ProviderNews>>,
     pub(super) figures: Arc<BlockFigures>,
 }
 
-async fn run<N: Node>(
-    shared: Arc<Shared<N>>,
-    board: watch::Receiver<Vec<ProviderNews>>,
-    mut findings: mpsc::Receiver<Finding>,
-) {
+async fn run<N: Node>(shared: Arc<Shared<N>>, mut findings: mpsc::Receiver<Finding>) {
     let places = Arc::new(Semaphore::new(IN_WORK));
     // Beside the first findings: they do not wait for the disk.
-    tokio::spawn(hand_in_what_is_left(Arc::clone(&shared), Arc::clone(&places), board.clone()));
+    tokio::spawn(hand_in_what_is_left(Arc::clone(&shared), Arc::clone(&places)));
     let mut tips: VecDeque<([u8; 32], u32)> = VecDeque::new();
     while let Some(finding) = findings.recv().await {
         shared.figures.found.fetch_add(1, Relaxed);
@@ -108,7 +106,7 @@ async fn run<N: Node>(
             }
             continue;
         };
-        let errand = Errand::of_finding(Arc::clone(&shared), finding, board.clone());
+        let errand = Errand::of_finding(Arc::clone(&shared), finding);
         tokio::spawn(async move {
             errand.run().await;
             drop(place);
@@ -129,11 +127,7 @@ fn count(tips: &mut VecDeque<([u8; 32], u32)>, tip: [u8; 32]) -> u32 {
     1
 }
 
-async fn hand_in_what_is_left<N: Node>(
-    shared: Arc<Shared<N>>,
-    places: Arc<Semaphore>,
-    board: watch::Receiver<Vec<ProviderNews>>,
-) {
+async fn hand_in_what_is_left<N: Node>(shared: Arc<Shared<N>>, places: Arc<Semaphore>) {
     let files = shared.files.clone();
     let left = tokio::task::spawn_blocking(move || files.left()).await;
     let (left, all) = match left {
@@ -159,7 +153,7 @@ async fn hand_in_what_is_left<N: Node>(
     for (name, block) in left {
         // They are half as many as there are places: new blocks find one.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let errand = Errand::of_file(Arc::clone(&shared), name, block.into(), board.clone());
+        let errand = Errand::of_file(Arc::clone(&shared), name, block.into());
         tokio::spawn(async move {
             errand.run().await;
             drop(place);

@@ -28,12 +28,7 @@ const GIVE_UP: Duration = Duration::from_secs(2 * 3600);
 /// Where a whole block comes from.
 enum Whole {
     /// It is made, as soon as its template's transactions are there.
-    Made {
-        offered: Arc<Offered>,
-        header: Header,
-        coinbase: Vec<u8>,
-        board: watch::Receiver<Vec<ProviderNews>>,
-    },
+    Made { offered: Arc<Offered>, header: Header, coinbase: Vec<u8> },
     /// It was on disk, and is there still.
     OnDisk(Arc<[u8]>),
 }
@@ -45,8 +40,6 @@ pub(super) struct Errand<N> {
     hash: String,
     /// Its file's name, without the ending.
     name: String,
-    /// What is looked at for a template that builds on it: a node has it then, whatever was said.
-    board: watch::Receiver<Vec<ProviderNews>>,
     whole: Whole,
     /// For the provider with this number.
     solution: Option<(usize, Solution)>,
@@ -65,11 +58,7 @@ enum Word {
 
 impl<N: Node> Errand<N> {
     /// For a block that a miner has found just now.
-    pub(super) fn of_finding(
-        shared: Arc<Shared<N>>,
-        finding: Finding,
-        board: watch::Receiver<Vec<ProviderNews>>,
-    ) -> Self {
+    pub(super) fn of_finding(shared: Arc<Shared<N>>, finding: Finding) -> Self {
         let Finding { source, number, offered, header, coinbase, outcome } = finding;
         let hash = header.hash().to_string();
         let height = offered.template().coinbase.height();
@@ -80,27 +69,21 @@ impl<N: Node> Errand<N> {
             shared,
             name: format!("{}-{hash}", height.unwrap_or(header.ntime)),
             hash,
-            board: board.clone(),
             solution: Some((offered.provider(), solution)),
-            whole: Whole::Made { offered, header, coinbase, board },
+            whole: Whole::Made { offered, header, coinbase },
             outcome: outcome.map(|outcome| (number, outcome)),
         }
     }
 
     /// For a block that an earlier run has left on disk.
-    pub(super) fn of_file(
-        shared: Arc<Shared<N>>,
-        name: String,
-        block: Arc<[u8]>,
-        board: watch::Receiver<Vec<ProviderNews>>,
-    ) -> Self {
+    pub(super) fn of_file(shared: Arc<Shared<N>>, name: String, block: Arc<[u8]>) -> Self {
         let hash = name.rsplit('-').next().unwrap_or_default().to_owned();
-        Self { shared, hash, name, board, whole: Whole::OnDisk(block), solution: None, outcome: None }
+        Self { shared, hash, name, whole: Whole::OnDisk(block), solution: None, outcome: None }
     }
 
     /// To the end: a node has it, none wants it, or it is too late.
     pub(super) async fn run(self) {
-        let Self { shared, hash, name, board, whole, solution, outcome } = self;
+        let Self { shared, hash, name, whole, solution, outcome } = self;
         shared.figures.in_work.fetch_add(1, Relaxed);
         let began = Instant::now();
         let decided = CancellationToken::new();
@@ -114,10 +97,12 @@ impl<N: Node> Errand<N> {
                 async move { (at, hand_in(&shared, at, own, seen, &decided).await) }.boxed()
             })
             .collect();
-        let (of, until) = (hash.clone(), decided.clone());
+        let (of, board, until) = (hash.clone(), shared.board.clone(), decided.clone());
         lanes.push(async move { (usize::MAX, built_on(&of, board, &until).await) }.boxed());
         let mut refused = None;
         let mut taken = false;
+        // Where nobody answers, only the next tip can tell.
+        let (mut open, mut sent) = (shared.nodes.len(), false);
         let deadline = began + GIVE_UP;
         while let Ok(Some((at, word))) = tokio::time::timeout_at(deadline, lanes.next()).await {
             let node = shared.nodes.get(at).map_or("a template builds on it", |lane| lane.name.as_str());
@@ -131,8 +116,15 @@ impl<N: Node> Errand<N> {
                     warn!(block = hash, node, reason, "a node does not want the block");
                     refused = Some(reason);
                 }
-                Word::Sent => info!(block = hash, node, "the block was sent; nobody answers there"),
+                Word::Sent => {
+                    info!(block = hash, node, "the block was sent; nobody answers there");
+                    sent = true;
+                }
                 Word::Never(reason) => warn!(block = hash, node, reason, "a node cannot take the block"),
+            }
+            open = open.saturating_sub(1);
+            if open == 0 && !sent {
+                break;
             }
         }
         let ending = match (taken, &refused) {
@@ -176,16 +168,17 @@ async fn save<N: Node>(
     made: watch::Sender<Option<Arc<[u8]>>>,
     decided: CancellationToken,
 ) -> bool {
-    let (offered, header, coinbase, mut board) = match whole {
+    let (offered, header, coinbase) = match whole {
         Whole::OnDisk(block) => {
             made.send_replace(Some(block));
             // Kept until nobody waits for it any more.
             decided.cancelled().await;
             return true;
         }
-        Whole::Made { offered, header, coinbase, board } => (offered, header, coinbase, board),
+        Whole::Made { offered, header, coinbase } => (offered, header, coinbase),
     };
     if offered.transactions().is_none() {
+        let mut board = shared.board.clone();
         let come = board.wait_for(|_| offered.transactions().is_some());
         if decided.run_until_cancelled(come).await.is_none() {
             return false;
@@ -267,14 +260,19 @@ async fn hand_in<N: Node>(
         } else {
             debug!(node = lane.name, reason = why, again_in = ?wait, "a block is not taken yet");
         }
-        if decided.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-            return Word::Never(why);
+        let was_up = is_up(&shared.board.borrow(), at);
+        let mut board = shared.board.clone();
+        tokio::select! {
+            () = decided.cancelled() => return Word::Never(why),
+            () = tokio::time::sleep(wait) => {}
+            // A node that is back is asked at once.
+            Ok(_) = board.wait_for(|board| is_up(board, at)), if !was_up => {}
         }
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
-/// Waits until some provider's template builds on the block.
+/// Waits until some provider's template builds on the block: a node has it then, whatever was said.
 async fn built_on(
     hash: &str,
     mut board: watch::Receiver<Vec<ProviderNews>>,
@@ -289,6 +287,10 @@ async fn built_on(
         Some(Ok(_)) => Word::Taken,
         Some(Err(_)) | None => Word::Never("nobody looks any more".to_owned()),
     }
+}
+
+fn is_up(board: &[ProviderNews], at: usize) -> bool {
+    board.get(at).is_some_and(|news| news.up.is_some())
 }
 
 /// By the template's own provider first, then whole.
