@@ -14,6 +14,7 @@ mod snapshot;
 #[cfg(test)]
 mod socket_tests;
 mod sockets;
+pub mod state;
 pub mod upstream;
 
 pub use commands::main;
