@@ -79,7 +79,7 @@ struct Own<'a> {
     names: Vec<&'a config::Name>,
     providers: Providers,
     desk: BlockDesk,
-    state: StateDirectory,
+    state: Arc<StateDirectory>,
 }
 
 impl Own<'_> {
@@ -91,7 +91,7 @@ impl Own<'_> {
 
     /// The state directory stays taken as long as anyone mines.
     fn keep_state(&self, task: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, ()> {
-        let state = self.state.clone();
+        let state = Arc::clone(&self.state);
         let task = async move {
             task.await;
             drop(state);
@@ -195,14 +195,15 @@ impl Upstream {
                 .and_then(|template| template_settings(name, template, &config.limits));
             templates.push(settings.ok_or_else(|| StartError::NoTemplates(name.to_string()))?);
         }
-        let state = StateDirectory::open(config::state_directory(&config.state, std::env::vars()))?;
+        let directory = config::state_directory(&config.state, config::environment());
+        let state = Arc::new(StateDirectory::open(&directory)?);
         // They and the desk live on the upstream thread.
         let runtime = self.runtime.0.as_ref().map(|runtime| runtime.handle().clone());
         let _inside = runtime.as_ref().map(Handle::enter);
         let providers = Providers::start(templates, common.clock).map_err(StartError::Thread)?;
         self.seen.templates = Some(providers.board());
         let figures = Arc::clone(&self.seen.blocks);
-        let desk = BlockDesk::open(providers.orders(), state.blocks(), providers.board(), figures);
+        let desk = BlockDesk::open(providers.orders(), state.blocks_directory(), providers.board(), figures);
         let own = Own { names, providers, desk, state };
         for (name, declared) in &config.declared {
             self.declared(common, &own, name, declared, config);
@@ -277,7 +278,7 @@ impl Upstream {
         let at = self.sources.len();
         let ends = common.ends(at, name, "solo mining");
         self.seen.sources.push(ends.view(SourceKind::Solo));
-        let settings = solo_settings(ends.id, solo, config, own.state.instance()).expect("checked");
+        let settings = solo_settings(ends.id, solo, config, &own.state.instance()).expect("checked");
         let task = SoloTask {
             outlet: ends.outlet,
             templates: own.hub(&solo.templates, settings.constraints()),
