@@ -6,6 +6,7 @@
 #[cfg(unix)]
 pub mod core_ipc;
 pub mod dev_chain;
+pub mod dev_node;
 mod provider;
 pub mod rpc;
 
