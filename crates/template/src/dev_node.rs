@@ -46,13 +46,8 @@ pub trait DevNode: Send + Sync + 'static {
 pub fn start(node: Arc<impl DevNode>, refresh: Duration) -> ProviderHandle {
     let (to, events) = mpsc::channel(EVENTS);
     let (orders, commands) = mpsc::channel(COMMANDS);
-    let provider = Provider {
-        node,
-        constraints: DEFAULT_CONSTRAINTS,
-        events: to,
-        commands,
-        told: VecDeque::new(),
-    };
+    let provider =
+        Provider { node, constraints: DEFAULT_CONSTRAINTS, events: to, commands, told: VecDeque::new() };
     tokio::spawn(provider.run(refresh.max(Duration::from_millis(1))));
     ProviderHandle { events, orders: ProviderOrders(orders) }
 }

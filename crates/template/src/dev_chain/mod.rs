@@ -14,6 +14,7 @@
 
 mod block_check;
 mod error;
+mod from_node;
 mod merkle;
 mod template;
 mod transactions;
@@ -28,8 +29,8 @@ use bitcoin::{Block, BlockHash, CompactTarget, Target, Transaction, TxMerkleNode
 pub use block_check::{MAX_BLOCK_WEIGHT, MAX_FUTURE_BLOCK_TIME, SUBSIDY};
 pub use error::{BlockRejected, OptionsError, UnknownBlock};
 pub use merkle::{fold_merkle_path, merkle_path_of_coinbase};
-pub use transactions::DUMMY_COIN;
 pub use template::{CoinbaseHalves, CoinbaseTooLong, DevTemplate, MAX_SCRIPT_SIG};
+pub use transactions::DUMMY_COIN;
 
 /// Version of every header and template: BIP 9 top bits, no deployment signalled.
 pub const BLOCK_VERSION: i32 = 0x2000_0000;

@@ -167,7 +167,7 @@ impl DevTemplate {
     }
 
     /// Puts a block together. A coinbase without a witness gets one if the template commits to witnesses.
-    pub(super) fn assemble(&self, version: u32, time: u32, nonce: u32, mut coinbase: Transaction) -> Block {
+    pub fn assemble(&self, version: u32, time: u32, nonce: u32, mut coinbase: Transaction) -> Block {
         let coinbase_txid = coinbase.compute_txid().to_byte_array();
         if !self.coinbase_tx_outputs.is_empty()
             && let Some(input) = coinbase.input.first_mut()
