@@ -136,8 +136,8 @@ impl DevPool {
 
     /// As [`bind`](Self::bind), but the pool's chain is that of a node: jobs are made of the node's templates, custom jobs
     /// are judged against its tip, and blocks are handed to it. Of a declared block's value it believes what is
-    /// declared: fees are the node's business. What moves a dev chain ([`new_tip`](Self::new_tip) and so on) does
-    /// nothing here.
+    /// declared: fees are the node's business. [`tip`](Self::tip) and what moves a dev chain
+    /// ([`new_tip`](Self::new_tip) and so on) are about a chain here that nobody is on.
     ///
     /// # Errors
     /// As `bind`; the provider ends.
@@ -346,15 +346,15 @@ impl Shared {
         if let Some(jds) = &self.jds {
             jds.learn(template.transactions.iter());
         }
+        let tip = template.prev_hash;
         match PoolWork::next(template, &self.options, &last) {
             Ok(work) => {
-                let tip = work.job.template.prev_hash;
                 self.work.send_replace(Arc::new(work));
-                self.tip.send_if_modified(|last| std::mem::replace(last, tip) != tip);
             }
             // The height has outgrown tag and extranonce: the old job goes on.
             Err(error) => warn!(%error, "no job from the new template"),
         }
+        self.tip.send_if_modified(|last| std::mem::replace(last, tip) != tip);
     }
 
     /// What the coinbase of a block with these other transactions may claim, satoshi. `None`: only the node knows.

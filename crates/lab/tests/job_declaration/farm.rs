@@ -67,6 +67,18 @@ impl Farm {
     }
 }
 
+impl Farm {
+    /// The first template on this tip.
+    pub(crate) async fn next_on(&mut self, tip: [u8; 32]) -> Arc<Template> {
+        loop {
+            let template = self.template().await;
+            if template.prev_hash == tip {
+                return template;
+            }
+        }
+    }
+}
+
 /// The template's coinbase that pays everything to the pool.
 pub(crate) fn coinbase(template: &Template, outputs: &[Output]) -> Coinbase {
     let outputs = pay_first(outputs.to_vec(), template.coinbase.value_remaining).expect("outputs");

@@ -7,7 +7,7 @@ use lab::dev_pool::{DevPool, DevPoolKeys};
 
 use crate::declarator::Declarator;
 use crate::farm::{Custom, Farm, bind, coinbase, declaration, mine, options, within};
-use crate::miner::Miner;
+use crate::miner::{Miner, Said};
 use crate::raw::Raw;
 
 async fn follower(of: &DevPool) -> DevPool {
@@ -22,8 +22,8 @@ async fn a_pool_that_follows_a_node_judges_by_its_tip_and_hands_it_whole_blocks(
     let pool = follower(&node).await;
     let (mut farm, mut miner) = (Farm::of(&node), Miner::open(&pool).await);
     let (mut declarator, outputs) = Declarator::ready(&pool, true).await;
+    let mut template = farm.template().await;
     for height in 1..4 {
-        let template = farm.template().await;
         let coinbase = coinbase(&template, &outputs);
         // The follower hears of the tip by a way of its own; until then the farm is ahead of it.
         let token = loop {
@@ -38,19 +38,33 @@ async fn a_pool_that_follows_a_node_judges_by_its_tip_and_hands_it_whole_blocks(
             miner.custom(&Custom::new(miner.channel_id, &token, &template, &coinbase)).await.unwrap();
         let block = mine(&template, &coinbase, &miner, true, 0);
         assert_eq!(miner.submit(job_id, &block).await, Ok(()));
-        // The farm's next template is on it.
-        let next = within("the tip", async {
-            loop {
-                if node.tip().height == height {
-                    return node.tip();
-                }
-                tokio::task::yield_now().await;
-            }
-        });
-        assert_eq!(next.await.hash.to_byte_array(), block.hash().to_bytes());
+        // The node's next template is on it.
+        let next = farm.next_on(block.hash().to_bytes()).await;
+        assert_eq!((next.prev_hash, node.tip().height), (block.hash().to_bytes(), height));
+        template = next;
     }
-    let stats = pool.stats();
-    assert_eq!(stats.blocks_by_route.get("declared-job"), Some(&3));
+}
+
+#[tokio::test]
+async fn the_pools_own_jobs_are_the_nodes_templates_and_their_blocks_its_blocks() {
+    let node = bind(options()).await;
+    let pool = follower(&node).await;
+    let (mut farm, mut miner) = (Farm::of(&node), Miner::open_with(&pool, 0).await);
+    assert_eq!((miner.hear().await, miner.hear().await), (Said::Job, Said::Job));
+    for height in 1..4 {
+        let (job_id, block) = miner.own_block();
+        assert_eq!(miner.submit(job_id, &block).await, Ok(()));
+        farm.next_on(block.hash().to_bytes()).await;
+        assert_eq!(node.tip().height, height);
+        // The follower's miners hear of it: a future job and its activation.
+        assert_eq!((miner.hear().await, miner.hear().await), (Said::Job, Said::Job));
+    }
+    // Its own chain is not asked.
+    let before = node.tip();
+    pool.new_tip();
+    pool.refresh_template();
+    let (job_id, block) = miner.own_block();
+    assert_eq!((miner.submit(job_id, &block).await, block.prev_hash), (Ok(()), before.hash.to_byte_array()));
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
 //! A connection to the pool for custom work, with one channel.
 
-use std::collections::VecDeque;
-
 use lab::dev_pool::DevPool;
+use lab::pow::{merkle_root, sha256d};
 use lab::sv2_client::Sv2Client;
 use sv2::common::SetupConnection;
 use sv2::mining::{
@@ -27,6 +26,19 @@ pub(crate) enum Said {
     Job,
 }
 
+/// A job of the pool's own.
+#[derive(Clone, Debug, Default)]
+struct OwnJob {
+    job_id: u32,
+    version: u32,
+    coinbase_tx_prefix: Vec<u8>,
+    coinbase_tx_suffix: Vec<u8>,
+    merkle_path: Vec<[u8; 32]>,
+    prev_hash: [u8; 32],
+    min_ntime: u32,
+    nbits: u32,
+}
+
 pub(crate) struct Miner {
     link: Sv2Client,
     pub(crate) channel_id: u32,
@@ -34,7 +46,7 @@ pub(crate) struct Miner {
     pub(crate) prefix: Vec<u8>,
     requests: u32,
     shares: u32,
-    heard: VecDeque<Said>,
+    own: OwnJob,
 }
 
 impl Miner {
@@ -51,7 +63,7 @@ impl Miner {
             prefix: Vec::new(),
             requests: 0,
             shares: 0,
-            heard: VecDeque::new(),
+            own: OwnJob::default(),
         };
         miner.link.send(&setup(0, flags)).await.expect("sent");
         assert_eq!(miner.hear().await, Said::SetUp);
@@ -79,9 +91,6 @@ impl Miner {
     }
 
     pub(crate) async fn hear(&mut self) -> Said {
-        if let Some(said) = self.heard.pop_front() {
-            return said;
-        }
         let (header, payload) = within("the pool", self.link.recv()).await.expect("the link is up");
         match AnyMessage::decode(&header, &payload).expect("a message") {
             AnyMessage::Common(CommonMessage::SetupConnectionSuccess(_)) => Said::SetUp,
@@ -107,11 +116,44 @@ impl Miner {
                 MiningMessage::SetExtranoncePrefix(m) => {
                     Said::Prefix(m.extranonce_prefix.as_slice().to_vec())
                 }
-                MiningMessage::NewExtendedMiningJob(_) | MiningMessage::SetNewPrevHash(_) => Said::Job,
+                MiningMessage::NewExtendedMiningJob(m) => {
+                    let last = std::mem::take(&mut self.own);
+                    self.own = OwnJob {
+                        job_id: m.job_id,
+                        version: m.version,
+                        coinbase_tx_prefix: m.coinbase_tx_prefix.as_slice().to_vec(),
+                        coinbase_tx_suffix: m.coinbase_tx_suffix.as_slice().to_vec(),
+                        merkle_path: m.merkle_path.iter().collect(),
+                        ..last
+                    };
+                    Said::Job
+                }
+                MiningMessage::SetNewPrevHash(m) => {
+                    self.own.prev_hash = m.prev_hash;
+                    (self.own.min_ntime, self.own.nbits) = (m.min_ntime, m.nbits);
+                    Said::Job
+                }
                 other => panic!("unexpected {other:?}"),
             },
             other => panic!("unexpected {other:?}"),
         }
+    }
+
+    /// A block of the pool's own newest job: its number and the header.
+    pub(crate) fn own_block(&self) -> (u32, Header) {
+        let job = &self.own;
+        let coinbase = [&job.coinbase_tx_prefix[..], &self.prefix, &ROLLED, &job.coinbase_tx_suffix].concat();
+        let target = work::Target::from_compact(job.nbits).expect("a target");
+        let header = |nonce| Header {
+            version: job.version,
+            prev_hash: job.prev_hash,
+            merkle_root: merkle_root(sha256d(&coinbase), &job.merkle_path),
+            ntime: job.min_ntime,
+            nbits: job.nbits,
+            nonce,
+        };
+        let block = (0..).map(header).find(|header| header.hash().meets(&target));
+        (job.job_id, block.expect("every second hash is one"))
     }
 
     /// Sends SetCustomMiningJob: the request's number.
