@@ -69,6 +69,17 @@ pub enum Submitted {
     NotPossible(String),
 }
 
+impl Submitted {
+    /// By a node's reason for a no (BIP 22): a block that it has already is no loss.
+    pub(crate) fn judged(reason: &str) -> Self {
+        match reason.split_whitespace().next() {
+            // From somebody else, by another way, or a moment ago and still being checked.
+            Some("duplicate" | "duplicate-inconclusive") => Self::Taken,
+            _ => Self::Refused(reason.to_owned()),
+        }
+    }
+}
+
 /// What a provider is told.
 #[derive(Debug)]
 pub(crate) enum ProviderCommand {
@@ -113,6 +124,20 @@ impl ProviderOrders {
         match self.0.send(command(reply)).await {
             Ok(()) => answer.await.unwrap_or_else(|_| ended()),
             Err(_) => ended(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_that_the_node_has_already_is_taken_and_one_that_it_found_bad_is_not() {
+        assert_eq!(Submitted::judged("duplicate"), Submitted::Taken);
+        assert_eq!(Submitted::judged("duplicate-inconclusive"), Submitted::Taken);
+        for reason in ["duplicate-invalid", "high-hash proof of work failed", ""] {
+            assert_eq!(Submitted::judged(reason), Submitted::Refused(reason.to_owned()));
         }
     }
 }

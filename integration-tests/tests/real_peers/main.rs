@@ -11,6 +11,7 @@ mod modes;
 mod node_rpc;
 mod outage;
 mod reply;
+mod template_distribution;
 mod wrong_key;
 
 use std::time::Duration;

@@ -196,20 +196,16 @@ impl Provider {
     async fn connect(&self) -> Result<(Node, NodeTemplate), IpcError> {
         let tried = match self.settings.schema {
             Some(schema) => vec![schema],
-            // 31 and 31.99 differ only in a call that one of them lacks.
-            None => vec![Schema::V31_99, Schema::V30],
+            None => Schema::TRIED.to_vec(),
         };
         let mut failed = Vec::new();
         for schema in tried {
             let attempt = async {
                 let node = Node::connect(&self.settings.path, schema).await?;
-                let template = node.create(self.options).await?.ok_or(IpcError::Answer {
-                    call: "createNewBlock",
-                    got: "nothing".to_owned(),
-                    expected: "a template: is the node shutting down?",
-                })?;
+                let template = self.create(&node).await?;
                 let head = read::head(&node, &template, 0, self.constraints).await?;
                 read::prove(&node, &template, &head).await?;
+                read::prove_submit(&node, &self.create(&node).await?).await?;
                 Ok((node, template))
             };
             match attempt.await {
@@ -228,6 +224,14 @@ impl Provider {
         }
         let reasons: Vec<String> = failed.iter().map(IpcError::to_string).collect();
         Err(IpcError::NoSchema(reasons.join("; ")))
+    }
+
+    async fn create(&self, node: &Node) -> Result<NodeTemplate, IpcError> {
+        node.create(self.options).await?.ok_or(IpcError::Answer {
+            call: "createNewBlock",
+            got: "nothing".to_owned(),
+            expected: "a template: is the node shutting down?",
+        })
     }
 
     /// Reads a template, tells it, and then its transactions. Gives whether it stands on the same tip as the last one.
@@ -318,10 +322,11 @@ impl Provider {
             .submit_solution(&held.template, header.version, header.ntime, header.nonce, &solution.coinbase)
             .await;
         match submitted {
-            Ok(true) => Submitted::Taken,
-            Ok(false) => {
+            Ok(answer) if answer.taken => Submitted::Taken,
+            Ok(answer) if answer.reason.is_empty() => {
                 Submitted::Refused("submitSolution says no; the node's log has the reason".to_owned())
             }
+            Ok(answer) => Submitted::judged(&answer.reason),
             Err(error) => {
                 warn!(%error, "a block could not be handed in by IPC");
                 Submitted::NotPossible(error.to_string())
@@ -351,7 +356,7 @@ async fn submit_block(node: &Node, block: &[u8]) -> Submitted {
     match node.submit_block(block).await {
         None => Submitted::NotPossible(format!("interface {} has no submitBlock", node.schema.name)),
         Some(Ok(None)) => Submitted::Taken,
-        Some(Ok(Some(reason))) => Submitted::Refused(reason),
+        Some(Ok(Some(reason))) => Submitted::judged(&reason),
         Some(Err(error)) => Submitted::NotPossible(error.to_string()),
     }
 }

@@ -256,6 +256,7 @@ impl Provider {
                     }
                     Some(ProviderCommand::Block(_, reply)) => no_block(reply),
                 },
+                () = events.closed() => return Err(Over::Unheard),
                 room = events.reserve(), if !out.events.is_empty() => {
                     let Ok(room) = room else { return Err(Over::Unheard) };
                     if let Some(event) = out.events.pop_front() {
