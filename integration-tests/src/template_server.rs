@@ -55,6 +55,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// Without its transactions yet.
+    coming: Option<Arc<Template>>,
     newest: Option<Arc<Template>>,
     transactions: VecDeque<(u64, Arc<[TemplateTransaction]>)>,
     connections: Vec<Arc<Connection>>,
@@ -241,8 +243,17 @@ impl Shared {
     /// What the node has to say.
     fn hear(&self, event: ProviderEvent) {
         match event {
-            ProviderEvent::Template(template) => {
+            // It is given when its transactions are there, too: whoever gets it may ask for them at once.
+            ProviderEvent::Template(template) => self.state().coming = Some(template),
+            ProviderEvent::Transactions { template_id, transactions } => {
                 let mut state = self.state();
+                if state.transactions.len() == REMEMBERED {
+                    state.transactions.pop_front();
+                }
+                state.transactions.push_back((template_id, transactions));
+                let Some(template) = state.coming.take_if(|coming| coming.template_id == template_id) else {
+                    return;
+                };
                 state.newest = Some(Arc::clone(&template));
                 let withheld = self.withheld.load(SeqCst);
                 for connection in state.connections.clone() {
@@ -251,13 +262,6 @@ impl Shared {
                         state.held_back += u64::from(out.give(&template, withheld, &connection));
                     }
                 }
-            }
-            ProviderEvent::Transactions { template_id, transactions } => {
-                let mut state = self.state();
-                if state.transactions.len() == REMEMBERED {
-                    state.transactions.pop_front();
-                }
-                state.transactions.push_back((template_id, transactions));
             }
             ProviderEvent::Up { .. } | ProviderEvent::Down { .. } => {}
         }

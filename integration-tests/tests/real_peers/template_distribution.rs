@@ -87,8 +87,8 @@ fn a_template_provider_that_is_killed_and_comes_back_is_found_again() {
     let coinbase = coinbase.transaction(&EXTRANONCE).expect("the coinbase");
     let solution = Solution { template_id: first.template_id, header, coinbase };
 
-    server.kill();
     let began = Instant::now();
+    server.kill();
     let why = down(&mut listener);
     let noticed = began.elapsed();
     let orders = listener.handle.orders.clone();
@@ -130,7 +130,8 @@ fn a_future_template_is_not_mined_before_its_tip_is_named() {
     node.rpc("generatetodescriptor", &json!([1, "raw(51)", 1_000_000]));
     wait::until_so("the server has given the next tip's template", PATIENCE, || server.held_back() > 0);
     let quiet = Duration::from_secs(1);
-    let told = listener.runtime.block_on(tokio::time::timeout(quiet, listener.handle.events.recv()));
+    let Listener { runtime, handle } = &mut listener;
+    let told = runtime.block_on(async { tokio::time::timeout(quiet, handle.events.recv()).await });
     assert!(told.is_err(), "nothing is told: {told:?}");
     let began = Instant::now();
     server.name_tips();
