@@ -13,6 +13,7 @@ mod node_rpc;
 mod outage;
 mod reply;
 mod solo;
+mod template_distribution;
 mod wrong_key;
 
 use std::time::Duration;

@@ -201,8 +201,8 @@ impl Node {
         nodes.into_iter().map(hash).collect()
     }
 
-    /// Hands in a solution of a template that is still held. The coinbase is whole, with its witness. `true`: the node
-    /// took the block.
+    /// Hands in a solution of a template that is still held: the node writes it into the template. The coinbase is whole,
+    /// with its witness.
     pub(super) async fn submit_solution(
         &self,
         of: &NodeTemplate,
@@ -210,7 +210,7 @@ impl Node {
         ntime: u32,
         nonce: u32,
         coinbase: &[u8],
-    ) -> Result<bool, IpcError> {
+    ) -> Result<SolutionAnswer, IpcError> {
         const CALL: &str = "submitSolution";
         let mut submit = call(&of.0, schema::BLOCK_TEMPLATE, self.schema.submit_solution);
         let mut params = StructureMut::<2, 2>::of(&mut submit);
@@ -220,7 +220,17 @@ impl Node {
         params.set_u32(2, nonce);
         params.set_data(1, coinbase);
         let answer = answer(CALL, TEMPLATE, submit).await?;
-        Ok(Structure::of(&answer).map_err(during(CALL))?.flag(0))
+        let result = Structure::of(&answer).map_err(during(CALL))?;
+        if result.words().map_err(during(CALL))? == 0 {
+            // Another method's: even a no has a place.
+            return Err(IpcError::Answer { call: CALL, got: "nothing".to_owned(), expected: "yes or no" });
+        }
+        let reason = if self.schema.submit_tells_reason {
+            format!("{} {}", result.text(0), result.text(1)).trim().to_owned()
+        } else {
+            String::new()
+        };
+        Ok(SolutionAnswer { taken: result.flag(0), reason })
     }
 
     /// Hands in a whole block, where the node can take one. `Ok(None)`: it took it; else its reason.
@@ -244,6 +254,14 @@ impl Node {
         StructureMut::<0, 1>::of(&mut ask).structure::<0, 2>(0).set_capability(0, &self.quick);
         answer(name, ANSWER, ask).await
     }
+}
+
+/// What a node says to a solution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SolutionAnswer {
+    pub(super) taken: bool,
+    /// Why not, from versions that say it; else empty.
+    pub(super) reason: String,
 }
 
 /// What a node says of its coinbase.

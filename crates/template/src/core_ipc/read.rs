@@ -6,7 +6,9 @@ use bitcoin::consensus::Decodable;
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Block, Transaction, Weight, consensus};
 use work::coinbase::{CoinbaseTemplate, Output};
-use work::{CoinbaseConstraints, Header, Template, TemplateParts, TemplateTransaction, merkle};
+use work::{
+    CoinbaseConstraints, Header, Target, Template, TemplateError, TemplateParts, TemplateTransaction, merkle,
+};
 
 use super::error::IpcError;
 use super::node::{Node, NodeCoinbase, NodeTemplate};
@@ -91,6 +93,48 @@ pub(super) async fn prove(node: &Node, of: &NodeTemplate, head: &Template) -> Re
         ));
     }
     Ok(())
+}
+
+/// Proves that `submitSolution` is where this version has it, before a block depends on it: hands in a solution without
+/// proof of work, which every node refuses, and looks at the answer. `of` is a template for this alone: the node writes the
+/// solution into it.
+///
+/// # Errors
+/// The answer is not `submitSolution`'s, or there is none.
+pub(super) async fn prove_submit(node: &Node, of: &NodeTemplate) -> Result<(), IpcError> {
+    let crossed = |found: String| IpcError::Schema { schema: node.schema.name, found };
+    let block = read_block(&node.block(of).await?)?;
+    let target = Target::from_compact(block.header.bits.to_consensus()).map_err(TemplateError::from)?;
+    let root = block.compute_merkle_root();
+    let (Some(coinbase), Some(root)) = (block.txdata.first(), root) else {
+        return Err(crossed("getBlock gives a block without transactions".to_owned()));
+    };
+    // The node computes the root anew; what its header says of it before does not count.
+    let mut worthless = bitcoin::block::Header { merkle_root: root, ..block.header };
+    // On test chains every other nonce is a block.
+    while target_met(&worthless, &target) {
+        worthless.nonce = worthless.nonce.wrapping_add(1);
+    }
+    let version = worthless.version.to_consensus().cast_unsigned();
+    let submitted = node
+        .submit_solution(of, version, worthless.time, worthless.nonce, &consensus::serialize(coinbase))
+        .await
+        .map_err(|error| {
+            crossed(format!("a solution without proof of work is not refused as one: {error}"))
+        })?;
+    if submitted.taken {
+        return Err(crossed("it says yes to a solution without proof of work".to_owned()));
+    }
+    if node.schema.submit_tells_reason && submitted.reason.is_empty() {
+        return Err(crossed("it refuses a solution without proof of work without a reason".to_owned()));
+    }
+    Ok(())
+}
+
+fn target_met(header: &bitcoin::block::Header, target: &Target) -> bool {
+    let bytes = consensus::serialize(header);
+    let header = bytes.first_chunk().map(Header::from_bytes);
+    header.is_some_and(|header| header.hash().meets(target))
 }
 
 fn coinbase_template(coinbase: NodeCoinbase) -> Result<CoinbaseTemplate, IpcError> {
