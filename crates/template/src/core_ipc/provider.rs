@@ -317,9 +317,21 @@ impl Provider {
         let submitted = node
             .submit_solution(&held.template, header.version, header.ntime, header.nonce, &solution.coinbase)
             .await;
-        match submitted {
-            Ok(true) => Submitted::Taken,
-            Ok(false) => {
+        // What the node keeps may be found invalid when it is connected, for its amounts for one: `submitSolution` says
+        // yes all the same. A block that is taken is the tip.
+        let connected = match submitted {
+            Ok(true) => node.tip().await.map(|tip| Some(tip == Some(header.hash().to_bytes()))),
+            Ok(false) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match connected {
+            Ok(Some(true)) => Submitted::Taken,
+            Ok(Some(false)) => Submitted::Refused(
+                "inconclusive: the node keeps the block, but it is not the tip: it is invalid, or another one of its \
+                 height came first; the node's log has the reason"
+                    .to_owned(),
+            ),
+            Ok(None) => {
                 Submitted::Refused("submitSolution says no; the node's log has the reason".to_owned())
             }
             Err(error) => {
@@ -351,6 +363,8 @@ async fn submit_block(node: &Node, block: &[u8]) -> Submitted {
     match node.submit_block(block).await {
         None => Submitted::NotPossible(format!("interface {} has no submitBlock", node.schema.name)),
         Some(Ok(None)) => Submitted::Taken,
+        // The node has it already, from somebody else or by another way.
+        Some(Ok(Some(reason))) if reason == "duplicate" => Submitted::Taken,
         Some(Ok(Some(reason))) => Submitted::Refused(reason),
         Some(Err(error)) => Submitted::NotPossible(error.to_string()),
     }
