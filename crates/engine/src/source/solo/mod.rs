@@ -407,4 +407,6 @@ impl Solo {
 }
 
 #[cfg(test)]
+mod assembled;
+#[cfg(test)]
 mod tests;
