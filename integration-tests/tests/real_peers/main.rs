@@ -4,6 +4,7 @@
 
 mod acknowledged;
 mod block;
+mod block_construction;
 mod core_ipc;
 mod declaration;
 mod failover;

@@ -201,6 +201,26 @@ impl Node {
         nodes.into_iter().map(hash).collect()
     }
 
+    /// The tip's hash, internal order; `None`: there is none yet.
+    pub(super) async fn tip(&self) -> Result<Option<[u8; 32]>, IpcError> {
+        const CALL: &str = "getTip";
+        let mut ask = call(&self.mining, schema::MINING, schema::GET_TIP);
+        StructureMut::<0, 1>::of(&mut ask).structure::<0, 2>(0).set_capability(0, &self.quick);
+        let answer = answer(CALL, ANSWER, ask).await?;
+        let result = Structure::of(&answer).map_err(during(CALL))?;
+        if !result.flag(0) {
+            return Ok(None);
+        }
+        let tip = result.structure(0).map_err(during(CALL))?;
+        let hash = tip.data(0).map_err(during(CALL))?;
+        let got = || IpcError::Answer {
+            call: CALL,
+            got: format!("{} bytes", hash.len()),
+            expected: "a hash of 32",
+        };
+        hash.try_into().map(Some).map_err(|_| got())
+    }
+
     /// Hands in a solution of a template that is still held: the node writes it into the template. The coinbase is whole,
     /// with its witness.
     pub(super) async fn submit_solution(

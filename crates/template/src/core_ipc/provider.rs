@@ -354,12 +354,26 @@ impl Provider {
         let submitted = node
             .submit_solution(&held.template, header.version, header.ntime, header.nonce, &solution.coinbase)
             .await;
-        match submitted {
-            Ok(answer) if answer.taken => Submitted::Taken,
-            Ok(answer) if answer.reason.is_empty() => {
+        // What the node keeps may be found invalid when it is connected, for its amounts for one: `submitSolution` says
+        // yes all the same. A block that is taken is the tip.
+        let connected = match submitted {
+            Ok(answer) if answer.taken => {
+                node.tip().await.map(|tip| (answer, tip == Some(header.hash().to_bytes())))
+            }
+            Ok(answer) => Ok((answer, false)),
+            Err(error) => Err(error),
+        };
+        match connected {
+            Ok((_, true)) => Submitted::Taken,
+            Ok((answer, false)) if answer.taken => Submitted::Refused(
+                "inconclusive: the node keeps the block, but it is not the tip: it is invalid, or another one of its \
+                 height came first; the node's log has the reason"
+                    .to_owned(),
+            ),
+            Ok((answer, false)) if answer.reason.is_empty() => {
                 Submitted::Refused("submitSolution says no; the node's log has the reason".to_owned())
             }
-            Ok(answer) => Submitted::by_reason(&answer.reason),
+            Ok((answer, false)) => Submitted::by_reason(&answer.reason),
             Err(error) => {
                 warn!(%error, "a block could not be handed in by IPC");
                 Submitted::NotPossible(error.to_string())

@@ -68,9 +68,7 @@ pub(super) async fn prove(node: &Node, of: &NodeTemplate, head: &Template) -> Re
     if *merkle::path(&txids) != *head.merkle_path {
         return Err(crossed("the merkle path is not that of getBlock's transactions".to_owned()));
     }
-    // The node's own coinbase pays the whole reward with its first output; the rest must be in any coinbase.
-    let rest: Vec<Output> =
-        theirs.output.iter().filter(|output| output.value.to_sat() == 0).map(output).collect();
+    let rest = required(theirs);
     let reward: u64 = theirs.output.iter().map(|output| output.value.to_sat()).sum();
     if reward != ours.value_remaining || rest != ours.outputs {
         return Err(crossed(format!(
@@ -154,12 +152,7 @@ fn coinbase_template(coinbase: NodeCoinbase) -> Result<CoinbaseTemplate, IpcErro
                 prefix: prefix.into(),
                 input_sequence: input.sequence.0,
                 value_remaining: whole.output.iter().map(|output| output.value.to_sat()).sum(),
-                outputs: whole
-                    .output
-                    .iter()
-                    .filter(|output| output.value.to_sat() == 0)
-                    .map(output)
-                    .collect(),
+                outputs: required(&whole),
                 locktime: whole.lock_time.to_consensus_u32(),
                 witness_reserved_value: input.witness.nth(0).and_then(|item| item.try_into().ok()),
             })
@@ -192,6 +185,11 @@ fn coinbase_template(coinbase: NodeCoinbase) -> Result<CoinbaseTemplate, IpcErro
             })
         }
     }
+}
+
+/// The node's own coinbase pays the whole reward with its first output, be it nothing; the rest must be in any coinbase.
+fn required(coinbase: &Transaction) -> Vec<Output> {
+    coinbase.output.iter().skip(1).map(output).collect()
 }
 
 /// The height's push; Core 30 puts a dummy extranonce after it.
@@ -231,6 +229,28 @@ fn output(output: &bitcoin::TxOut) -> Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reward_of_nothing_is_no_output_that_must_be() {
+        for reward in [0, 5_000] {
+            let pays = |value, script: &[u8]| bitcoin::TxOut {
+                value: bitcoin::Amount::from_sat(value),
+                script_pubkey: bitcoin::ScriptBuf::from_bytes(script.to_vec()),
+            };
+            let whole = Transaction {
+                version: bitcoin::transaction::Version::TWO,
+                lock_time: bitcoin::absolute::LockTime::ZERO,
+                input: vec![bitcoin::TxIn {
+                    script_sig: bitcoin::ScriptBuf::from_bytes(vec![1, 17]),
+                    ..bitcoin::TxIn::default()
+                }],
+                output: vec![pays(reward, &[0x51]), pays(0, &[0x6a])],
+            };
+            let read = coinbase_template(NodeCoinbase::Whole(consensus::serialize(&whole))).unwrap();
+            assert_eq!(read.value_remaining, reward);
+            assert_eq!(read.outputs, [Output { value: 0, script_pubkey: [0x6a].into() }]);
+        }
+    }
 
     #[test]
     fn the_height_is_the_first_push() {

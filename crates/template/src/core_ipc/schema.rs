@@ -17,6 +17,8 @@ pub(super) const BLOCK_TEMPLATE: u64 = 0xf967_1ad8_41b2_f622;
 pub(super) const CONSTRUCT: u16 = 0;
 /// `ThreadMap.makeThread`
 pub(super) const MAKE_THREAD: u16 = 0;
+/// `Mining.getTip`
+pub(super) const GET_TIP: u16 = 2;
 /// `Mining.createNewBlock`
 pub(super) const CREATE_NEW_BLOCK: u16 = 4;
 /// `BlockTemplate.getBlockHeader`
