@@ -56,7 +56,7 @@ fn template(height: u32, others: &[Transaction], commitment: Option<&TxOut>) -> 
         },
         merkle_path: None,
         transactions: Some(others.iter().map(told).collect()),
-        constraints: work::CoinbaseConstraints::default(),
+        constraints: work::CoinbaseConstraints { additional_size: 10_000, additional_sigops: 4_000 },
     };
     Arc::new(Template::new(parts).unwrap())
 }
