@@ -1,4 +1,4 @@
-//! From a pool's name to its addresses, whatever the name servers do.
+//! From a server's name to its addresses, whatever the name servers do.
 
 use std::future::Future;
 use std::io;
@@ -86,7 +86,7 @@ impl Resolver {
         match state.good.iter().find(|(known, _)| *known == name) {
             Some((_, addresses)) => {
                 // Once a dial at most, and dials have their back-off.
-                warn!(host, reason = why, "the pool's name cannot be looked up: its last addresses are used");
+                warn!(host, reason = why, "the name cannot be looked up: its last addresses are used");
                 Ok(addresses.clone())
             }
             None => Err(format!("{host} cannot be looked up: {why}")),
