@@ -25,6 +25,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// A block that no node has after this long has lost its race for good; it stays on disk.
 const GIVE_UP: Duration = Duration::from_secs(2 * 3600);
 
+/// A block that was sent and not heard of again is given up when the chain is this many blocks beyond it.
+const HISTORY: u32 = 3;
+
 /// Where a whole block comes from.
 enum Whole {
     /// It is made, as soon as its template's transactions are there.
@@ -36,8 +39,11 @@ enum Whole {
 /// See the module.
 pub(super) struct Errand<N> {
     shared: Arc<Shared<N>>,
+    /// Its hash, as it stands in headers.
+    id: [u8; 32],
     /// Its hash as people write it.
     hash: String,
+    height: Option<u32>,
     /// Its file's name, without the ending.
     name: String,
     whole: Whole,
@@ -66,22 +72,35 @@ impl<N: Node> Errand<N> {
         Self {
             shared,
             name: format!("{}-{hash}", height.unwrap_or(header.ntime)),
+            id: header.hash().to_bytes(),
             hash,
+            height,
             solution: Some((offered.provider(), solution)),
             whole: Whole::Made { offered, header, coinbase },
-            outcome: Some((number, outcome)),
+            outcome: outcome.map(|outcome| (number, outcome)),
         }
     }
 
     /// For a block that an earlier run has left on disk.
     pub(super) fn of_file(shared: Arc<Shared<N>>, name: String, block: Arc<[u8]>) -> Self {
-        let hash = name.rsplit('-').next().unwrap_or_default().to_owned();
-        Self { shared, hash, name, whole: Whole::OnDisk(block), solution: None, outcome: None }
+        // What is shorter was no block, and was put aside.
+        let hash = Header::from_bytes(block.first_chunk().unwrap_or(&[0; 80])).hash();
+        let height = name.split('-').next().and_then(|height| height.parse().ok());
+        Self {
+            shared,
+            id: hash.to_bytes(),
+            hash: hash.to_string(),
+            height,
+            name,
+            whole: Whole::OnDisk(block),
+            solution: None,
+            outcome: None,
+        }
     }
 
     /// To the end: a node has it, none wants it, or it is too late.
     pub(super) async fn run(self) {
-        let Self { shared, hash, name, whole, solution, outcome } = self;
+        let Self { shared, id, hash, height, name, whole, solution, outcome } = self;
         shared.figures.in_work.fetch_add(1, Relaxed);
         let began = Instant::now();
         let decided = CancellationToken::new();
@@ -92,13 +111,24 @@ impl<N: Node> Errand<N> {
                 let own =
                     solution.as_ref().filter(|(provider, _)| *provider == at).map(|(_, own)| own.clone());
                 let (shared, seen, decided) = (Arc::clone(&shared), seen.clone(), decided.clone());
-                async move { (at, hand_in(&shared, at, own, seen, &decided).await) }
+                async move { (at, hand_in(&shared, at, height, own, seen, &decided).await) }
             })
             .collect();
         let mut refused = None;
         let mut taken = false;
         let deadline = began + GIVE_UP;
-        while let Ok(Some((at, word))) = tokio::time::timeout_at(deadline, lanes.next()).await {
+        let built_on = built_on(shared.board.clone(), id);
+        tokio::pin!(built_on);
+        loop {
+            let (at, word) = tokio::select! {
+                biased;
+                said = lanes.next() => match said {
+                    Some(said) => said,
+                    None => break,
+                },
+                at = &mut built_on => (at, Word::Taken),
+                () = tokio::time::sleep_until(deadline) => break,
+            };
             let node = shared.nodes.get(at).map_or("", |lane| lane.name.as_str());
             match word {
                 Word::Taken => {
@@ -213,6 +243,7 @@ async fn settle<N: Node>(shared: &Shared<N>, name: String, ending: Ending) {
 async fn hand_in<N: Node>(
     shared: &Shared<N>,
     at: usize,
+    height: Option<u32>,
     own: Option<Solution>,
     mut whole: watch::Receiver<Option<Arc<[u8]>>>,
     decided: &CancellationToken,
@@ -239,6 +270,10 @@ async fn hand_in<N: Node>(
             Submitted::Taken => return Word::Taken,
             Submitted::Refused(reason) if !may_change(&reason) => return Word::Refused(reason),
             Submitted::Refused(reason) | Submitted::NotPossible(reason) => reason,
+            Submitted::Sent if is_history(&shared.board.borrow(), height) => {
+                return Word::Refused("it was sent, and the chain went on without it".to_owned());
+            }
+            Submitted::Sent => "it was sent; the next tip says what became of it".to_owned(),
         };
         if wait == FIRST_WAIT {
             warn!(node = lane.name, reason = why, "a block is not taken at once; the node is asked again");
@@ -255,6 +290,25 @@ async fn hand_in<N: Node>(
         }
         wait = (wait * 2).min(LONGEST_WAIT);
     }
+}
+
+/// Waits for a template that stands on this block: its node has it, whatever it has said. Gives the node.
+async fn built_on(mut board: watch::Receiver<Vec<ProviderNews>>, id: [u8; 32]) -> usize {
+    let stands_on_it =
+        |news: &ProviderNews| news.newest.as_ref().is_some_and(|newest| newest.template().prev_hash == id);
+    let found = board.wait_for(|board| board.iter().any(stands_on_it)).await;
+    let at = found.ok().and_then(|board| board.iter().position(stands_on_it));
+    match at {
+        Some(at) => at,
+        // Every provider has ended.
+        None => std::future::pending().await,
+    }
+}
+
+/// The chain is so far beyond this height that a block of it can hardly come in any more.
+fn is_history(board: &[ProviderNews], height: Option<u32>) -> bool {
+    let heights = board.iter().filter_map(|news| news.newest.as_ref()?.template().coinbase.height());
+    height.zip(heights.max()).is_some_and(|(height, next)| next > height.saturating_add(HISTORY))
 }
 
 fn is_up(board: &[ProviderNews], at: usize) -> bool {
@@ -281,7 +335,7 @@ async fn attempt<N: Node>(
     };
     match (by_solution, by_block) {
         // The node's own word counts for more than that there is no second way.
-        (Some(Submitted::Refused(reason)), Submitted::NotPossible(_)) => Submitted::Refused(reason),
+        (Some(said @ (Submitted::Refused(_) | Submitted::Sent)), Submitted::NotPossible(_)) => said,
         (Some(Submitted::NotPossible(first)), Submitted::NotPossible(second)) => {
             Submitted::NotPossible(format!("{first}; whole: {second}"))
         }

@@ -298,7 +298,8 @@ impl<'a> Reader<'a> {
         };
         let expected = refusal.expected.unwrap_or_else(|| kind.expected());
         // The marked value itself would show the secret: mark the key.
-        let (spot, cut) = if K::SECRET { (&entry.key_spot, true) } else { (spot, false) };
+        let hidden = K::SECRET || refusal.hidden;
+        let (spot, cut) = if hidden { (&entry.key_spot, true) } else { (spot, false) };
         self.report_cut(spot, &path, cut, expected, found, fix);
     }
 

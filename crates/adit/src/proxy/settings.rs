@@ -6,8 +6,10 @@ use engine::miner::{ListenerPolicy, ReplyMode};
 use engine::router::{MinersPerChannel, RouteSettings, SourcePlan};
 use engine::source::{SoloSettings, SourceSettings};
 use engine::{ListenerId, RouteId, SourceId};
+use link::Resolver;
 use template::core_ipc::{CoreIpcSettings, Schema};
 use template::rpc::{RpcAuth, RpcNode, RpcSettings};
+use template::sv2_tp::TpSettings;
 use work::coinbase::Output;
 
 use crate::config::{self, Chain, Config, Interface, Name, RpcLogin, TemplateFrom};
@@ -140,7 +142,11 @@ pub(super) fn templates_in_use(config: &Config) -> Vec<&Name> {
 }
 
 /// Where a template comes from. `None`: a key is missing that a checked configuration has.
-pub(super) fn template_settings(name: &Name, template: &config::Template) -> Option<TemplateSettings> {
+pub(super) fn template_settings(
+    name: &Name,
+    template: &config::Template,
+    limits: &config::Limits,
+) -> Option<TemplateSettings> {
     let (fee_threshold, min_interval) = (template.fee_threshold, template.min_interval);
     let origin = match template.from()? {
         TemplateFrom::BitcoinIpc { socket, interface } => TemplateOrigin::BitcoinIpc(CoreIpcSettings {
@@ -170,7 +176,14 @@ pub(super) fn template_settings(name: &Name, template: &config::Template) -> Opt
             min_interval,
             signet: template.network == Chain::Signet,
         }),
-        TemplateFrom::TemplateProvider { .. } => return None,
+        TemplateFrom::TemplateProvider { url, insecure } => TemplateOrigin::TemplateProvider(TpSettings {
+            url: url.clone(),
+            insecure,
+            resolver: Resolver::system(limits.lookup),
+            connect_timeout: config::CONNECT_TIMEOUT,
+            handshake_timeout: limits.handshake,
+            certificate_leeway: config::CERTIFICATE_LEEWAY,
+        }),
     };
     Some(TemplateSettings { name: name.to_string(), origin })
 }

@@ -9,6 +9,7 @@ use engine::router::{Router, SourcePlan};
 use engine::source::{Solo, SourceCommand, SourceStatus, Sv2Pool};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use link::Resolver;
 use telemetry::{Latencies, SourceKind};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -25,8 +26,8 @@ use crate::snapshot::SourceView;
 use crate::state::StateDirectory;
 use crate::templates::{ProviderNews, Providers};
 use crate::upstream::{
-    Mailboxes, Outlet, Resolver, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SoloTask,
-    SourceDoor, SourceFigures, SourceReport, SourceTask, run_router, run_solo, run_source,
+    Mailboxes, Outlet, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SoloTask, SourceDoor,
+    SourceFigures, SourceReport, SourceTask, run_router, run_solo, run_source,
 };
 
 /// Upstream, prepared: nothing but template providers has begun.
@@ -155,22 +156,27 @@ impl Upstream {
         let names = templates_in_use(config);
         let mut templates = Vec::new();
         for name in &names {
-            let settings = config.templates.get(*name).and_then(|template| template_settings(name, template));
-            templates.push(settings.ok_or_else(|| StartError::NoTemplates(name.to_string()))?);
+            let settings = config
+                .templates
+                .get(*name)
+                .and_then(|template| template_settings(name, template, &config.limits));
+            templates.push(settings.expect("checked"));
         }
-        let state = StateDirectory::open(config::state_directory(&config.state, std::env::vars()))?;
+        let directory = config::state_directory(&config.state, config::environment());
+        // It stays taken as long as anyone mines.
+        let state = Arc::new(StateDirectory::open(&directory)?);
         // They and the desk live on the upstream thread.
         let runtime = self.runtime.0.as_ref().map(|runtime| runtime.handle().clone());
         let _inside = runtime.as_ref().map(Handle::enter);
         let providers = Providers::start(templates, common.clock).map_err(StartError::Thread)?;
         self.seen.templates = Some(providers.board());
         let figures = Arc::clone(&self.seen.blocks);
-        let desk = BlockDesk::open(providers.orders(), state.blocks(), providers.board(), figures);
+        let desk = BlockDesk::open(providers.orders(), state.blocks_directory(), providers.board(), figures);
         for (name, solo) in &config.solos {
             let at = self.sources.len();
             let ends = common.ends(at, name, "solo mining");
             self.seen.sources.push(ends.view(SourceKind::Solo));
-            let settings = solo_settings(ends.id, solo, config, state.instance()).expect("checked");
+            let settings = solo_settings(ends.id, solo, config, &state.instance()).expect("checked");
             let order: Vec<usize> =
                 solo.templates.iter().filter_map(|of| names.iter().position(|name| *name == of)).collect();
             let task = SoloTask {
@@ -186,8 +192,7 @@ impl Upstream {
                 clock: common.clock,
             };
             let (commands, door) = ends.to;
-            // The state directory stays taken as long as anyone mines.
-            let state = state.clone();
+            let state = Arc::clone(&state);
             let task = async move {
                 run_solo(task).await;
                 drop(state);

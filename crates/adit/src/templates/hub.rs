@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use template::{Chosen, Offered, TEMPLATE_GRACE, TemplateChoice};
+use template::{Chosen, Offered, ProviderOrders, TEMPLATE_GRACE, TemplateChoice};
 use tokio::sync::watch;
 use work::{CoinbaseConstraints, Template};
 
@@ -35,6 +35,8 @@ struct Seen {
 pub struct TemplateHub {
     board: watch::Receiver<Vec<ProviderNews>>,
     choice: TemplateChoice,
+    /// The way to its providers.
+    orders: Vec<ProviderOrders>,
     /// In the order of preference.
     seen: Vec<Seen>,
     /// Templates that were told, newest last.
@@ -50,6 +52,7 @@ impl TemplateHub {
     /// A hub over these providers, the preferred one first.
     pub(super) fn new(
         providers: impl IntoIterator<Item = (usize, String)>,
+        orders: Vec<ProviderOrders>,
         needed: CoinbaseConstraints,
         mut board: watch::Receiver<Vec<ProviderNews>>,
         clock: Clock,
@@ -62,6 +65,7 @@ impl TemplateHub {
         Self {
             seen: providers.iter().map(seen).collect(),
             choice: TemplateChoice::new(providers, needed, TEMPLATE_GRACE),
+            orders,
             board,
             kept: VecDeque::new(),
             unfilled: VecDeque::new(),
@@ -95,6 +99,14 @@ impl TemplateHub {
                 }
             }
         }
+    }
+
+    /// The source's coinbase needs this room from now on. The providers are told of it: several sources on one provider
+    /// get the most that any needs.
+    pub fn require(&mut self, needed: CoinbaseConstraints) {
+        self.orders.iter().for_each(|orders| orders.constrain(needed));
+        let chosen = self.choice.require(needed, self.clock.now().mono);
+        self.tell(chosen);
     }
 
     /// The template with where it came from and its transactions, if it is one of the last that were told.
@@ -201,7 +213,7 @@ mod tests {
         let (board, seen) = watch::channel(vec![ProviderNews::default(), ProviderNews::default()]);
         let needed = CoinbaseConstraints::default();
         let named = [(1, "near".to_owned()), (0, "far".to_owned())];
-        let mut hub = TemplateHub::new(named, needed, seen, Clock::start());
+        let mut hub = TemplateHub::new(named, Vec::new(), needed, seen, Clock::start());
 
         board.send_modify(|board| board[1].why_down = "no socket".to_owned());
         assert_eq!(said(&mut hub).await, "near: no socket; far: no template yet");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use template::core_ipc::{self, CoreIpcSettings};
 use template::rpc::{self, RpcSettings};
+use template::sv2_tp::{self, TpSettings};
 use template::{Offered, ProviderEvent, ProviderHandle, ProviderOrders};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
@@ -18,16 +19,18 @@ use crate::clock::Clock;
 const AWAITED: usize = 4;
 
 /// Where templates come from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum TemplateOrigin {
     /// Bitcoin Core's IPC interface.
     BitcoinIpc(CoreIpcSettings),
     /// A node's RPC.
     BitcoinRpc(RpcSettings),
+    /// A server of SV2's Template Distribution Protocol.
+    TemplateProvider(TpSettings),
 }
 
 /// A `[template.NAME]`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TemplateSettings {
     /// Its name.
     pub name: String,
@@ -62,6 +65,7 @@ impl Providers {
             let ProviderHandle { events, orders } = match origin {
                 TemplateOrigin::BitcoinIpc(settings) => core_ipc::start(settings)?,
                 TemplateOrigin::BitcoinRpc(settings) => rpc::start(settings),
+                TemplateOrigin::TemplateProvider(settings) => sv2_tp::start(settings)?,
             };
             let listener = Listener {
                 number,
@@ -89,15 +93,14 @@ impl Providers {
         self.names.iter().cloned().zip(self.orders.iter().cloned()).collect()
     }
 
-    /// A hub over the providers with these numbers, the preferred one first, for a source whose coinbase needs this
-    /// room. They are told of it: several sources on one provider get the most that any needs.
+    /// A hub over the providers with these numbers, the preferred one first, for a source whose coinbase needs this room.
     #[must_use]
     pub fn hub(&self, order: &[usize], needed: CoinbaseConstraints) -> TemplateHub {
-        for orders in order.iter().filter_map(|number| self.orders.get(*number)) {
-            orders.constrain(needed);
-        }
         let named = order.iter().filter_map(|number| Some((*number, self.names.get(*number)?.clone())));
-        TemplateHub::new(named, needed, self.board.clone(), self.clock)
+        let orders = order.iter().filter_map(|number| self.orders.get(*number)).cloned().collect();
+        let mut hub = TemplateHub::new(named, orders, needed, self.board.clone(), self.clock);
+        hub.require(needed);
+        hub
     }
 }
 

@@ -7,6 +7,11 @@ mod router_task;
 mod solo_task;
 mod source_task;
 
+use std::time::Duration;
+
+use engine::source::LinkSecurity;
+use link::Link;
+
 pub use messages::{
     GroupNews, Joined, Mailboxes, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor,
     SourceFigures, SourceReport,
@@ -15,3 +20,21 @@ pub use outlet::Outlet;
 pub use router_task::run_router;
 pub use solo_task::{SoloTask, run_solo};
 pub use source_task::{SourceTask, run_source};
+
+/// Shares taken from the queue at once, encrypted and written together.
+const BATCH: usize = 256;
+/// After shares were taken from the queue, those that follow gather this long, so that a busy farm costs one
+/// wake-up, one record and one write for many shares. The first after a pause and blocks go at once.
+const GATHER: Duration = Duration::from_millis(2);
+/// No more shares are taken from the queue while this much waits to be written.
+const OUTBOX_FULL: usize = 256 * 1024;
+/// A pool that takes nothing from a full outbox for this long is gone.
+const WRITE_STALL: Duration = Duration::from_secs(20);
+
+/// Whether somebody vouches for the other side of a link.
+fn security(link: &Link) -> LinkSecurity {
+    match link.certificate_until() {
+        Some(_) => LinkSecurity::Authenticated,
+        None => LinkSecurity::Unauthenticated,
+    }
+}

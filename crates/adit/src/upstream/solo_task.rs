@@ -91,7 +91,7 @@ impl SoloTask {
             offered,
             header,
             coinbase,
-            outcome: outcome.clone(),
+            outcome: Some(outcome.clone()),
         });
         if finding.is_none_or(|finding| self.desk.hand_in(finding).is_err()) {
             let block = header.hash().to_string();

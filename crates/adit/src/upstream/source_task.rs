@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use engine::OutgoingShare;
-use engine::source::{DownReason, Effects, LinkSecurity, SourceCommand, Sv2Pool};
+use engine::source::{DownReason, Effects, SourceCommand, Sv2Pool};
 use link::{DialError, Link, LinkError, Resolver};
 use noise::PoolUrl;
 use sv2::FrameHeader;
@@ -14,17 +14,8 @@ use tracing::{info, warn};
 
 use super::messages::{SourceFigures, SourceReport};
 use super::outlet::Outlet;
+use super::{BATCH, GATHER, OUTBOX_FULL, WRITE_STALL, security};
 use crate::clock::Clock;
-
-/// Shares taken from the queue at once, encrypted and written together.
-const BATCH: usize = 256;
-/// After shares were taken from the queue, those that follow gather this long, so that a busy farm costs one
-/// wake-up, one record and one write for many shares. The first after a pause and blocks go at once.
-const GATHER: Duration = Duration::from_millis(2);
-/// No more shares are taken from the queue while this much waits to be written.
-const OUTBOX_FULL: usize = 256 * 1024;
-/// A pool that takes nothing from a full outbox for this long is gone.
-const WRITE_STALL: Duration = Duration::from_secs(20);
 
 /// What a source's task is made of.
 pub struct SourceTask {
@@ -182,11 +173,7 @@ impl SourceTask {
         fx.reconnect_to = None;
         let certificate_until = link.certificate_until();
         self.figures.certificate_until.store(certificate_until.map_or(0, u64::from), Relaxed);
-        let security = match certificate_until {
-            Some(_) => LinkSecurity::Authenticated,
-            None => LinkSecurity::Unauthenticated,
-        };
-        self.machine.connected(security, self.clock.now(), fx);
+        self.machine.connected(security(&link), self.clock.now(), fx);
         let mut failed = self.carry_out(fx, Some(&mut link)).await;
         let mut stalled_since = None;
         let mut shown = Duration::ZERO;

@@ -68,6 +68,8 @@ pub(crate) struct Refusal {
     pub(crate) fix: Option<Fix>,
     /// Which item of a list it is about.
     pub(crate) item: Option<usize>,
+    /// The value may hold a secret: it is not shown.
+    pub(crate) hidden: bool,
 }
 
 /// What would be right.

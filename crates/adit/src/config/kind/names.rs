@@ -35,6 +35,7 @@ impl Kind for Names {
                     None => "leave it out".to_owned(),
                 })),
                 item: Some(at),
+                ..Refusal::default()
             })?);
         }
         Ok(names)

@@ -26,11 +26,9 @@ pub struct PayTo {
 
 impl PayTo {
     fn new(text: &str) -> Result<Self, Refusal> {
-        let refused = |error: bitcoin::address::ParseError| {
-            let reason = error.to_string();
-            Refusal::words(format!("{reason}: copy the address again, each character counts"))
-        };
-        let address = bitcoin::Address::from_str(text).map_err(refused)?;
+        let address = bitcoin::Address::from_str(text).map_err(|_| {
+            Refusal::words("copy the address again: each character counts, and as it stands it is none")
+        })?;
         Ok(Self { text: text.to_owned(), address })
     }
 

@@ -69,7 +69,7 @@ impl Kind for UserName {
                 // Both in one key: what is behind the colon is a password, and is not repeated.
                 let found = Some("a text with a colon".to_owned());
                 let words = format!("write {} here, and the password as rpc_password", quoted(name));
-                Err(Refusal { found, ..Refusal::words(words) })
+                Err(Refusal { found, hidden: true, ..Refusal::words(words) })
             }
             None if text.is_empty() || text.chars().any(char::is_control) => Err(Refusal::plain()),
             None => Ok(text.to_owned()),
