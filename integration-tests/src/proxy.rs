@@ -31,6 +31,8 @@ pub struct Settings {
     pub route: String,
     /// Name, URL and lines of each `[source.NAME]`.
     pub sources: Vec<(String, String, String)>,
+    /// Names of sources in the route before those of `sources`.
+    pub preferred: Vec<String>,
     /// Names of further sources in the route, after those of `sources`.
     pub further: Vec<String>,
     /// Further tables, as they stand in the file.
@@ -91,13 +93,38 @@ impl Settings {
     /// Adds solo mining on these templates to the route, with lines of its own and a state directory in `folder`.
     #[must_use]
     pub fn solo(mut self, name: &str, templates: &[&str], folder: &Path, lines: &str) -> Self {
-        let state = folder.join("state");
-        let _ = write!(
-            self.tables,
-            "[state]\ndirectory = {state:?}\n[solo.{name}]\ntemplates = {templates:?}\npayout = \"{PAYOUT}\"\n{lines}"
-        );
+        self.state(folder);
+        let _ =
+            write!(self.tables, "[solo.{name}]\ntemplates = {templates:?}\npayout = \"{PAYOUT}\"\n{lines}");
         self.further.push(name.to_owned());
         self
+    }
+
+    /// Adds declaring these templates to a pool, a source's name, before all others in the route, with lines of its own and a
+    /// state directory in `folder`.
+    #[must_use]
+    pub fn declared(
+        mut self,
+        name: &str,
+        pool: &str,
+        jds_url: &str,
+        templates: &[&str],
+        folder: &Path,
+        lines: &str,
+    ) -> Self {
+        self.state(folder);
+        let _ = write!(
+            self.tables,
+            "[declared.{name}]\npool = \"{pool}\"\njds_url = \"{jds_url}\"\ntemplates = {templates:?}\n{lines}"
+        );
+        self.preferred.push(name.to_owned());
+        self
+    }
+
+    fn state(&mut self, folder: &Path) {
+        if !self.tables.contains("[state]") {
+            let _ = write!(self.tables, "[state]\ndirectory = {:?}\n", folder.join("state"));
+        }
     }
 
     /// Adds lines to the listener.
@@ -136,7 +163,8 @@ impl Settings {
             }
         }
         text.push_str(&self.tables);
-        let names = self.sources.iter().map(|(name, ..)| name).chain(&self.further);
+        let pools = self.sources.iter().map(|(name, ..)| name);
+        let names = self.preferred.iter().chain(pools).chain(&self.further);
         let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
         let names = names.join(", ");
         let _ = write!(text, "[route.main]\nlisteners = [\"main\"]\nsources = [{names}]\n{}", self.route);

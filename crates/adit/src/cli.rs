@@ -93,6 +93,26 @@ pub struct PoolArgs {
     /// Mean seconds between blocks that others find; without it there are none.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub block_interval: Option<f64>,
+    /// Be a Job Declarator Server, too, and take custom jobs.
+    #[arg(long)]
+    pub jds: bool,
+    /// Where the declarator server listens.
+    #[arg(long, default_value = "127.0.0.1:34264", requires = "jds")]
+    pub jds_listen: SocketAddr,
+    /// Which declarators it takes: those that reveal their transactions, those that do not.
+    #[arg(long, value_enum, default_value_t = JdsMode::Both, requires = "jds")]
+    pub jds_mode: JdsMode,
+}
+
+/// `--jds-mode`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum JdsMode {
+    /// Only those that reveal their transactions.
+    FullTemplate,
+    /// Only those that take tokens and nothing else.
+    CoinbaseOnly,
+    /// All.
+    Both,
 }
 
 /// For `adit miner`.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use engine::books::{Books, RefuseCode, RejectReason, Totals, UnsentReason};
 use engine::miner::CloseReason;
-use engine::source::{DownReason, SourceState as State};
+use engine::source::{DeclaredState, DeclaredStatus, DownReason, JdsState, SourceState as State};
 use link::Resolver;
 use telemetry::{
-    AccountSnapshot, BlocksSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot,
-    OverloadSnapshot, Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind,
-    SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
+    AccountSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState, LimitSnapshot,
+    ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
+    RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -33,6 +33,8 @@ pub(crate) struct SourceView {
     pub(crate) name: String,
     pub(crate) kind: SourceKind,
     pub(crate) address: Option<String>,
+    /// Of its job declarator server.
+    pub(crate) jds_address: Option<String>,
     pub(crate) report: watch::Receiver<SourceReport>,
     pub(crate) figures: Arc<SourceFigures>,
     pub(crate) door: SourceDoor,
@@ -157,6 +159,7 @@ impl SnapshotMaker {
                 State::Dialling => SourceState::Connecting,
                 State::SettingUp { .. } => SourceState::SettingUp,
                 State::Negotiating { .. } => SourceState::Negotiating,
+                State::AwaitingDeclarator => SourceState::AwaitingDeclarator,
                 State::AwaitingTemplate => SourceState::AwaitingTemplate,
                 State::Ready => SourceState::Ready,
             },
@@ -168,6 +171,7 @@ impl SnapshotMaker {
             open_shares_max: status.open_shares_max as u64,
             queue_depth: depth(&view.door.shares) + depth(&view.door.solutions),
             worker_names: status.pool.map(|pool| pool.worker_names),
+            declaration: status.declared.as_ref().map(|declared| declaration(declared, view)),
             jobs_total: jobs,
             tips_total: tips,
             job_age_seconds: age(jobs, view.figures.last_job_ms.load(Relaxed)),
@@ -250,6 +254,28 @@ impl SnapshotMaker {
             books: books(&totals),
         };
         self.books.all().into_iter().map(account).collect()
+    }
+}
+
+fn declaration(status: &DeclaredStatus, view: &SourceView) -> DeclarationSnapshot {
+    DeclarationSnapshot {
+        state: match status.state {
+            DeclaredState::Off => DeclarationState::Off,
+            DeclaredState::Resting { .. } => DeclarationState::Resting,
+            DeclaredState::NoPool => DeclarationState::NoPool,
+            DeclaredState::NoDeclarator => DeclarationState::NoDeclarator,
+            DeclaredState::NoTemplate => DeclarationState::NoTemplate,
+            DeclaredState::Ready => DeclarationState::Ready,
+            DeclaredState::Declaring => DeclarationState::Declaring,
+            DeclaredState::Acknowledged => DeclarationState::Acknowledged,
+        },
+        jds_address: view.jds_address.clone().unwrap_or_default(),
+        jds_up: status.jds == JdsState::Ready,
+        jds_last_down: (status.jds_last_down != DownReason::NotStarted)
+            .then(|| status.jds_last_down.to_string()),
+        acknowledged_total: status.acknowledged,
+        refused_total: status.refused,
+        held_shares: status.held as u64,
     }
 }
 

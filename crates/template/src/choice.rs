@@ -39,13 +39,6 @@ struct Provider {
     why_down: String,
 }
 
-impl Provider {
-    /// Its newest template, if that leaves enough room.
-    fn usable(&self, needed: CoinbaseConstraints) -> Option<&Arc<Offered>> {
-        self.newest.as_ref().filter(|newest| newest.template().constraints.hold(needed))
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct TemplateChoice {
@@ -87,16 +80,9 @@ impl TemplateChoice {
     /// Why each provider that gives nothing gives nothing.
     #[must_use]
     pub fn why(&self) -> String {
-        let needed = self.needed;
-        let reason = |provider: &Provider| {
-            let why = match &provider.newest {
-                Some(newest) if newest.template().constraints.hold(needed) => return None,
-                Some(newest) => too_narrow(newest.template().constraints, needed),
-                None => provider.why_down.clone(),
-            };
-            Some(format!("{}: {why}", provider.name))
-        };
-        self.providers.iter().filter_map(reason).collect::<Vec<_>>().join("; ")
+        let down = self.providers.iter().filter(|provider| provider.newest.is_none());
+        let reasons = down.map(|provider| format!("{}: {}", provider.name, provider.why_down));
+        reasons.collect::<Vec<_>>().join("; ")
     }
 
     /// When [`TemplateChoice::timer`] is to be called.
@@ -105,27 +91,38 @@ impl TemplateChoice {
         self.alone_since.map(|since| since + self.grace)
     }
 
-    /// A provider has given a template.
-    pub fn template(&mut self, offered: Arc<Offered>, now: Duration) -> Option<Chosen> {
-        let provider = self.providers.iter_mut().find(|provider| provider.number == offered.provider())?;
-        if let Some(last) = &provider.newest
-            && tip(last) != tip(&offered)
-            && height(last) >= height(&offered)
-        {
-            if provider.left.len() == LEFT {
-                provider.left.pop_front();
+    /// The source's coinbase needs this much room from now on. Templates with less are not used any more.
+    pub fn require(&mut self, needed: CoinbaseConstraints, now: Duration) -> Option<Chosen> {
+        self.needed = needed;
+        for provider in &mut self.providers {
+            if let Some(small) = provider.newest.take_if(|newest| !newest.template().constraints.hold(needed))
+            {
+                provider.why_down = too_small(small.template().constraints, needed);
             }
-            provider.left.push_back(tip(last));
         }
-        provider.left.retain(|left| *left != tip(&offered));
-        provider.newest = Some(offered);
         self.choose(now)
     }
 
-    /// The source's coinbase needs this room from now on. A template in use that has less is given up at once.
-    pub fn require(&mut self, needed: CoinbaseConstraints, now: Duration) -> Option<Chosen> {
-        self.needed = needed;
-        self.using.take_if(|using| !using.template().constraints.hold(needed));
+    /// A provider has given a template.
+    pub fn template(&mut self, offered: Arc<Offered>, now: Duration) -> Option<Chosen> {
+        let provider = self.providers.iter_mut().find(|provider| provider.number == offered.provider())?;
+        let (room, needed) = (offered.template().constraints, self.needed);
+        if room.hold(needed) {
+            if let Some(last) = &provider.newest
+                && tip(last) != tip(&offered)
+                && height(last) >= height(&offered)
+            {
+                if provider.left.len() == LEFT {
+                    provider.left.pop_front();
+                }
+                provider.left.push_back(tip(last));
+            }
+            provider.left.retain(|left| *left != tip(&offered));
+            provider.newest = Some(offered);
+        } else {
+            provider.newest = None;
+            provider.why_down = too_small(room, needed);
+        }
         self.choose(now)
     }
 
@@ -151,7 +148,7 @@ impl TemplateChoice {
         }
         // The provider in use has gone, and nobody else is as far: it may be back in a moment.
         let giver = self.providers.iter().find(|provider| provider.number == using.provider());
-        let alone = giver.is_none_or(|giver| giver.usable(self.needed).is_none())
+        let alone = giver.is_none_or(|giver| giver.newest.is_none())
             && best.as_ref().is_none_or(|best| height(best) < height(using));
         let patient = alone && now < *self.alone_since.get_or_insert(now) + self.grace;
         match best {
@@ -174,7 +171,7 @@ impl TemplateChoice {
     fn best(&self) -> Option<Arc<Offered>> {
         let mut best: Option<&Arc<Offered>> = None;
         for (at, provider) in self.providers.iter().enumerate() {
-            let Some(newest) = provider.usable(self.needed) else { continue };
+            let Some(newest) = &provider.newest else { continue };
             let better = self.providers[..at].iter().filter(|better| better.newest.is_some());
             let left = better.flat_map(|better| &better.left).any(|left| *left == tip(newest));
             if !left && best.is_none_or(|best| height(newest) > height(best)) {
@@ -185,13 +182,6 @@ impl TemplateChoice {
     }
 }
 
-fn too_narrow(room: CoinbaseConstraints, needed: CoinbaseConstraints) -> String {
-    format!(
-        "its templates leave {} bytes and {} signature operations for the coinbase's outputs, {} and {} are needed",
-        room.additional_size, room.additional_sigops, needed.additional_size, needed.additional_sigops
-    )
-}
-
 fn tip(offered: &Offered) -> [u8; 32] {
     offered.template().prev_hash
 }
@@ -199,6 +189,13 @@ fn tip(offered: &Offered) -> [u8; 32] {
 /// Without BIP 34's height a template is as good as the lowest.
 fn height(offered: &Offered) -> u32 {
     offered.template().coinbase.height().unwrap_or(0)
+}
+
+fn too_small(room: CoinbaseConstraints, needed: CoinbaseConstraints) -> String {
+    format!(
+        "its templates leave {} bytes and {} signature operations for the coinbase's outputs, {} and {} are needed",
+        room.additional_size, room.additional_sigops, needed.additional_size, needed.additional_sigops
+    )
 }
 
 #[cfg(test)]
@@ -342,7 +339,7 @@ mod tests {
         assert_eq!(id(choice.template(offered(7, 2, 50, 1), s(0))), Some(2));
         assert_eq!(id(choice.require(wide, s(1))), Some(1), "the other one has the room");
         let wider = CoinbaseConstraints { additional_size: 501, ..wide };
-        assert!(choice.require(wider, s(2)).is_none() && choice.using().is_none());
+        assert!(choice.require(wider, s(2)).is_none(), "the next template may have the room");
         assert_eq!(id(choice.template(roomy(7, 3, 50, 1, wider), s(3))), Some(3));
     }
 }

@@ -4,12 +4,14 @@
 //! they have by a [`ProviderHandle`].
 //!
 //! [`dev_chain`] is a block chain in memory with its own genesis block, made for the demo, tests and
-//! benches. It does no IO and reads no clock: whoever drives it says what time it is.
+//! benches. It does no IO and reads no clock: whoever drives it says what time it is. [`dev_node`] makes a provider of
+//! it, with the interface that those of real nodes have.
 
 mod choice;
 #[cfg(unix)]
 pub mod core_ipc;
 pub mod dev_chain;
+pub mod dev_node;
 mod offered;
 mod provider;
 pub mod rpc;

@@ -55,6 +55,14 @@ pub struct Solution {
     pub coinbase: Vec<u8>,
 }
 
+impl Solution {
+    /// A solution from the 80 bytes of its header.
+    #[must_use]
+    pub fn from_bytes(template_id: u64, header: &[u8; 80], coinbase: Vec<u8>) -> Solution {
+        Solution { template_id, header: Header::from_bytes(header), coinbase }
+    }
+}
+
 /// What became of a block that was handed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Submitted {

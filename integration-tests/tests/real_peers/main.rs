@@ -5,6 +5,7 @@
 mod acknowledged;
 mod block;
 mod core_ipc;
+mod declaration;
 mod failover;
 mod growth;
 mod modes;

@@ -39,7 +39,7 @@ pub struct Finding {
     pub header: Header,
     /// Its whole coinbase, with the witness.
     pub coinbase: Vec<u8>,
-    /// Where it is told what became of it, with the number, if anyone wants to know.
+    /// Where it is told what became of it, with the number; a pool's share has its answer from the pool.
     pub outcome: Option<mpsc::Sender<(u64, BlockOutcome)>>,
 }
 
@@ -100,8 +100,8 @@ async fn run<N: Node>(shared: Arc<Shared<N>>, mut findings: mpsc::Receiver<Findi
         let place = Arc::clone(&places).try_acquire_owned().ok().filter(|_| nth <= PER_TIP);
         let Some(place) = place else {
             shared.figures.passed_over.fetch_add(1, Relaxed);
+            // A source that has ended needs to know nothing.
             if let Some(outcome) = finding.outcome {
-                // A source that has ended needs to know nothing.
                 let _ = outcome.try_send((finding.number, BlockOutcome::NotAsked));
             }
             continue;

@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use engine::source::BlockOutcome;
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use template::{Offered, Solution, Submitted};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
-use work::Header;
+use work::{BlockHash, Header};
 
 use super::desk::{Finding, Shared};
 use super::files::Ending;
@@ -25,7 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// A block that no node has after this long has lost its race for good; it stays on disk.
 const GIVE_UP: Duration = Duration::from_secs(2 * 3600);
 
-/// A block that was sent and not heard of again is given up when the chain is this many blocks beyond it.
+/// A block that nobody has taken or refused is given up when the chain is this many blocks beyond it.
 const HISTORY: u32 = 3;
 
 /// Where a whole block comes from.
@@ -39,10 +39,9 @@ enum Whole {
 /// See the module.
 pub(super) struct Errand<N> {
     shared: Arc<Shared<N>>,
-    /// Its hash, as it stands in headers.
-    id: [u8; 32],
     /// Its hash as people write it.
     hash: String,
+    /// Of a block that was found just now, where its template says it.
     height: Option<u32>,
     /// Its file's name, without the ending.
     name: String,
@@ -56,8 +55,12 @@ pub(super) struct Errand<N> {
 enum Word {
     Taken,
     Refused(String),
+    /// It was told, and does not answer.
+    Sent,
     /// It could not be asked, until that did not matter any more.
     Never(String),
+    /// The chain went on without it.
+    Late,
 }
 
 impl<N: Node> Errand<N> {
@@ -72,7 +75,6 @@ impl<N: Node> Errand<N> {
         Self {
             shared,
             name: format!("{}-{hash}", height.unwrap_or(header.ntime)),
-            id: header.hash().to_bytes(),
             hash,
             height,
             solution: Some((offered.provider(), solution)),
@@ -83,14 +85,12 @@ impl<N: Node> Errand<N> {
 
     /// For a block that an earlier run has left on disk.
     pub(super) fn of_file(shared: Arc<Shared<N>>, name: String, block: Arc<[u8]>) -> Self {
-        // What is shorter was no block, and was put aside.
-        let hash = Header::from_bytes(block.first_chunk().unwrap_or(&[0; 80])).hash();
-        let height = name.split('-').next().and_then(|height| height.parse().ok());
+        let hash = name.rsplit('-').next().unwrap_or_default().to_owned();
         Self {
             shared,
-            id: hash.to_bytes(),
-            hash: hash.to_string(),
-            height,
+            hash,
+            // Its node says what it makes of it, however old it is.
+            height: None,
             name,
             whole: Whole::OnDisk(block),
             solution: None,
@@ -100,7 +100,7 @@ impl<N: Node> Errand<N> {
 
     /// To the end: a node has it, none wants it, or it is too late.
     pub(super) async fn run(self) {
-        let Self { shared, id, hash, height, name, whole, solution, outcome } = self;
+        let Self { shared, hash, height, name, whole, solution, outcome } = self;
         shared.figures.in_work.fetch_add(1, Relaxed);
         let began = Instant::now();
         let decided = CancellationToken::new();
@@ -111,25 +111,18 @@ impl<N: Node> Errand<N> {
                 let own =
                     solution.as_ref().filter(|(provider, _)| *provider == at).map(|(_, own)| own.clone());
                 let (shared, seen, decided) = (Arc::clone(&shared), seen.clone(), decided.clone());
-                async move { (at, hand_in(&shared, at, height, own, seen, &decided).await) }
+                async move { (at, hand_in(&shared, at, own, seen, &decided).await) }.boxed()
             })
             .collect();
+        let (of, board, until) = (hash.clone(), shared.board.clone(), decided.clone());
+        lanes.push(async move { (usize::MAX, built_on(&of, height, board, &until).await) }.boxed());
         let mut refused = None;
         let mut taken = false;
+        // Where nobody answers, only the next tip can tell.
+        let (mut open, mut sent) = (shared.nodes.len(), false);
         let deadline = began + GIVE_UP;
-        let built_on = built_on(shared.board.clone(), id);
-        tokio::pin!(built_on);
-        loop {
-            let (at, word) = tokio::select! {
-                biased;
-                said = lanes.next() => match said {
-                    Some(said) => said,
-                    None => break,
-                },
-                at = &mut built_on => (at, Word::Taken),
-                () = tokio::time::sleep_until(deadline) => break,
-            };
-            let node = shared.nodes.get(at).map_or("", |lane| lane.name.as_str());
+        while let Ok(Some((at, word))) = tokio::time::timeout_at(deadline, lanes.next()).await {
+            let node = shared.nodes.get(at).map_or("a template builds on it", |lane| lane.name.as_str());
             match word {
                 Word::Taken => {
                     info!(block = hash, node, after = ?began.elapsed(), "a node has the block");
@@ -140,7 +133,21 @@ impl<N: Node> Errand<N> {
                     warn!(block = hash, node, reason, "a node does not want the block");
                     refused = Some(reason);
                 }
+                Word::Sent => {
+                    info!(block = hash, node, "the block was sent; nobody answers there");
+                    sent = true;
+                }
                 Word::Never(reason) => warn!(block = hash, node, reason, "a node cannot take the block"),
+                Word::Late => {
+                    warn!(block = hash, "the chain went on without the block");
+                    // Whoever was sent it has not taken it.
+                    refused = refused.or_else(|| sent.then(|| "the chain went on without it".to_owned()));
+                    break;
+                }
+            }
+            open = open.saturating_sub(1);
+            if open == 0 && !sent {
+                break;
             }
         }
         let ending = match (taken, &refused) {
@@ -243,7 +250,6 @@ async fn settle<N: Node>(shared: &Shared<N>, name: String, ending: Ending) {
 async fn hand_in<N: Node>(
     shared: &Shared<N>,
     at: usize,
-    height: Option<u32>,
     own: Option<Solution>,
     mut whole: watch::Receiver<Option<Arc<[u8]>>>,
     decided: &CancellationToken,
@@ -268,12 +274,9 @@ async fn hand_in<N: Node>(
         };
         let why = match said {
             Submitted::Taken => return Word::Taken,
+            Submitted::Sent => return Word::Sent,
             Submitted::Refused(reason) if !may_change(&reason) => return Word::Refused(reason),
             Submitted::Refused(reason) | Submitted::NotPossible(reason) => reason,
-            Submitted::Sent if is_history(&shared.board.borrow(), height) => {
-                return Word::Refused("it was sent, and the chain went on without it".to_owned());
-            }
-            Submitted::Sent => "it was sent; the next tip says what became of it".to_owned(),
         };
         if wait == FIRST_WAIT {
             warn!(node = lane.name, reason = why, "a block is not taken at once; the node is asked again");
@@ -292,23 +295,29 @@ async fn hand_in<N: Node>(
     }
 }
 
-/// Waits for a template that stands on this block: its node has it, whatever it has said. Gives the node.
-async fn built_on(mut board: watch::Receiver<Vec<ProviderNews>>, id: [u8; 32]) -> usize {
-    let stands_on_it =
-        |news: &ProviderNews| news.newest.as_ref().is_some_and(|newest| newest.template().prev_hash == id);
-    let found = board.wait_for(|board| board.iter().any(stands_on_it)).await;
-    let at = found.ok().and_then(|board| board.iter().position(stands_on_it));
-    match at {
-        Some(at) => at,
-        // Every provider has ended.
-        None => std::future::pending().await,
-    }
-}
-
-/// The chain is so far beyond this height that a block of it can hardly come in any more.
-fn is_history(board: &[ProviderNews], height: Option<u32>) -> bool {
-    let heights = board.iter().filter_map(|news| news.newest.as_ref()?.template().coinbase.height());
-    height.zip(heights.max()).is_some_and(|(height, next)| next > height.saturating_add(HISTORY))
+/// Waits until some provider's template builds on the block: a node has it then, whatever was said. Or until the chain is
+/// far beyond it.
+async fn built_on(
+    hash: &str,
+    height: Option<u32>,
+    mut board: watch::Receiver<Vec<ProviderNews>>,
+    decided: &CancellationToken,
+) -> Word {
+    let word = |news: &ProviderNews| {
+        let newest = news.newest.as_ref()?.template();
+        if BlockHash::from_bytes(newest.prev_hash).to_string() == hash {
+            return Some(Word::Taken);
+        }
+        let (height, next) = (height?, newest.coinbase.height()?);
+        (next > height.saturating_add(HISTORY)).then_some(Word::Late)
+    };
+    let mut said = None;
+    let seen = board.wait_for(|board| {
+        said = board.iter().find_map(word);
+        said.is_some()
+    });
+    let ended = decided.run_until_cancelled(seen).await.is_none_or(|seen| seen.is_err());
+    said.filter(|_| !ended).unwrap_or_else(|| Word::Never("nobody looks any more".to_owned()))
 }
 
 fn is_up(board: &[ProviderNews], at: usize) -> bool {
@@ -325,8 +334,8 @@ async fn attempt<N: Node>(
         Some(solution) => Some(node.solution(solution.clone()).await),
         None => None,
     };
-    if by_solution == Some(Submitted::Taken) {
-        return Submitted::Taken;
+    if let Some(said @ (Submitted::Taken | Submitted::Sent)) = by_solution {
+        return said;
     }
     let block = whole.borrow().clone();
     let by_block = match block {
@@ -335,7 +344,7 @@ async fn attempt<N: Node>(
     };
     match (by_solution, by_block) {
         // The node's own word counts for more than that there is no second way.
-        (Some(said @ (Submitted::Refused(_) | Submitted::Sent)), Submitted::NotPossible(_)) => said,
+        (Some(Submitted::Refused(reason)), Submitted::NotPossible(_)) => Submitted::Refused(reason),
         (Some(Submitted::NotPossible(first)), Submitted::NotPossible(second)) => {
             Submitted::NotPossible(format!("{first}; whole: {second}"))
         }

@@ -290,6 +290,7 @@ async fn a_node_that_gives_no_answer_has_a_block_when_its_next_template_stands_o
 
     // And it has not when the chain goes on without it.
     office.find(2, &offered(1, true));
+    while office.call().await != (0, "solution") {}
     office.board.send_replace(vec![on_it([8; 32], 9)]);
     assert_eq!(office.outcome().await, (2, BlockOutcome::Refused));
 }

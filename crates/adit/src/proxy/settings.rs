@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::miner::{ListenerPolicy, ReplyMode};
 use engine::router::{MinersPerChannel, RouteSettings, SourcePlan};
-use engine::source::{SoloSettings, SourceSettings};
+use engine::source::{DeclaredSettings, JdsSettings, SoloSettings, SourceSettings};
 use engine::{ListenerId, RouteId, SourceId};
 use link::Resolver;
 use template::core_ipc::{CoreIpcSettings, Schema};
@@ -78,9 +78,9 @@ pub(super) fn listener_policy(
     }
 }
 
-/// All sources in the order of their numbers: pools, then those that mine for the farm itself.
+/// All sources in the order of their numbers: pools, those that declare to them, then those that mine for the farm itself.
 pub(super) fn source_names(config: &Config) -> impl Iterator<Item = &Name> {
-    config.sources.keys().chain(config.solos.keys())
+    config.sources.keys().chain(config.declared.keys()).chain(config.solos.keys())
 }
 
 /// A route over sources by their numbers; a name that no source has is given back.
@@ -135,9 +135,41 @@ pub(super) fn solo_settings(
     })
 }
 
+/// How the router sees declaring: as the pool, with all miners on one channel.
+pub(super) fn declared_plan(at: usize, pool: &config::Source) -> SourcePlan {
+    SourcePlan { miners_per_channel: None, declares: true, ..source_plan(at, pool) }
+}
+
+/// How templates are declared to a pool. `None`: an address is not of the templates' chain, which a checked configuration
+/// has not.
+pub(super) fn declared_settings(
+    id: SourceId,
+    declared: &config::Declared,
+    pool: &config::Source,
+    config: &Config,
+) -> Option<DeclaredSettings> {
+    let chain = declared.templates.iter().find_map(|name| config.templates.get(name))?.network;
+    let extra = declared.extra_outputs.iter().map(|output| output.on(chain));
+    Some(DeclaredSettings {
+        pool: SourceSettings { payout: None, ..source_settings(id, pool) },
+        jds: JdsSettings {
+            host: declared.jds_url.host().to_owned(),
+            port: declared.jds_url.port(),
+            user_identifier: Arc::from(pool.user_identity.as_str()),
+            insecure: pool.insecure,
+            full_template: declared.mode == config::DeclareMode::FullTemplate,
+        },
+        tag: config::signature_push(&declared.signature),
+        extra_outputs: extra.collect::<Option<_>>()?,
+    })
+}
+
 /// The templates that any source uses, in the order of their names.
 pub(super) fn templates_in_use(config: &Config) -> Vec<&Name> {
-    let used = |name: &&Name| config.solos.values().any(|solo| solo.templates.contains(name));
+    let used = |name: &&Name| {
+        config.solos.values().any(|solo| solo.templates.contains(name))
+            || config.declared.values().any(|declared| declared.templates.contains(name))
+    };
     config.templates.keys().filter(used).collect()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine::SourceId;
 use engine::books::Books;
 use engine::router::{Router, SourcePlan};
-use engine::source::{Solo, SourceCommand, SourceStatus, Sv2Pool};
+use engine::source::{Declared, Solo, SourceCommand, SourceStatus, Sv2Pool};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use link::Resolver;
@@ -14,9 +14,11 @@ use telemetry::{Latencies, SourceKind};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tracing::error;
+use work::CoinbaseConstraints;
 
 use super::settings::{
-    position, solo_plan, solo_settings, source_plan, source_settings, template_settings, templates_in_use,
+    declared_plan, declared_settings, position, solo_plan, solo_settings, source_plan, source_settings,
+    template_settings, templates_in_use,
 };
 use super::{COMMAND_QUEUE, StartError, runtime, thread};
 use crate::blocks::{BlockDesk, BlockFigures};
@@ -24,11 +26,15 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::snapshot::SourceView;
 use crate::state::StateDirectory;
-use crate::templates::{ProviderNews, Providers};
+use crate::templates::{ProviderNews, Providers, TemplateHub};
 use crate::upstream::{
-    Mailboxes, Outlet, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SoloTask, SourceDoor,
-    SourceFigures, SourceReport, SourceTask, run_router, run_solo, run_source,
+    DeclaredTask, LineSettings, Mailboxes, Outlet, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE,
+    SoloTask, SourceDoor, SourceFigures, SourceReport, SourceTask, run_declared, run_router, run_solo,
+    run_source,
 };
+
+/// The longest frame of a job declarator server, bytes: the positions of 65,535 transactions.
+const DECLARATOR_FRAME: usize = 256 * 1024;
 
 /// Upstream, prepared: nothing but template providers has begun.
 pub(super) struct Upstream {
@@ -65,6 +71,33 @@ pub(super) struct Seen {
     /// Absent without templates.
     pub(super) templates: Option<watch::Receiver<Vec<ProviderNews>>>,
     pub(super) blocks: Arc<BlockFigures>,
+}
+
+/// What sources with templates of the farm's own share.
+struct Own<'a> {
+    /// Of the templates, by their numbers.
+    names: Vec<&'a config::Name>,
+    providers: Providers,
+    desk: BlockDesk,
+    state: Arc<StateDirectory>,
+}
+
+impl Own<'_> {
+    fn hub(&self, templates: &[config::Name], needed: CoinbaseConstraints) -> TemplateHub {
+        let number = |of: &config::Name| self.names.iter().position(|name| *name == of);
+        let order: Vec<usize> = templates.iter().filter_map(number).collect();
+        self.providers.hub(&order, needed)
+    }
+
+    /// The state directory stays taken as long as anyone mines.
+    fn keep_state(&self, task: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, ()> {
+        let state = Arc::clone(&self.state);
+        let task = async move {
+            task.await;
+            drop(state);
+        };
+        task.boxed()
+    }
 }
 
 /// What a source shares with all others.
@@ -111,8 +144,8 @@ impl Upstream {
         for (name, source) in &config.sources {
             upstream.pool(&common, name, source, config);
         }
-        if !config.solos.is_empty() {
-            upstream.solos(&common, config)?;
+        if !config.solos.is_empty() || !config.declared.is_empty() {
+            upstream.of_templates(&common, config)?;
         }
         Ok(upstream)
     }
@@ -152,7 +185,7 @@ impl Upstream {
     }
 
     /// Template providers, the block desk, and every source that uses them.
-    fn solos(&mut self, common: &Common<'_>, config: &Config) -> Result<(), StartError> {
+    fn of_templates(&mut self, common: &Common<'_>, config: &Config) -> Result<(), StartError> {
         let names = templates_in_use(config);
         let mut templates = Vec::new();
         for name in &names {
@@ -160,10 +193,9 @@ impl Upstream {
                 .templates
                 .get(*name)
                 .and_then(|template| template_settings(name, template, &config.limits));
-            templates.push(settings.expect("checked"));
+            templates.push(settings.ok_or_else(|| StartError::NoTemplates(name.to_string()))?);
         }
         let directory = config::state_directory(&config.state, config::environment());
-        // It stays taken as long as anyone mines.
         let state = Arc::new(StateDirectory::open(&directory)?);
         // They and the desk live on the upstream thread.
         let runtime = self.runtime.0.as_ref().map(|runtime| runtime.handle().clone());
@@ -172,34 +204,96 @@ impl Upstream {
         self.seen.templates = Some(providers.board());
         let figures = Arc::clone(&self.seen.blocks);
         let desk = BlockDesk::open(providers.orders(), state.blocks_directory(), providers.board(), figures);
+        let own = Own { names, providers, desk, state };
+        for (name, declared) in &config.declared {
+            self.declared(common, &own, name, declared, config);
+        }
         for (name, solo) in &config.solos {
-            let at = self.sources.len();
-            let ends = common.ends(at, name, "solo mining");
-            self.seen.sources.push(ends.view(SourceKind::Solo));
-            let settings = solo_settings(ends.id, solo, config, &state.instance()).expect("checked");
-            let order: Vec<usize> =
-                solo.templates.iter().filter_map(|of| names.iter().position(|name| *name == of)).collect();
-            let task = SoloTask {
-                outlet: ends.outlet,
-                templates: providers.hub(&order, settings.constraints()),
-                machine: Solo::new(settings, Arc::clone(common.books), rand::random()),
-                desk: desk.clone(),
-                commands: ends.commands,
-                shares: ends.shares,
-                solutions: ends.solutions,
-                report: ends.report,
-                figures: ends.figures,
-                clock: common.clock,
-            };
-            let (commands, door) = ends.to;
-            let state = Arc::clone(&state);
-            let task = async move {
-                run_solo(task).await;
-                drop(state);
-            };
-            self.sources.push(Made { plan: solo_plan(at, name), commands, door, task: task.boxed() });
+            self.solo(common, &own, name, solo, config);
         }
         Ok(())
+    }
+
+    /// A pool that the farm's templates are declared to.
+    fn declared(
+        &mut self,
+        common: &Common<'_>,
+        own: &Own<'_>,
+        name: &config::Name,
+        declared: &config::Declared,
+        config: &Config,
+    ) {
+        let at = self.sources.len();
+        let ends = common.ends(at, name, "declaring");
+        let pool = config.sources.get(&declared.pool).expect("checked");
+        let settings = declared_settings(ends.id, declared, pool, config).expect("checked");
+        let line = |what: &str, url: &noise::PoolUrl, max_frame| LineSettings {
+            name: format!("{name}, {what}"),
+            url: url.clone(),
+            resolver: Resolver::system(config.limits.lookup),
+            connect_timeout: pool.connect_timeout,
+            handshake_timeout: config.limits.handshake,
+            certificate_leeway: pool.certificate_leeway,
+            max_frame,
+        };
+        let to_pool = line("pool", &pool.url, config.limits.frame);
+        // Tokens, short answers, and lists of missing transactions' positions.
+        let to_jds = line("job declarator server", &declared.jds_url, DECLARATOR_FRAME);
+        self.seen.sources.push(SourceView {
+            address: Some(pool.url.host_and_port()),
+            jds_address: Some(declared.jds_url.host_and_port()),
+            insecure: pool.insecure,
+            resolver: Some(Arc::clone(&to_pool.resolver)),
+            ..ends.view(SourceKind::Declared)
+        });
+        let task = DeclaredTask {
+            outlet: ends.outlet,
+            machine: Declared::new(settings, Arc::clone(common.books), rand::random()),
+            pool: to_pool,
+            jds: to_jds,
+            // What the pool wants is told when the machine knows it.
+            templates: own.hub(&declared.templates, CoinbaseConstraints::default()),
+            desk: own.desk.clone(),
+            commands: ends.commands,
+            shares: ends.shares,
+            solutions: ends.solutions,
+            report: ends.report,
+            figures: ends.figures,
+            clock: common.clock,
+        };
+        let (commands, door) = ends.to;
+        let task = own.keep_state(run_declared(task));
+        self.sources.push(Made { plan: declared_plan(at, pool), commands, door, task });
+    }
+
+    /// Mining for the farm itself.
+    fn solo(
+        &mut self,
+        common: &Common<'_>,
+        own: &Own<'_>,
+        name: &config::Name,
+        solo: &config::Solo,
+        config: &Config,
+    ) {
+        let at = self.sources.len();
+        let ends = common.ends(at, name, "solo mining");
+        self.seen.sources.push(ends.view(SourceKind::Solo));
+        let settings = solo_settings(ends.id, solo, config, &own.state.instance()).expect("checked");
+        let task = SoloTask {
+            outlet: ends.outlet,
+            templates: own.hub(&solo.templates, settings.constraints()),
+            machine: Solo::new(settings, Arc::clone(common.books), rand::random()),
+            desk: own.desk.clone(),
+            commands: ends.commands,
+            shares: ends.shares,
+            solutions: ends.solutions,
+            report: ends.report,
+            figures: ends.figures,
+            clock: common.clock,
+        };
+        let (commands, door) = ends.to;
+        let task = own.keep_state(run_solo(task));
+        self.sources.push(Made { plan: solo_plan(at, name), commands, door, task });
     }
 
     /// What the router has to know of each source.
@@ -283,6 +377,7 @@ impl Ends {
             name: self.outlet.name.clone(),
             kind,
             address: None,
+            jds_address: None,
             report: self.report_seen.clone(),
             figures: Arc::clone(&self.figures),
             door: self.to.1.clone(),

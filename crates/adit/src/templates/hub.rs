@@ -35,8 +35,6 @@ struct Seen {
 pub struct TemplateHub {
     board: watch::Receiver<Vec<ProviderNews>>,
     choice: TemplateChoice,
-    /// The way to its providers.
-    orders: Vec<ProviderOrders>,
     /// In the order of preference.
     seen: Vec<Seen>,
     /// Templates that were told, newest last.
@@ -45,6 +43,8 @@ pub struct TemplateHub {
     unfilled: VecDeque<Arc<Offered>>,
     /// Not taken yet.
     news: VecDeque<HubNews>,
+    /// The ways to them.
+    orders: Vec<ProviderOrders>,
     clock: Clock,
 }
 
@@ -52,8 +52,8 @@ impl TemplateHub {
     /// A hub over these providers, the preferred one first.
     pub(super) fn new(
         providers: impl IntoIterator<Item = (usize, String)>,
-        orders: Vec<ProviderOrders>,
         needed: CoinbaseConstraints,
+        orders: Vec<ProviderOrders>,
         mut board: watch::Receiver<Vec<ProviderNews>>,
         clock: Clock,
     ) -> Self {
@@ -65,8 +65,8 @@ impl TemplateHub {
         Self {
             seen: providers.iter().map(seen).collect(),
             choice: TemplateChoice::new(providers, needed, TEMPLATE_GRACE),
-            orders,
             board,
+            orders,
             kept: VecDeque::new(),
             unfilled: VecDeque::new(),
             news: VecDeque::new(),
@@ -101,10 +101,11 @@ impl TemplateHub {
         }
     }
 
-    /// The source's coinbase needs this room from now on. The providers are told of it: several sources on one provider
-    /// get the most that any needs.
+    /// The source's coinbase needs this much room from now on: templates with less are not told.
     pub fn require(&mut self, needed: CoinbaseConstraints) {
-        self.orders.iter().for_each(|orders| orders.constrain(needed));
+        for orders in &self.orders {
+            orders.constrain(needed);
+        }
         let chosen = self.choice.require(needed, self.clock.now().mono);
         self.tell(chosen);
     }
@@ -213,7 +214,7 @@ mod tests {
         let (board, seen) = watch::channel(vec![ProviderNews::default(), ProviderNews::default()]);
         let needed = CoinbaseConstraints::default();
         let named = [(1, "near".to_owned()), (0, "far".to_owned())];
-        let mut hub = TemplateHub::new(named, Vec::new(), needed, seen, Clock::start());
+        let mut hub = TemplateHub::new(named, needed, Vec::new(), seen, Clock::start());
 
         board.send_modify(|board| board[1].why_down = "no socket".to_owned());
         assert_eq!(said(&mut hub).await, "near: no socket; far: no template yet");

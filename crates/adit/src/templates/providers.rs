@@ -25,7 +25,7 @@ pub enum TemplateOrigin {
     BitcoinIpc(CoreIpcSettings),
     /// A node's RPC.
     BitcoinRpc(RpcSettings),
-    /// A server of SV2's Template Distribution Protocol.
+    /// SV2's Template Distribution.
     TemplateProvider(TpSettings),
 }
 
@@ -93,14 +93,15 @@ impl Providers {
         self.names.iter().cloned().zip(self.orders.iter().cloned()).collect()
     }
 
-    /// A hub over the providers with these numbers, the preferred one first, for a source whose coinbase needs this room.
+    /// A hub over the providers with these numbers, the preferred one first, for a source whose coinbase needs this
+    /// room. They are told of it: several sources on one provider get the most that any needs.
     #[must_use]
     pub fn hub(&self, order: &[usize], needed: CoinbaseConstraints) -> TemplateHub {
+        let orders: Vec<ProviderOrders> =
+            order.iter().filter_map(|number| self.orders.get(*number)).cloned().collect();
+        orders.iter().for_each(|orders| orders.constrain(needed));
         let named = order.iter().filter_map(|number| Some((*number, self.names.get(*number)?.clone())));
-        let orders = order.iter().filter_map(|number| self.orders.get(*number)).cloned().collect();
-        let mut hub = TemplateHub::new(named, orders, needed, self.board.clone(), self.clock);
-        hub.require(needed);
-        hub
+        TemplateHub::new(named, needed, orders, self.board.clone(), self.clock)
     }
 }
 

@@ -1,17 +1,21 @@
 //! Upstream: the router's task and one task per source, on a thread of their own, so that jobs never wait
 //! behind what miners send.
 
+use std::time::Duration;
+
+use engine::source::LinkSecurity;
+use link::Link;
+
+mod declared_task;
+mod line;
 mod messages;
 mod outlet;
 mod router_task;
 mod solo_task;
 mod source_task;
 
-use std::time::Duration;
-
-use engine::source::LinkSecurity;
-use link::Link;
-
+pub use declared_task::{DeclaredTask, run_declared};
+pub use line::LineSettings;
 pub use messages::{
     GroupNews, Joined, Mailboxes, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor,
     SourceFigures, SourceReport,
@@ -21,7 +25,7 @@ pub use router_task::run_router;
 pub use solo_task::{SoloTask, run_solo};
 pub use source_task::{SourceTask, run_source};
 
-/// Shares taken from the queue at once, encrypted and written together.
+/// Shares taken from a queue at once, encrypted and written together.
 const BATCH: usize = 256;
 /// After shares were taken from the queue, those that follow gather this long, so that a busy farm costs one
 /// wake-up, one record and one write for many shares. The first after a pause and blocks go at once.

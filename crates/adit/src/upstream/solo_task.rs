@@ -120,7 +120,7 @@ impl SoloTask {
             }
             // The desk looks for them where the template is.
             HubNews::Transactions(_) => {}
-            HubNews::Lost(why) => self.machine.lost(DownReason::NoTemplate(why), now, fx),
+            HubNews::Lost(why) => self.machine.lost(DownReason::NoTemplates(why), now, fx),
         }
     }
 }

@@ -171,8 +171,7 @@ impl SourceTask {
         // What an earlier attempt left says nothing about this link.
         fx.hang_up = false;
         fx.reconnect_to = None;
-        let certificate_until = link.certificate_until();
-        self.figures.certificate_until.store(certificate_until.map_or(0, u64::from), Relaxed);
+        self.figures.certificate_until.store(link.certificate_until().map_or(0, u64::from), Relaxed);
         self.machine.connected(security(&link), self.clock.now(), fx);
         let mut failed = self.carry_out(fx, Some(&mut link)).await;
         let mut stalled_since = None;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::declared::DeclaredStatus;
 use super::event::DownReason;
 
 /// Where a source stands.
@@ -26,6 +27,8 @@ pub enum SourceState {
         /// The last moment for it.
         deadline: Duration,
     },
+    /// Waits for the job declarator server.
+    AwaitingDeclarator,
     /// Waits for a template.
     AwaitingTemplate,
     /// Channels can be opened.
@@ -42,6 +45,7 @@ impl SourceState {
             Self::Dialling => "connecting",
             Self::SettingUp { .. } => "setting_up",
             Self::Negotiating { .. } => "negotiating",
+            Self::AwaitingDeclarator => "awaiting_declarator",
             Self::AwaitingTemplate => "awaiting_template",
             Self::Ready => "ready",
         }
@@ -67,6 +71,8 @@ pub struct SourceStatus {
     pub open_shares_max: usize,
     /// What only a pool has.
     pub pool: Option<PoolStatus>,
+    /// What only a source that declares has.
+    pub declared: Option<DeclaredStatus>,
 }
 
 impl SourceStatus {
@@ -82,6 +88,7 @@ impl SourceStatus {
             open_shares: 0,
             open_shares_max: 0,
             pool: None,
+            declared: None,
         }
     }
 }

@@ -4,8 +4,8 @@ use super::families::Families;
 use super::table as t;
 use crate::latency::Latencies;
 use crate::snapshot::{
-    AccountSnapshot, BlocksSnapshot, ListenerSnapshot, RouteSnapshot, Snapshot, SourceSnapshot, SourceState,
-    TemplateSnapshot,
+    AccountSnapshot, BlocksSnapshot, DeclarationState, ListenerSnapshot, RouteSnapshot, Snapshot,
+    SourceSnapshot, SourceState, TemplateSnapshot,
 };
 
 /// All metrics that come from the snapshot.
@@ -110,6 +110,15 @@ fn source(to: &mut Families, source: &SourceSnapshot) {
     if let Some(worker_names) = source.worker_names {
         to.flag(t::SOURCE_WORKER_NAMES, [name], worker_names);
     }
+    if let Some(declaration) = &source.declaration {
+        for state in DeclarationState::ALL {
+            to.flag(t::DECLARATION_STATE, [name, state.as_str()], declaration.state == state);
+        }
+        to.flag(t::DECLARATOR_UP, [name], declaration.jds_up);
+        to.count(t::DECLARED_JOBS, [name, "acknowledged"], declaration.acknowledged_total);
+        to.count(t::DECLARED_JOBS, [name, "refused"], declaration.refused_total);
+        to.count(t::HELD_SHARES, [name], declaration.held_shares);
+    }
     to.count(t::SOURCE_JOBS, [name], source.jobs_total);
     to.count(t::SOURCE_TIPS, [name], source.tips_total);
     if let Some(age) = source.job_age_seconds {
@@ -152,6 +161,7 @@ fn blocks(to: &mut Families, blocks: BlocksSnapshot) {
 pub(crate) fn latencies(to: &mut Families, latencies: &Latencies) {
     to.histogram(t::SHARE_TO_REPLY, latencies.share_to_reply(), 5e-6, 2.5);
     to.histogram(t::SHARE_TO_ACK, latencies.share_to_ack(), 1e-4, 60.0);
+    to.histogram(t::TEMPLATE_TO_ACK, latencies.template_to_ack(), 1e-3, 60.0);
     to.histogram(t::JOB_FANOUT, latencies.job_fanout(), 2.5e-5, 10.0);
     to.histogram(t::JOB_FANOUT_LAST, latencies.job_fanout_last(), 2.5e-5, 10.0);
     to.histogram(t::JOB_FANOUT_SPREAD, latencies.job_fanout_spread(), 1e-6, 10.0);

@@ -140,6 +140,16 @@ metrics! {
     CERTIFICATE_EXPIRES = Gauge "adit_source_certificate_expires_timestamp_seconds" ["source"] "Unix seconds"
         "End of the validity of the source's certificate; absent before the first handshake and without encryption."
 
+    // Declaring templates to a pool
+    DECLARATION_STATE = Gauge "adit_declaration_state" ["source" "state"] "0 or 1"
+        "1 for the state that declaring to the source's pool is in: off, resting (it failed, and is tried again), no_pool, no_declarator, no_template, ready (no channel), declaring, acknowledged."
+    DECLARATOR_UP = Gauge "adit_declarator_up" ["source"] "0 or 1"
+        "1 while the pool's job declarator server is connected."
+    DECLARED_JOBS = Counter "adit_declared_jobs_total" ["source" "outcome"] "jobs"
+        "Jobs declared to the source's pool by its answer: acknowledged, or refused (those that only came too early or late with them)."
+    HELD_SHARES = Gauge "adit_held_shares" ["source"] "shares"
+        "Shares that wait for their job's acknowledgement."
+
     // Templates, and blocks made of them
     TEMPLATE_UP = Gauge "adit_template_up" ["template"] "0 or 1"
         "1 while the template provider gives templates."
@@ -165,6 +175,8 @@ metrics! {
         "From reading a miner's submit to writing the reply."
     SHARE_TO_ACK = Histogram "adit_share_to_ack_seconds" [] "seconds"
         "From reading a miner's submit to reading the source's answer to that share."
+    TEMPLATE_TO_ACK = Histogram "adit_template_to_ack_seconds" [] "seconds"
+        "From a template to the pool's acknowledgement of its job."
     JOB_FANOUT = Histogram "adit_job_fanout_seconds" [] "seconds"
         "From reading a job from the source to writing one miner's notify; once per job and miner."
     JOB_FANOUT_LAST = Histogram "adit_job_fanout_last_seconds" [] "seconds"

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use books::{BooksSnapshot, Reasons, WorkSnapshot};
 pub use listener::{ListenerSnapshot, MinersSnapshot};
 pub use route::{Readiness, RouteSnapshot, RouteSourceSnapshot};
-pub use source::{SourceKind, SourceSnapshot, SourceState};
+pub use source::{DeclarationSnapshot, DeclarationState, SourceKind, SourceSnapshot, SourceState};
 pub use template::{BlocksSnapshot, TemplateSnapshot};
 
 /// The books of one listener's miners on one route and one source: the only place where shares are handed

@@ -44,7 +44,7 @@ impl Declared {
         let (coinbase, ready, feed) = match made {
             Ok(made) => made,
             Err(why) => {
-                self.fall(DownReason::NoTemplate(why), now, fx);
+                self.fall(DownReason::BadTemplate(why), now, fx);
                 return;
             }
         };

@@ -12,8 +12,23 @@ use crate::books::UnsentReason;
 use crate::now::Now;
 use crate::source::event::{DownReason, SourceCommand, SourceEvent};
 use crate::source::jds::JdsState;
+use crate::source::status::SourceState;
 
 impl Declared {
+    /// Where the source stands, in the words of all sources.
+    pub(super) fn source_state(&self) -> SourceState {
+        match self.state() {
+            DeclaredState::Off => SourceState::Off,
+            DeclaredState::Resting { until } => SourceState::Waiting { until },
+            DeclaredState::NoPool => self.pool.status().state,
+            DeclaredState::NoDeclarator => SourceState::AwaitingDeclarator,
+            DeclaredState::NoTemplate => SourceState::AwaitingTemplate,
+            DeclaredState::Ready | DeclaredState::Declaring | DeclaredState::Acknowledged => {
+                SourceState::Ready
+            }
+        }
+    }
+
     pub(super) fn state(&self) -> DeclaredState {
         if !self.wanted {
             return DeclaredState::Off;
@@ -67,7 +82,7 @@ impl Declared {
             self.rise(now, fx);
         } else if !fits {
             let why = "the template leaves too little room for the pool's outputs".to_owned();
-            self.fall(DownReason::NoTemplate(why), now, fx);
+            self.fall(DownReason::BadTemplate(why), now, fx);
         } else if self.jds.state() == JdsState::Ready {
             self.catch_up(now, fx);
         } else if another_tip {
@@ -97,7 +112,7 @@ impl Declared {
     /// There are no templates any more.
     pub fn templates_lost(&mut self, why: &str, now: Now, fx: &mut DeclaredEffects) {
         if self.template.take().is_some() && self.up {
-            self.fall(DownReason::NoTemplate(why.to_owned()), now, fx);
+            self.fall(DownReason::NoTemplates(why.to_owned()), now, fx);
         }
     }
 
@@ -140,6 +155,7 @@ impl Declared {
         }
         self.resting = None;
         self.up = true;
+        self.since = now.mono;
         let worker_names = self.pool.has_worker_names();
         fx.pool.events.push(SourceEvent::Ready { worker_names });
     }
@@ -149,7 +165,7 @@ impl Declared {
     pub(super) fn fall(&mut self, why: DownReason, now: Now, fx: &mut DeclaredEffects) {
         let wait = match &why {
             // Not the pool's fault: over when there are templates again.
-            DownReason::NoTemplate(_) => Duration::ZERO,
+            DownReason::NoTemplates(_) => Duration::ZERO,
             _ => self.backoff.next_wait(),
         };
         self.end_open_jobs(UnsentReason::JobRefused, fx);
@@ -159,7 +175,8 @@ impl Declared {
         }
         self.up = false;
         self.resting = Some(now.mono + wait);
-        self.last_fall = Some(why.clone());
+        self.last_down = why.clone();
+        self.since = now.mono;
         fx.pool.events.push(SourceEvent::Down(why));
     }
 

@@ -198,6 +198,7 @@ impl Solo {
             open_shares: self.open.len(),
             open_shares_max: OPEN_BLOCKS,
             pool: None,
+            declared: None,
         }
     }
 
@@ -245,7 +246,7 @@ impl Solo {
         let another_tip = self.template.as_ref().is_none_or(|last| last.prev_hash != template.prev_hash);
         if let Err(error) = self.examine(&template) {
             if another_tip {
-                self.lost(DownReason::NoTemplate(error.to_string()), now, fx);
+                self.lost(DownReason::BadTemplate(error.to_string()), now, fx);
             }
             return Err(error);
         }

@@ -187,9 +187,9 @@ fn without_the_node_the_source_is_down_and_comes_back() {
     solo.template(template(1, 7), at(1), &mut fx).unwrap();
     solo.command(SourceCommand::Open(wish(1)), at(1), &mut fx);
     let feed = feeds(&mut fx).pop().unwrap();
-    let gone = DownReason::NoTemplate("the node is gone".to_owned());
+    let gone = DownReason::NoTemplates("the node is gone".to_owned());
     solo.lost(gone.clone(), at(5), &mut fx);
-    assert!(matches!(fx.events[..], [SourceEvent::Down(DownReason::NoTemplate(_))]));
+    assert!(matches!(fx.events[..], [SourceEvent::Down(DownReason::NoTemplates(_))]));
     let status = solo.status();
     assert_eq!((status.state, status.last_down), (SourceState::AwaitingTemplate, gone));
     fx.events.clear();
@@ -219,7 +219,7 @@ fn a_template_without_room_for_the_outputs_is_refused_and_on_a_new_tip_the_old_w
     assert!(matches!(error, SoloError::Room { needed, .. } if needed.additional_size == 20), "{error}");
     assert!(fx.events.is_empty() && solo.is_ready(), "the work on this tip is as good as before");
     solo.template(narrow(3, 8), at(3), &mut fx).unwrap_err();
-    assert!(matches!(fx.events[..], [SourceEvent::Down(DownReason::NoTemplate(_))]) && !solo.is_ready());
+    assert!(matches!(fx.events[..], [SourceEvent::Down(DownReason::BadTemplate(_))]) && !solo.is_ready());
 }
 
 #[test]

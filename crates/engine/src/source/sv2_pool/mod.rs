@@ -190,6 +190,7 @@ impl Sv2Pool {
                 unknown_messages: self.unknown_messages,
                 stray_answers: self.stray_answers,
             }),
+            declared: None,
         }
     }
 
@@ -214,9 +215,11 @@ impl Sv2Pool {
         let state = match self.state {
             SourceState::Waiting { until } => Some(until),
             SourceState::SettingUp { deadline } | SourceState::Negotiating { deadline } => Some(deadline),
-            SourceState::Off | SourceState::Dialling | SourceState::AwaitingTemplate | SourceState::Ready => {
-                None
-            }
+            SourceState::Off
+            | SourceState::Dialling
+            | SourceState::AwaitingDeclarator
+            | SourceState::AwaitingTemplate
+            | SourceState::Ready => None,
         };
         let opens = self.pending_order.front().map(|(deadline, _)| *deadline);
         let drains = self.drain_looks.peek().map(|Reverse((at, _))| *at);
