@@ -58,6 +58,15 @@ impl Node {
     /// When it does not come up.
     #[must_use]
     pub fn start(chain: Chain, folder: &Path) -> Self {
+        Self::start_with(chain, folder, "")
+    }
+
+    /// As [`start`](Self::start), with more lines of configuration.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_with(chain: Chain, folder: &Path, lines: &str) -> Self {
         let folder = folder.join("node");
         std::fs::create_dir_all(&folder).expect("the test's folder can be written");
         let rpc = http::free_port();
@@ -69,7 +78,7 @@ impl Node {
         // `maxtipage` and `minimumchainwork`: a chain that begins here is never in its initial download.
         let configuration = format!(
             "{chosen}server=1\nlisten=0\nconnect=0\nrpcport={rpc}\nrpcuser=adit\n\
-             rpcpassword=adit\nmaxtipage=2000000000\nminimumchainwork=0\nipcbind=unix\n"
+             rpcpassword=adit\nmaxtipage=2000000000\nminimumchainwork=0\nipcbind=unix\n{lines}"
         );
         std::fs::write(folder.join("bitcoin.conf"), configuration).expect("the test's folder can be written");
         let child = launch(&folder, rpc);

@@ -21,9 +21,9 @@ use crate::PATIENCE;
 pub(crate) const EXTRANONCE: [u8; 12] = [7; 12];
 
 /// A provider and what it told last.
-struct Listener {
-    runtime: Runtime,
-    handle: ProviderHandle,
+pub(crate) struct Listener {
+    pub(crate) runtime: Runtime,
+    pub(crate) handle: ProviderHandle,
 }
 
 impl Listener {
@@ -35,18 +35,25 @@ impl Listener {
             min_interval: Duration::from_millis(100),
             cooldown: false,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { runtime, handle: start(settings).expect("the provider starts") }
+        Self::of(start(settings).expect("the provider starts"))
     }
 
-    fn next(&mut self) -> ProviderEvent {
+    pub(crate) fn of(handle: ProviderHandle) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        Self { runtime, handle }
+    }
+
+    pub(crate) fn next(&mut self) -> ProviderEvent {
         let Self { runtime, handle } = self;
         let event = runtime.block_on(async { tokio::time::timeout(PATIENCE, handle.events.recv()).await });
         event.expect("the provider tells something in time").expect("the provider lives")
     }
 
     /// The next template that is as asked for, with its transactions.
-    fn template(&mut self, so: impl Fn(&Template) -> bool) -> (Arc<Template>, Arc<[TemplateTransaction]>) {
+    pub(crate) fn template(
+        &mut self,
+        so: impl Fn(&Template) -> bool,
+    ) -> (Arc<Template>, Arc<[TemplateTransaction]>) {
         let mut found = None;
         loop {
             match (self.next(), &found) {

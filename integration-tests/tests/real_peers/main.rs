@@ -4,6 +4,7 @@
 
 mod acknowledged;
 mod block;
+mod block_construction;
 mod core_ipc;
 mod declaration;
 mod failover;
@@ -13,6 +14,7 @@ mod node_rpc;
 mod outage;
 mod reply;
 mod solo;
+mod template_distribution;
 mod wrong_key;
 
 use std::time::Duration;

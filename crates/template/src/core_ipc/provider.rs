@@ -218,20 +218,16 @@ impl Provider {
     async fn connect(&self) -> Result<(Node, NodeTemplate), IpcError> {
         let tried = match self.settings.schema {
             Some(schema) => vec![schema],
-            // 31 and 31.99 differ only in a call that one of them lacks.
-            None => vec![Schema::V31_99, Schema::V30],
+            None => Schema::TRIED.to_vec(),
         };
         let mut failed = Vec::new();
         for schema in tried {
             let attempt = async {
                 let node = Node::connect(&self.settings.path, schema).await?;
-                let template = node.create(self.options).await?.ok_or(IpcError::Answer {
-                    call: "createNewBlock",
-                    got: "nothing".to_owned(),
-                    expected: "a template: is the node shutting down?",
-                })?;
+                let template = self.create(&node).await?;
                 let head = read::head(&node, &template, 0, self.constraints).await?;
                 read::prove(&node, &template, &head).await?;
+                read::prove_submit(&node, &self.create(&node).await?).await?;
                 Ok((node, template))
             };
             match attempt.await {
@@ -250,6 +246,14 @@ impl Provider {
         }
         let reasons: Vec<String> = failed.iter().map(IpcError::to_string).collect();
         Err(IpcError::NoSchema(reasons.join("; ")))
+    }
+
+    async fn create(&self, node: &Node) -> Result<NodeTemplate, IpcError> {
+        node.create(self.options).await?.ok_or(IpcError::Answer {
+            call: "createNewBlock",
+            got: "nothing".to_owned(),
+            expected: "a template: is the node shutting down?",
+        })
     }
 
     /// Reads a template and, if it is on another tip, better by enough, or `anyway`, tells it, and then its transactions.
@@ -350,11 +354,26 @@ impl Provider {
         let submitted = node
             .submit_solution(&held.template, header.version, header.ntime, header.nonce, &solution.coinbase)
             .await;
-        match submitted {
-            Ok(true) => Submitted::Taken,
-            Ok(false) => {
+        // What the node keeps may be found invalid when it is connected, for its amounts for one: `submitSolution` says
+        // yes all the same. A block that is taken is the tip.
+        let connected = match submitted {
+            Ok(answer) if answer.taken => {
+                node.tip().await.map(|tip| (answer, tip == Some(header.hash().to_bytes())))
+            }
+            Ok(answer) => Ok((answer, false)),
+            Err(error) => Err(error),
+        };
+        match connected {
+            Ok((_, true)) => Submitted::Taken,
+            Ok((answer, false)) if answer.taken => Submitted::Refused(
+                "inconclusive: the node keeps the block, but it is not the tip: it is invalid, or another one of its \
+                 height came first; the node's log has the reason"
+                    .to_owned(),
+            ),
+            Ok((answer, false)) if answer.reason.is_empty() => {
                 Submitted::Refused("submitSolution says no; the node's log has the reason".to_owned())
             }
+            Ok((answer, false)) => Submitted::by_reason(&answer.reason),
             Err(error) => {
                 warn!(%error, "a block could not be handed in by IPC");
                 Submitted::NotPossible(error.to_string())

@@ -14,6 +14,8 @@ mod message;
 mod provider;
 
 #[cfg(test)]
+mod provider_tests;
+#[cfg(test)]
 mod tests;
 
 pub use error::TpError;

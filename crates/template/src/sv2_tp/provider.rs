@@ -256,6 +256,7 @@ impl Provider {
                     }
                     Some(ProviderCommand::Block(_, reply)) => no_block(reply),
                 },
+                () = events.closed() => return Err(Over::Unheard),
                 room = events.reserve(), if !out.events.is_empty() => {
                     let Ok(room) = room else { return Err(Over::Unheard) };
                     if let Some(event) = out.events.pop_front() {
@@ -291,28 +292,4 @@ impl Provider {
 fn no_block(reply: oneshot::Sender<Submitted>) {
     let why = "Template Distribution takes solutions of its own templates, no whole blocks";
     let _ = reply.send(Submitted::NotPossible(why.to_owned()));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_without_authority_key_is_not_dialled_unless_it_may_be_insecure() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let settings = TpSettings {
-            url: PoolUrl::new("127.0.0.1", port, None).unwrap(),
-            insecure: false,
-            resolver: Resolver::system(Duration::from_secs(5)),
-            connect_timeout: Duration::from_secs(5),
-            handshake_timeout: Duration::from_secs(5),
-            certificate_leeway: Duration::from_secs(10),
-        };
-        let mut handle = start(settings).unwrap();
-        let Some(ProviderEvent::Down { why, .. }) = handle.events.blocking_recv() else { panic!("it is up") };
-        assert!(why.contains("no authority key"), "{why}");
-        assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
-    }
 }

@@ -487,4 +487,6 @@ impl Solo {
 }
 
 #[cfg(test)]
+mod assembled;
+#[cfg(test)]
 mod tests;

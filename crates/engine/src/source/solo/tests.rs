@@ -6,7 +6,7 @@ use work::{Extranonce, TemplateParts};
 use super::*;
 use crate::books::AccountKey;
 
-fn at(seconds: u64) -> Now {
+pub(super) fn at(seconds: u64) -> Now {
     Now { mono: Duration::from_secs(seconds), unix: 1_700_000_000 }
 }
 
@@ -33,7 +33,7 @@ fn template(id: u64, tip: u8) -> Arc<Template> {
     Arc::new(Template::new(parts).unwrap())
 }
 
-fn solo(outputs: Vec<Output>) -> (Solo, Arc<Books>) {
+pub(super) fn solo(outputs: Vec<Output>) -> (Solo, Arc<Books>) {
     let books = Arc::new(Books::default());
     let settings = SoloSettings {
         id: SourceId(3),
@@ -52,7 +52,7 @@ fn payout() -> Vec<Output> {
     ]
 }
 
-fn wish(request: u64) -> OpenChannel {
+pub(super) fn wish(request: u64) -> OpenChannel {
     OpenChannel {
         request,
         user_identity: "farm".into(),
@@ -63,7 +63,7 @@ fn wish(request: u64) -> OpenChannel {
     }
 }
 
-fn feeds(fx: &mut Effects) -> Vec<Feed> {
+pub(super) fn feeds(fx: &mut Effects) -> Vec<Feed> {
     let works = |event| match event {
         SourceEvent::Work(feed) => Some(feed),
         _ => None,
@@ -73,9 +73,14 @@ fn feeds(fx: &mut Effects) -> Vec<Feed> {
 
 /// A block of this feed's job, as a miner's share.
 fn block(feed: &Feed, books: &Books) -> (OutgoingShare, Header) {
+    rolled_block(feed, books, 0, 0)
+}
+
+/// As [`block`], with these version bits flipped and its time so far after the smallest.
+pub(super) fn rolled_block(feed: &Feed, books: &Books, bits: u32, later: u32) -> (OutgoingShare, Header) {
     let rolled: [&[u8]; 2] = [&[9; 4], &[7; 4]];
     let job = &feed.job;
-    let header = |nonce| job.header(&rolled, job.job.version, job.job.min_ntime, nonce);
+    let header = |nonce| job.header(&rolled, job.job.version ^ bits, job.job.min_ntime + later, nonce);
     let header = (0..).map(header).find(|header| header.hash().meets(&job.job.network_target)).unwrap();
     let key = AccountKey { listener: 0, route: 0, source: Some(3) };
     let account = books.account(key);
