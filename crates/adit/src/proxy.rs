@@ -69,9 +69,6 @@ pub enum StartError {
     /// A route names a source that this version cannot mine for.
     #[error("{0} cannot be mined for: this version has pools and solo mining")]
     NotMinedFor(String),
-    /// A template of a kind that this version does not have.
-    #[error("template.{0} cannot be used: this version has bitcoin-ipc and bitcoin-rpc")]
-    NoTemplates(String),
     /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateError),

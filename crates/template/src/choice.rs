@@ -330,4 +330,16 @@ mod tests {
         assert!(choice.template(roomy(7, 3, 51, 2, small), s(2)).is_none());
         assert!(matches!(choice.timer(s(17)), Some(Chosen::Lost(_))));
     }
+
+    #[test]
+    fn a_source_that_needs_more_room_gives_up_what_is_too_narrow_and_takes_what_is_not() {
+        let mut choice = choice();
+        let wide = CoinbaseConstraints { additional_size: 500, additional_sigops: 40 };
+        choice.template(roomy(2, 1, 50, 1, wide), s(0));
+        assert_eq!(id(choice.template(offered(7, 2, 50, 1), s(0))), Some(2));
+        assert_eq!(id(choice.require(wide, s(1))), Some(1), "the other one has the room");
+        let wider = CoinbaseConstraints { additional_size: 501, ..wide };
+        assert!(choice.require(wider, s(2)).is_none(), "the next template may have the room");
+        assert_eq!(id(choice.template(roomy(7, 3, 50, 1, wider), s(3))), Some(3));
+    }
 }

@@ -184,6 +184,25 @@ fn a_block_from_a_template_by_ipc_becomes_the_tip_with_its_transactions() {
 
 #[test]
 #[ignore = "needs real peers: integration-tests/run"]
+fn on_a_test_chains_old_tip_the_template_that_the_node_makes_every_second_is_told_once() {
+    /// The node makes three in this time.
+    const WATCHED: Duration = Duration::from_millis(3_500);
+    let folder = Folder::new();
+    // Its tip is the genesis block, of 2011: after 20 minutes a test chain's node gives a new template every second.
+    let node = Node::start(Chain::Regtest, folder.path());
+    let mut listener = Listener::start(&node, None, 1_000);
+    let (first, _) = listener.template(|_| true);
+    let Listener { runtime, handle } = &mut listener;
+    let more = runtime.block_on(async { tokio::time::timeout(WATCHED, handle.events.recv()).await });
+    assert!(more.is_err(), "the same again: {more:?}");
+    node.rpc("generatetodescriptor", &json!([1, "raw(51)", 1_000_000]));
+    let (next, _) = listener.template(|template| template.prev_hash != first.prev_hash);
+    assert_eq!(display(next.prev_hash), node.best_block_hash(), "a new tip is told all the same");
+    promise::kept("a template that is no better is no job", &format!("one template in {WATCHED:?}"));
+}
+
+#[test]
+#[ignore = "needs real peers: integration-tests/run"]
 fn a_crossed_interface_is_found_out_before_any_work_is_handed_out() {
     let folder = Folder::new();
     let node = start_node(&folder);

@@ -13,7 +13,7 @@ use work::Header;
 
 use super::errand::Errand;
 use super::figures::BlockFigures;
-use super::files::BlockFiles;
+use super::files::{BlockFiles, Left};
 use super::node::Node;
 use crate::templates::ProviderNews;
 
@@ -130,7 +130,7 @@ fn count(tips: &mut VecDeque<([u8; 32], u32)>, tip: [u8; 32]) -> u32 {
 async fn hand_in_what_is_left<N: Node>(shared: Arc<Shared<N>>, places: Arc<Semaphore>) {
     let files = shared.files.clone();
     let left = tokio::task::spawn_blocking(move || files.left()).await;
-    let (left, all) = match left {
+    let Left { blocks, all } = match left {
         Ok(Ok(left)) => left,
         Ok(Err(error)) => {
             shared.figures.disk_errors.fetch_add(1, Relaxed);
@@ -145,12 +145,12 @@ async fn hand_in_what_is_left<N: Node>(shared: Arc<Shared<N>>, places: Arc<Semap
     if all > 0 {
         info!(
             blocks = all,
-            read = left.len(),
+            read = blocks.len(),
             "blocks of an earlier run that no node had are handed in again"
         );
     }
     shared.figures.waiting.fetch_add(all as u64, Relaxed);
-    for (name, block) in left {
+    for (name, block) in blocks {
         // They are half as many as there are places: new blocks find one.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let errand = Errand::of_file(Arc::clone(&shared), name, block.into());

@@ -25,6 +25,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// A block that no node has after this long has lost its race for good; it stays on disk.
 const GIVE_UP: Duration = Duration::from_secs(2 * 3600);
 
+/// A block that nobody has taken or refused is given up when the chain is this many blocks beyond it.
+const HISTORY: u32 = 3;
+
 /// Where a whole block comes from.
 enum Whole {
     /// It is made, as soon as its template's transactions are there.
@@ -38,6 +41,8 @@ pub(super) struct Errand<N> {
     shared: Arc<Shared<N>>,
     /// Its hash as people write it.
     hash: String,
+    /// Of a block that was found just now, where its template says it.
+    height: Option<u32>,
     /// Its file's name, without the ending.
     name: String,
     whole: Whole,
@@ -54,6 +59,8 @@ enum Word {
     Sent,
     /// It could not be asked, until that did not matter any more.
     Never(String),
+    /// The chain went on without it.
+    Late,
 }
 
 impl<N: Node> Errand<N> {
@@ -69,6 +76,7 @@ impl<N: Node> Errand<N> {
             shared,
             name: format!("{}-{hash}", height.unwrap_or(header.ntime)),
             hash,
+            height,
             solution: Some((offered.provider(), solution)),
             whole: Whole::Made { offered, header, coinbase },
             outcome: outcome.map(|outcome| (number, outcome)),
@@ -78,12 +86,21 @@ impl<N: Node> Errand<N> {
     /// For a block that an earlier run has left on disk.
     pub(super) fn of_file(shared: Arc<Shared<N>>, name: String, block: Arc<[u8]>) -> Self {
         let hash = name.rsplit('-').next().unwrap_or_default().to_owned();
-        Self { shared, hash, name, whole: Whole::OnDisk(block), solution: None, outcome: None }
+        Self {
+            shared,
+            hash,
+            // Its node says what it makes of it, however old it is.
+            height: None,
+            name,
+            whole: Whole::OnDisk(block),
+            solution: None,
+            outcome: None,
+        }
     }
 
     /// To the end: a node has it, none wants it, or it is too late.
     pub(super) async fn run(self) {
-        let Self { shared, hash, name, whole, solution, outcome } = self;
+        let Self { shared, hash, height, name, whole, solution, outcome } = self;
         shared.figures.in_work.fetch_add(1, Relaxed);
         let began = Instant::now();
         let decided = CancellationToken::new();
@@ -98,7 +115,7 @@ impl<N: Node> Errand<N> {
             })
             .collect();
         let (of, board, until) = (hash.clone(), shared.board.clone(), decided.clone());
-        lanes.push(async move { (usize::MAX, built_on(&of, board, &until).await) }.boxed());
+        lanes.push(async move { (usize::MAX, built_on(&of, height, board, &until).await) }.boxed());
         let mut refused = None;
         let mut taken = false;
         // Where nobody answers, only the next tip can tell.
@@ -121,6 +138,12 @@ impl<N: Node> Errand<N> {
                     sent = true;
                 }
                 Word::Never(reason) => warn!(block = hash, node, reason, "a node cannot take the block"),
+                Word::Late => {
+                    warn!(block = hash, "the chain went on without the block");
+                    // Whoever was sent it has not taken it.
+                    refused = refused.or_else(|| sent.then(|| "the chain went on without it".to_owned()));
+                    break;
+                }
             }
             open = open.saturating_sub(1);
             if open == 0 && !sent {
@@ -272,21 +295,29 @@ async fn hand_in<N: Node>(
     }
 }
 
-/// Waits until some provider's template builds on the block: a node has it then, whatever was said.
+/// Waits until some provider's template builds on the block: a node has it then, whatever was said. Or until the chain is
+/// far beyond it.
 async fn built_on(
     hash: &str,
+    height: Option<u32>,
     mut board: watch::Receiver<Vec<ProviderNews>>,
     decided: &CancellationToken,
 ) -> Word {
-    let builds = |news: &ProviderNews| {
-        let newest = news.newest.as_ref();
-        newest.is_some_and(|newest| BlockHash::from_bytes(newest.template().prev_hash).to_string() == hash)
+    let word = |news: &ProviderNews| {
+        let newest = news.newest.as_ref()?.template();
+        if BlockHash::from_bytes(newest.prev_hash).to_string() == hash {
+            return Some(Word::Taken);
+        }
+        let (height, next) = (height?, newest.coinbase.height()?);
+        (next > height.saturating_add(HISTORY)).then_some(Word::Late)
     };
-    let seen = board.wait_for(|board| board.iter().any(builds));
-    match decided.run_until_cancelled(seen).await {
-        Some(Ok(_)) => Word::Taken,
-        Some(Err(_)) | None => Word::Never("nobody looks any more".to_owned()),
-    }
+    let mut said = None;
+    let seen = board.wait_for(|board| {
+        said = board.iter().find_map(word);
+        said.is_some()
+    });
+    let ended = decided.run_until_cancelled(seen).await.is_none_or(|seen| seen.is_err());
+    said.filter(|_| !ended).unwrap_or_else(|| Word::Never("nobody looks any more".to_owned()))
 }
 
 fn is_up(board: &[ProviderNews], at: usize) -> bool {

@@ -40,6 +40,15 @@ impl Ending {
     }
 }
 
+/// What an earlier run has left.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Names and contents, by name: the first of them.
+    pub(super) blocks: Vec<(String, Vec<u8>)>,
+    /// How many there are in all.
+    pub(super) all: usize,
+}
+
 /// A folder of blocks. All of its methods wait for the disk.
 #[derive(Clone, Debug)]
 pub(super) struct BlockFiles(PathBuf);
@@ -70,14 +79,13 @@ impl BlockFiles {
         self.prune(ending.extension())
     }
 
-    /// Names and contents of what an earlier run has left, the oldest name first, and how many there are in all. What is
-    /// no block is put aside.
-    pub(super) fn left(&self) -> io::Result<(Vec<(String, Vec<u8>)>, usize)> {
+    /// What an earlier run has left. What is no block is put aside.
+    pub(super) fn left(&self) -> io::Result<Left> {
         let mut names = Vec::new();
         let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,
             // Nothing was ever found.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Left::default()),
             Err(error) => return Err(error),
         };
         for entry in entries {
@@ -91,19 +99,19 @@ impl BlockFiles {
             }
         }
         names.sort_unstable();
-        let all = names.len();
+        let mut left = Left { blocks: Vec::new(), all: names.len() };
         names.truncate(LEFT);
-        let mut left = Vec::new();
         for name in names {
             match read(&self.path(&name, WAITING))? {
-                Some(block) => left.push((name, block)),
+                Some(block) => left.blocks.push((name, block)),
                 None => {
+                    left.all -= 1;
                     fs::rename(self.path(&name, WAITING), self.path(&name, UNREADABLE))?;
                     self.prune(UNREADABLE)?;
                 }
             }
         }
-        Ok((left, all))
+        Ok(left)
     }
 
     fn path(&self, name: &str, extension: &str) -> PathBuf {
@@ -167,16 +175,16 @@ mod tests {
     fn what_was_saved_is_found_by_the_next_run_until_all_is_said() {
         let folder = Folder::new();
         let files = BlockFiles::new(folder.0.clone());
-        assert_eq!(files.left().unwrap(), (Vec::new(), 0), "no folder, no blocks");
+        assert_eq!(files.left().unwrap(), Left::default(), "no folder, no blocks");
         files.save("5-aa", &[1; 100]).unwrap();
         files.save("6-bb", &[2; 100]).unwrap();
         files.save("6-bb", &[2; 100]).unwrap();
         let next_run = BlockFiles::new(folder.0.clone());
-        let left = next_run.left().unwrap();
-        assert_eq!(left, (vec![("5-aa".to_owned(), vec![1; 100]), ("6-bb".to_owned(), vec![2; 100])], 2));
+        let blocks = vec![("5-aa".to_owned(), vec![1; 100]), ("6-bb".to_owned(), vec![2; 100])];
+        assert_eq!(next_run.left().unwrap(), Left { blocks, all: 2 });
         next_run.settle("5-aa", Ending::Taken).unwrap();
         next_run.settle("6-bb", Ending::Refused).unwrap();
-        assert_eq!(next_run.left().unwrap().1, 0);
+        assert_eq!(next_run.left().unwrap(), Left::default());
         assert_eq!(folder.names(), ["5-aa.taken", "6-bb.refused"]);
     }
 
@@ -189,8 +197,8 @@ mod tests {
         fs::write(folder.0.join("2-words.block"), "not a block").unwrap();
         fs::write(folder.0.join("3-half.unfinished"), "00").unwrap();
         File::create(folder.0.join("4-huge.block")).unwrap().set_len(LARGEST + 1).unwrap();
-        let (left, _) = files.left().unwrap();
-        assert_eq!(left, [("7-good".to_owned(), vec![3; 81])]);
+        let blocks = vec![("7-good".to_owned(), vec![3; 81])];
+        assert_eq!(files.left().unwrap(), Left { blocks, all: 1 });
         assert_eq!(
             folder.names(),
             ["1-torn.unreadable", "2-words.unreadable", "4-huge.unreadable", "7-good.block"]

@@ -98,7 +98,7 @@ impl Office {
         Self { folder, desk, figures, board, calls, outcome, outcomes, most }
     }
 
-    fn find(&self, number: u64, offered: &Arc<Offered>) {
+    fn find(&self, number: u64, offered: &Arc<Offered>) -> Header {
         let template = offered.template();
         let nonce = u32::try_from(number).expect("few");
         let header = Header {
@@ -118,6 +118,7 @@ impl Office {
             outcome: Some(self.outcome.clone()),
         };
         self.desk.hand_in(finding).expect("the desk has room");
+        header
     }
 
     async fn call(&mut self) -> Call {
@@ -155,17 +156,21 @@ impl Drop for Office {
     }
 }
 
-/// A template of provider 0.
+/// A template of provider 0, for height 5.
 fn offered(tip: u8, with_transactions: bool) -> Arc<Offered> {
+    offered_on([tip; 32], 5, with_transactions)
+}
+
+fn offered_on(prev_hash: [u8; 32], height: u8, with_transactions: bool) -> Arc<Offered> {
     let parts = TemplateParts {
         template_id: 1,
-        prev_hash: [tip; 32],
+        prev_hash,
         version: 0x2000_0000,
         min_ntime: 1_700_000_000,
         nbits: 0x207f_ffff,
         coinbase: CoinbaseTemplate {
             tx_version: 2,
-            prefix: vec![1, 5].into(),
+            prefix: vec![1, height].into(),
             input_sequence: u32::MAX,
             value_remaining: 50,
             outputs: Vec::new(),
@@ -268,6 +273,26 @@ async fn of_a_storm_on_one_tip_a_few_are_worked_on_one_at_a_time_and_the_rest_is
     let counts = office.figures.read();
     assert_eq!((counts.found, counts.passed_over, counts.in_work), (21, 12, 9));
     assert_eq!(office.most.load(Relaxed), 1, "a node gets one after the other");
+}
+
+#[tokio::test]
+async fn a_node_that_gives_no_answer_has_a_block_when_its_next_template_stands_on_it() {
+    let mut office = Office::open(new_folder(), [&[Submitted::Sent]]);
+    let header = office.find(1, &offered(1, true));
+    assert_eq!(office.call().await, (0, "solution"));
+    let on_it = |tip: [u8; 32], height: u8| ProviderNews {
+        newest: Some(offered_on(tip, height, true)),
+        ..ProviderNews::default()
+    };
+    office.board.send_replace(vec![on_it(header.hash().to_bytes(), 6)]);
+    assert_eq!(office.outcome().await, (1, BlockOutcome::Taken));
+    office.files(&["taken"]).await;
+
+    // And it has not when the chain goes on without it.
+    office.find(2, &offered(1, true));
+    while office.call().await != (0, "solution") {}
+    office.board.send_replace(vec![on_it([8; 32], 9)]);
+    assert_eq!(office.outcome().await, (2, BlockOutcome::Refused));
 }
 
 #[tokio::test]
