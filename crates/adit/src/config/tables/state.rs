@@ -18,6 +18,10 @@ table! {
     }
 }
 
+#[expect(
+    clippy::derivable_impls,
+    reason = "table! derives the same for every table, and most have other defaults"
+)]
 impl Default for State {
     fn default() -> Self {
         Self { directory: None }
