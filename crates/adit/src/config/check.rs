@@ -126,13 +126,12 @@ fn names_exist(parts: &Parts, tables: &[Table], path: &str, names: &[Name], read
 }
 
 fn name_exists(parts: &Parts, tables: &[Table], at: (&Spot, &str), name: &Name, reader: &mut Reader<'_>) {
-    let known: Vec<&Name> = tables.iter().flat_map(|table| parts.names(*table)).collect();
-    let Some(word) = tables.first().map(|table| table.word()).filter(|_| !known.contains(&name)) else {
+    let exists = tables.iter().any(|table| parts.given.contains_key(&(*table, name.clone())));
+    let Some(word) = tables.first().map(|table| table.word()).filter(|_| !exists && !reader.is_broken())
+    else {
         return;
     };
-    if reader.is_broken() {
-        return;
-    }
+    let known: Vec<&Name> = tables.iter().flat_map(|table| parts.names(*table)).collect();
     let listed: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
     let expected = match listed.is_empty() {
         true => format!("the name of a {word}"),
