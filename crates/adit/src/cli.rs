@@ -62,6 +62,9 @@ pub struct DemoArgs {
     /// CPU miners.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub miners: u16,
+    /// The farm builds its own blocks and declares them to the pool.
+    #[arg(long)]
+    pub declare: bool,
     /// One JSON line at the end instead of text.
     #[arg(long)]
     pub json: bool,

@@ -6,6 +6,7 @@
 mod settings;
 mod upstream;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -15,6 +16,7 @@ use engine::books::{Books, Totals};
 use engine::miner::CloseReason;
 use engine::router::Router;
 use telemetry::{AlarmSnapshot, Latencies, Snapshot};
+use template::ProviderHandle;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -77,6 +79,16 @@ pub enum StartError {
     Http(String),
 }
 
+/// What runs in this process beside the proxy, for development mode.
+#[derive(Debug, Default)]
+pub struct Embedded {
+    /// The only pool is the embedded one: nothing is earned.
+    pub dev_mode: bool,
+    /// Template providers that are there already, by their names in the configuration; what that says of them besides is
+    /// not looked at.
+    pub templates: HashMap<String, ProviderHandle>,
+}
+
 /// A running proxy.
 pub struct Proxy {
     maker: Arc<SnapshotMaker>,
@@ -104,7 +116,7 @@ pub struct ReloadFigures {
 }
 
 impl Proxy {
-    /// Starts everything that a configuration says. `dev_mode`: the only pool is the embedded one.
+    /// Starts everything that a configuration says.
     ///
     /// # Errors
     /// [`StartError`]; nothing runs then.
@@ -112,7 +124,8 @@ impl Proxy {
         clippy::too_many_lines,
         reason = "a table of contents: what there is, in the order of its making"
     )]
-    pub async fn start(config: &Config, dev_mode: bool) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, embedded: Embedded) -> Result<Self, StartError> {
+        let Embedded { dev_mode, templates } = embedded;
         let clock = Clock::start();
         let books = Arc::new(Books::default());
         let latencies = Latencies::default();
@@ -130,7 +143,8 @@ impl Proxy {
 
         // Sources, and routes over them.
         let (router_tx, router_rx) = mpsc::channel(ROUTER_QUEUE);
-        let upstream = Upstream::prepare(config, &books, &mailboxes, &latencies, &router_tx, clock)?;
+        let upstream =
+            Upstream::prepare(config, templates, &books, &mailboxes, &latencies, &router_tx, clock)?;
         let listener_at =
             |name: &config::Name| config.listeners.keys().position(|n| n == name).expect("checked");
         let mut routes = Vec::new();

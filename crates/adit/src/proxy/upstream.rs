@@ -1,5 +1,6 @@
 //! Everything upstream, made from the configuration: sources, template providers, the block desk.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use link::Resolver;
 use telemetry::{Latencies, SourceKind};
+use template::ProviderHandle;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tracing::error;
@@ -26,7 +28,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::snapshot::SourceView;
 use crate::state::StateDirectory;
-use crate::templates::{ProviderNews, Providers, TemplateHub};
+use crate::templates::{ProviderNews, Providers, TemplateHub, TemplateOrigin, TemplateSettings};
 use crate::upstream::{
     DeclaredTask, LineSettings, Mailboxes, Outlet, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE,
     SoloTask, SourceDoor, SourceFigures, SourceReport, SourceTask, run_declared, run_router, run_solo,
@@ -126,6 +128,7 @@ impl Upstream {
     /// Makes all sources in the order of their numbers.
     pub(super) fn prepare(
         config: &Config,
+        embedded: HashMap<String, ProviderHandle>,
         books: &Arc<Books>,
         mailboxes: &Arc<Mailboxes>,
         latencies: &Latencies,
@@ -145,7 +148,7 @@ impl Upstream {
             upstream.pool(&common, name, source, config);
         }
         if !config.solos.is_empty() || !config.declared.is_empty() {
-            upstream.of_templates(&common, config)?;
+            upstream.of_templates(&common, config, embedded)?;
         }
         Ok(upstream)
     }
@@ -185,14 +188,25 @@ impl Upstream {
     }
 
     /// Template providers, the block desk, and every source that uses them.
-    fn of_templates(&mut self, common: &Common<'_>, config: &Config) -> Result<(), StartError> {
+    fn of_templates(
+        &mut self,
+        common: &Common<'_>,
+        config: &Config,
+        mut embedded: HashMap<String, ProviderHandle>,
+    ) -> Result<(), StartError> {
         let names = templates_in_use(config);
         let mut templates = Vec::new();
         for name in &names {
-            let settings = config
-                .templates
-                .get(*name)
-                .and_then(|template| template_settings(name, template, &config.limits));
+            let settings = match embedded.remove(name.as_str()) {
+                Some(handle) => Some(TemplateSettings {
+                    name: name.to_string(),
+                    origin: TemplateOrigin::Embedded(handle),
+                }),
+                None => config
+                    .templates
+                    .get(*name)
+                    .and_then(|template| template_settings(name, template, &config.limits)),
+            };
             templates.push(settings.expect("checked"));
         }
         let directory = config::state_directory(&config.state, config::environment());

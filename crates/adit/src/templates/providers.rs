@@ -19,7 +19,6 @@ use crate::clock::Clock;
 const AWAITED: usize = 4;
 
 /// Where templates come from.
-#[derive(Clone)]
 pub enum TemplateOrigin {
     /// Bitcoin Core's IPC interface.
     BitcoinIpc(CoreIpcSettings),
@@ -27,10 +26,11 @@ pub enum TemplateOrigin {
     BitcoinRpc(RpcSettings),
     /// SV2's Template Distribution.
     TemplateProvider(TpSettings),
+    /// A provider that runs in this process already.
+    Embedded(ProviderHandle),
 }
 
 /// A `[template.NAME]`.
-#[derive(Clone)]
 pub struct TemplateSettings {
     /// Its name.
     pub name: String,
@@ -66,6 +66,7 @@ impl Providers {
                 TemplateOrigin::BitcoinIpc(settings) => core_ipc::start(settings)?,
                 TemplateOrigin::BitcoinRpc(settings) => rpc::start(settings),
                 TemplateOrigin::TemplateProvider(settings) => sv2_tp::start(settings)?,
+                TemplateOrigin::Embedded(handle) => handle,
             };
             let listener = Listener {
                 number,
