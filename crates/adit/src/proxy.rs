@@ -66,9 +66,6 @@ pub enum StartError {
         /// The system's reason.
         error: std::io::Error,
     },
-    /// A route names a source that this version cannot mine for.
-    #[error("{0} cannot be mined for: this version has pools and solo mining")]
-    NotMinedFor(String),
     /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -139,8 +136,7 @@ impl Proxy {
         let mut routes = Vec::new();
         let mut route_views = Vec::new();
         for (at, (name, route)) in config.routes.iter().enumerate() {
-            let settings = route_settings(at, route, config)
-                .map_err(|name| StartError::NotMinedFor(name.to_string()))?;
+            let settings = route_settings(at, route, config);
             let sources = settings.sources.iter().map(|source| usize::from(source.0)).collect();
             let listeners = route.listeners.iter().map(listener_at).collect();
             route_views.push(RouteView { name: name.to_string(), sources, listeners });

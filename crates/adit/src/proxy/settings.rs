@@ -83,23 +83,19 @@ pub(super) fn source_names(config: &Config) -> impl Iterator<Item = &Name> {
     config.sources.keys().chain(config.declared.keys()).chain(config.solos.keys())
 }
 
-/// A route over sources by their numbers; a name that no source has is given back.
-pub(super) fn route_settings(
-    at: usize,
-    route: &config::Route,
-    config: &Config,
-) -> Result<RouteSettings, Name> {
+/// A route over sources by their numbers.
+pub(super) fn route_settings(at: usize, route: &config::Route, config: &Config) -> RouteSettings {
     let source = |name: &Name| {
-        let number = source_names(config).position(|source| source == name);
-        number.map(|number| SourceId(position(number))).ok_or_else(|| name.clone())
+        let number = source_names(config).position(|source| source == name).expect("checked");
+        SourceId(position(number))
     };
-    Ok(RouteSettings {
+    RouteSettings {
         id: RouteId(position(at)),
-        sources: route.sources.iter().map(source).collect::<Result<_, _>>()?,
+        sources: route.sources.iter().map(source).collect(),
         return_after: route.return_after,
         outage_grace: route.outage_grace,
         keepalive: route.keepalive,
-    })
+    }
 }
 
 /// How the router sees solo mining: it has no account and asks for no hashrate.

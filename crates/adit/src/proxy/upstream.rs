@@ -193,7 +193,7 @@ impl Upstream {
                 .templates
                 .get(*name)
                 .and_then(|template| template_settings(name, template, &config.limits));
-            templates.push(settings.ok_or_else(|| StartError::NoTemplates(name.to_string()))?);
+            templates.push(settings.expect("checked"));
         }
         let directory = config::state_directory(&config.state, config::environment());
         let state = Arc::new(StateDirectory::open(&directory)?);

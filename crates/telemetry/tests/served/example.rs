@@ -1,9 +1,9 @@
 //! A snapshot with a value in every field.
 
 use telemetry::{
-    AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot,
-    MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot,
-    SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
+    AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState,
+    LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
+    RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
 };
 
 fn reasons<const N: usize>(pairs: [(&'static str, u64); N]) -> Reasons {
@@ -89,6 +89,15 @@ pub(crate) fn snapshot() -> Snapshot {
                 open_shares_max: 4096,
                 queue_depth: 2,
                 worker_names: Some(true),
+                declaration: Some(DeclarationSnapshot {
+                    state: DeclarationState::Acknowledged,
+                    jds_address: "pool.example:34264".into(),
+                    jds_up: true,
+                    jds_last_down: Some("closed by the peer".into()),
+                    acknowledged_total: 30,
+                    refused_total: 2,
+                    held_shares: 1,
+                }),
                 jobs_total: 120,
                 tips_total: 6,
                 job_age_seconds: Some(12.5),
