@@ -7,6 +7,7 @@ use engine::miner::{CloseReason, Io, ReplyMode, Sv1Miner};
 use engine::router::JoinRequest;
 use engine::{MinerRef, OutgoingShare, ShareSink};
 
+use super::machine::Machine;
 use super::{Connection, News, RouterMessage, SOLUTIONS, SourceTask};
 use crate::sim::link::{End, LinkId};
 use crate::sim::planted::{PlantedBug, is_planted};
@@ -42,6 +43,7 @@ struct Doors<'a> {
 impl ShareSink for Doors<'_> {
     fn forward(&mut self, mut share: OutgoingShare) -> Result<(), UnsentReason> {
         let at = usize::from(share.channel.source.0);
+        let is_block = share.is_block;
         let source = self.sources.get_mut(at).ok_or(UnsentReason::NoSource)?;
         let channel = share.channel.channel_id;
         let newest = source.generations.get(&channel).copied();
@@ -69,7 +71,10 @@ impl ShareSink for Doors<'_> {
             source.ledger.blocks_waiting.retain(|nonce| *nonce != share.nonce);
             return Err(UnsentReason::QueueFull);
         }
+        // Blocks of a job of the farm's own go to its node, whatever has become of the channel.
+        let has_node = !matches!(source.machine, Machine::Pool(_));
         let is_dead = source.link.is_none() || !source.ledger.lives(channel);
+        let is_dead = is_dead && !(has_node && is_block);
         self.dead += u64::from(is_dead);
         source.ledger.queued += 1;
         self.queued.push(at);
