@@ -127,8 +127,10 @@ impl Declared {
     fn leave_tip(&mut self, now: Now, fx: &mut DeclaredEffects) {
         for (id, channel) in &mut self.channels {
             self.pool.new_generation(*id);
-            channel.acknowledged = false;
-            channel.since = now.mono;
+            // Tips that follow each other faster than the pool acknowledges jobs begin no new time.
+            if std::mem::take(&mut channel.acknowledged) {
+                channel.since = now.mono;
+            }
         }
         for id in self.jobs.ids(|job| job.stage.is_open()) {
             let blocks = self.end_held(id, UnsentReason::StaleInQueue, true, fx);
