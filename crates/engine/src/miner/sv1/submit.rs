@@ -120,7 +120,7 @@ impl Sv1Miner {
                 books.get(account).settle_at_once(stripe, Final::Local, found.credited, true);
                 sv1::write_true(io.out, id);
             }
-            Some(feed) if feed.channel.is_alive() => {
+            Some(feed) if feed.channel.takes(found.is_block) => {
                 let token = (self.policy.reply == ReplyMode::Source).then(|| {
                     self.next_token = self.next_token.wrapping_add(1);
                     self.next_token

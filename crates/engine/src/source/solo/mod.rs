@@ -287,7 +287,7 @@ impl Solo {
         self.next_channel = self.next_channel.wrapping_add(1);
         let channel_id = self.next_channel;
         let key = ChannelKey { source: self.settings.id, connection: self.session, channel_id };
-        let state = Arc::new(ChannelState::new(key));
+        let state = Arc::new(ChannelState::with_nodes(key));
         let generation = self.generation();
         let prefix = self.prefix(channel_id);
         self.channels.insert(channel_id, Channel { state: Arc::clone(&state), split, generation, prefix });
