@@ -198,6 +198,18 @@ impl Declared {
         }
     }
 
+    /// Nothing can come of jobs any more whose channel has gone: closed by the pool, or drained.
+    pub(super) fn leave_closed_channels(&mut self, fx: &mut DeclaredEffects) {
+        for id in self.jobs.ids(|job| job.stage.is_open()) {
+            let Some(job) = self.jobs.get_mut(id) else { continue };
+            if self.pool.channel_target(job.channel_id).is_none() {
+                job.stage = Stage::Over;
+                self.end_held(id, UnsentReason::NoSource, false, fx);
+                self.jds.forget(u64::from(id));
+            }
+        }
+    }
+
     /// The pool wants other outputs in coinbases.
     pub(super) fn on_outputs(&mut self, outputs: Arc<[Output]>, now: Now, fx: &mut DeclaredEffects) {
         let had = self.outputs.replace(outputs).is_some();
