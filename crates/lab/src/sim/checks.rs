@@ -17,6 +17,8 @@ pub(super) const HEALED: Micros = 90 * SECOND;
 const PRIMARY: Micros = 240 * SECOND;
 /// A fault's consequences are over after this.
 const LONG_AGO: Micros = 45 * SECOND;
+/// Tokens are used for so long.
+const TOKEN_AGE: Micros = 60 * SECOND;
 /// A job comes this much after its time, an answer after its share, at the latest.
 const COMPANY: Micros = 5 * SECOND;
 /// Vardiff has found a miner's difficulty after this.
@@ -52,8 +54,12 @@ impl World {
         }
         let source = &self.adit.sources[at];
         let (ledger, waiting) = (&source.ledger, source.queue_len() as u64);
+        let held = source.machine.held();
+        if held > 0 && !ledger.has_channels() {
+            return self.broken("held", format!("source {at} holds {held} shares, and has no channel"));
+        }
         let seen = [
-            ("held", totals.held, source.machine.held()),
+            ("held", totals.held, held),
             ("acknowledged", totals.acknowledged, ledger.acknowledged),
             ("refused", totals.refused_sum(), ledger.refused),
             ("unknown", totals.unknown, ledger.unknown),
@@ -196,7 +202,11 @@ impl World {
             None => self.solo_well_since(),
         };
         let is_ours = !matches!(why, DownReason::NotStarted | DownReason::Reconnect);
-        if is_ours && well_since.is_some_and(|t| self.now > t + LONG_AGO) {
+        // What a declarator server gave is used for a while after.
+        let ago = if self.declares() == Some(at) { LONG_AGO + TOKEN_AGE } else { LONG_AGO };
+        // At the end of a run the tips stand still, wherever they have come to.
+        let judged = is_ours && !(self.winding_down && self.node.is_some());
+        if judged && well_since.is_some_and(|t| self.now > t + ago) {
             self.broken("down", format!("source {at} gave up a pool that did nothing wrong: {why}"));
         }
     }

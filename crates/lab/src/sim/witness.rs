@@ -173,6 +173,10 @@ impl SourceLedger {
                     && let Some(channel) = self.channels.get_mut(&channel_id)
                 {
                     channel.jobs.insert(success.job_id, number);
+                    if self.tip.is_some_and(|(_, tip)| tip == number) {
+                        // However short that lasts.
+                        channel.unacknowledged_since = None;
+                    }
                 }
             }
             MiningMessage::SetTarget(_) if self.is_custom => self.harder += 1,
@@ -222,6 +226,11 @@ impl SourceLedger {
             }
             !over
         });
+    }
+
+    /// Whether shares can leave at all.
+    pub(super) fn has_channels(&self) -> bool {
+        !self.channels.is_empty()
     }
 
     /// A template came. True: it is on another tip.

@@ -195,7 +195,8 @@ impl World {
     pub(super) fn carry_out_side(&mut self, at: usize, fx: &mut DeclaredEffects) {
         for found in std::mem::take(&mut fx.blocks) {
             let leaves = !fx.pool.frames.is_empty();
-            if !leaves && self.is_planted(PlantedBug::UnacknowledgedBlockDropped) {
+            let is_declared = self.adit.sources[at].machine.declared().is_some();
+            if is_declared && !leaves && self.is_planted(PlantedBug::UnacknowledgedBlockDropped) {
                 continue;
             }
             self.adit.sources[at].ledger.note_block();

@@ -76,7 +76,7 @@ impl Pool {
             say(&mut connection.out, &error, Message::CustomError, io.tally);
             return;
         }
-        if self.mood.prefix_first {
+        if self.mood.prefix_first && io.rng.chance(0.5) {
             io.tally.fault(FaultKind::PrefixFirst);
             self.change_prefix(at, channel_id, io);
         }

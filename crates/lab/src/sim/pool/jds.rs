@@ -217,8 +217,9 @@ impl Pool {
         let token = again.unwrap_or_else(|| self.jds.new_token());
         let outputs = self.jds.outputs();
         let scripts = outputs.iter().map(|output| output.script_pubkey.clone()).collect();
-        let fresh = Token { given_at: io.now, given: 0, used: 0, scripts };
-        self.jds.tokens.entry(token.clone()).or_insert(fresh).given += 1;
+        let given = self.jds.tokens.get(&token).map_or(0, |before| before.given) + 1;
+        let used = self.jds.tokens.get(&token).map_or(0, |before| before.used);
+        self.jds.tokens.insert(token.clone(), Token { given_at: io.now, given, used, scripts });
         let outputs = serialize(&outputs);
         let success = jd::AllocateMiningJobTokenSuccess {
             request_id: ask.request_id,
