@@ -50,6 +50,7 @@ impl World {
         let done = match fault.victim {
             Victim::Pool(at) => {
                 self.fall_ill(at);
+                self.draw_luck(at);
                 self.begin_pool(fault.kind, at, fault.until)
             }
             Victim::Miner(at) => self.begin_miner(number, fault.kind, at),

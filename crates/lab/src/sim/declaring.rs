@@ -5,7 +5,7 @@ use super::faults::FaultKind;
 use super::link::{End, LinkId};
 use super::node::is_of_template;
 use super::pool::job::{JobTag, SOLO};
-use super::time::{Micros, SECOND, unix};
+use super::time::{MILLI, Micros, SECOND, unix};
 use super::world::{Event, Owner, World};
 
 /// Miners work on jobs that nobody has acknowledged for no longer than this: the engine's bound, and the second that a
@@ -21,6 +21,18 @@ impl World {
 
     fn jds_link(&self, at: usize) -> Option<LinkId> {
         self.pools[at].jds.connections.last().map(|c| c.link)
+    }
+
+    /// Blocks are found right when something goes wrong, and a while later: they must go out whatever it is.
+    pub(super) fn draw_luck(&mut self, at: usize) {
+        if self.node.is_none() || at != 0 {
+            return;
+        }
+        for latest in [300 * MILLI, 20 * SECOND] {
+            let miner = self.rng.index(self.miners.len());
+            let after = self.rng.range(0, latest);
+            self.events.at(self.now + after, Event::Lucky { miner });
+        }
     }
 
     /// The connection to a pool's declarator server is reset, if there is one.

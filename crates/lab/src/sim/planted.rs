@@ -52,6 +52,8 @@ kinds! {
         HeldSurvivesTip => "held-survives-tip",
         /// A block on a job that was not acknowledged goes to no node.
         UnacknowledgedBlockDropped => "unacknowledged-block-dropped",
+        /// A block on a declared job whose channel has gone goes to no node.
+        GoneChannelBlockDropped => "gone-channel-block-dropped",
         /// A block goes to the nodes twice.
         BlockHandedOutTwice => "block-handed-out-twice",
         /// A change of the extranonce prefix is not heard.

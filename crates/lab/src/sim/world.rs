@@ -49,6 +49,8 @@ pub(super) enum Event {
     Dialled { source: usize },
     /// An attempt to connect to a declarator server has come to its end.
     JdsDialled { source: usize },
+    /// A miner has luck.
+    Lucky { miner: usize },
     /// Something that the farm's node does.
     Node(NodeTimer),
     /// Something that a pool wanted to do.
@@ -96,6 +98,7 @@ impl Event {
             Self::BlockDue(n) => 18 | (*n as u64) << 8,
             Self::JdsDialled { source } => 19 | (*source as u64) << 8,
             Self::Node(_) => 20,
+            Self::Lucky { miner } => 21 | (*miner as u64) << 8,
         }
     }
 }
@@ -333,6 +336,11 @@ impl World {
             Event::Dialled { source } => self.dialled(source),
             Event::JdsDialled { source } => self.jds_dialled(source),
             Event::Node(timer) => self.node_timer(timer),
+            Event::Lucky { miner } => {
+                if !self.winding_down {
+                    self.with_miner(miner, Miner::find_block);
+                }
+            }
             Event::Pool(pool, timer) => self.pool_timer(pool, timer),
             Event::Connect { miner, attempt } => self.connect_miner(miner, attempt),
             Event::Find { miner, aim } => self.miner_finds(miner, aim),

@@ -47,6 +47,12 @@ impl ShareSink for Doors<'_> {
         let source = self.sources.get_mut(at).ok_or(UnsentReason::NoSource)?;
         let channel = share.channel.channel_id;
         let newest = source.generations.get(&channel).copied();
+        let is_gone = source.link.is_none() || !source.ledger.lives(channel);
+        let is_declared = source.machine.declared().is_some();
+        if is_block && is_declared && is_gone && is_planted(self.planted, PlantedBug::GoneChannelBlockDropped)
+        {
+            return Err(UnsentReason::NoSource);
+        }
         if is_planted(self.planted, PlantedBug::WrongFiller)
             && let Some(wrong) = super::corrupt::other_filler(&share)
         {
@@ -73,8 +79,7 @@ impl ShareSink for Doors<'_> {
         }
         // Blocks of a job of the farm's own go to its node, whatever has become of the channel.
         let has_node = !matches!(source.machine, Machine::Pool(_));
-        let is_dead = source.link.is_none() || !source.ledger.lives(channel);
-        let is_dead = is_dead && !(has_node && is_block);
+        let is_dead = is_gone && !(has_node && is_block);
         self.dead += u64::from(is_dead);
         source.ledger.queued += 1;
         self.queued.push(at);
