@@ -4,7 +4,7 @@
 use lab::sim::campaign::{CampaignOptions, CampaignReport, campaign};
 use lab::sim::scale::scale;
 use lab::sim::time::MINUTE;
-use lab::sim::{RunOptions, run};
+use lab::sim::{Message, RunOptions, run};
 
 fn options(seeds: std::ops::Range<u64>) -> CampaignOptions {
     CampaignOptions {
@@ -41,6 +41,9 @@ fn no_invariant_breaks_under_faults() {
     let report = run_all(&options(1000..1024));
     assert!(report.is_good(false));
     assert!(report.fewest_miners >= 20 && report.fewest_faults >= 10);
+    // One run in three declares its own jobs.
+    let acknowledged = |kind: Message| matches!(kind, Message::CustomSuccess | Message::DeclareSuccess);
+    assert!(report.tally.messages().filter(|(kind, _)| acknowledged(*kind)).all(|(_, n)| n > 100));
 }
 
 #[test]

@@ -10,10 +10,10 @@ use super::pool::job::NetTip;
 use super::pool::{Pool, PoolIo};
 use super::tally::Message;
 use super::time::{MILLI, Micros, SECOND};
-use super::world::{Event, World};
+use super::world::{Event, Owner, World};
 
 /// TCP notices a dead peer after this (keep-alive and user timeout), at the latest.
-const DEAD_PEER: Micros = 30 * SECOND;
+pub(super) const DEAD_PEER: Micros = 30 * SECOND;
 
 impl World {
     fn fault(&self, number: usize) -> Fault {
@@ -50,6 +50,7 @@ impl World {
         let done = match fault.victim {
             Victim::Pool(at) => {
                 self.fall_ill(at);
+                self.draw_luck(at);
                 self.begin_pool(fault.kind, at, fault.until)
             }
             Victim::Miner(at) => self.begin_miner(number, fault.kind, at),
@@ -99,6 +100,7 @@ impl World {
                 mood.refuse_all = Some(codes[usize::try_from(until % 4).unwrap_or(0)]);
             }
             FaultKind::PoolDoesNotRead => mood.does_not_read = true,
+            _ if kind.is_of_declaration() => return self.begin_declaration(kind, at),
             _ => return self.strike_pool(kind, at, link),
         }
         // Those of the set-up only show with a new connection.
@@ -252,10 +254,7 @@ impl World {
     fn publish_tip_later(&mut self, tip: NetTip, after: Micros) {
         let place = u32::try_from(self.tips.len()).unwrap_or(u32::MAX);
         self.tips.push(tip);
-        for pool in 0..self.pools.len() {
-            let more = self.rng.range(0, 300 * MILLI);
-            self.events.at(self.now + after + more, Event::Tip { pool, height: place });
-        }
+        self.spread_tip(place, after);
     }
 
     fn retarget(&mut self, at: usize, factor: f64) -> bool {
@@ -321,6 +320,7 @@ impl World {
                 for at in 0..self.pools.len() {
                     self.fall_ill(at);
                     self.pools[at].mood.refuses_connections = true;
+                    self.reset_jds(at);
                     if let Some(link) = self.pool_link(at) {
                         self.reset_link(link);
                     }
@@ -454,7 +454,8 @@ impl World {
                     self.pool_reads(at, link);
                 }
             }
-            FaultKind::LinkPause | FaultKind::HalfOpen => self.speak_again(at),
+            FaultKind::LinkPause | FaultKind::HalfOpen => self.speak_again(Owner::Source(at)),
+            _ if kind.is_of_declaration() => self.end_declaration(kind, at),
             _ => {}
         }
         // Such a pool is restarted: what it opened meanwhile is of no use, and after garbage its frames are not
@@ -466,8 +467,8 @@ impl World {
         }
     }
 
-    fn speak_again(&mut self, at: usize) {
-        for id in self.links.of_source(at) {
+    pub(super) fn speak_again(&mut self, owner: Owner) {
+        for id in self.links.of(owner) {
             let mut arrivals: [Arrivals; 2] = Default::default();
             let now = self.now;
             let Some(link) = self.links.get_mut(id).filter(|l| l.is_silent()) else {

@@ -17,6 +17,12 @@ pub(super) const HEALED: Micros = 90 * SECOND;
 const PRIMARY: Micros = 240 * SECOND;
 /// A fault's consequences are over after this.
 const LONG_AGO: Micros = 45 * SECOND;
+/// So many tips within [`LATELY`] are a storm.
+const STORM: usize = 5;
+/// See [`STORM`].
+const LATELY: Micros = 20 * SECOND;
+/// Tokens are used for so long.
+const TOKEN_AGE: Micros = 60 * SECOND;
 /// A job comes this much after its time, an answer after its share, at the latest.
 const COMPANY: Micros = 5 * SECOND;
 /// Vardiff has found a miner's difficulty after this.
@@ -52,7 +58,12 @@ impl World {
         }
         let source = &self.adit.sources[at];
         let (ledger, waiting) = (&source.ledger, source.queue_len() as u64);
+        let held = source.machine.held();
+        if held > 0 && !ledger.has_channels() {
+            return self.broken("held", format!("source {at} holds {held} shares, and has no channel"));
+        }
         let seen = [
+            ("held", totals.held, held),
             ("acknowledged", totals.acknowledged, ledger.acknowledged),
             ("refused", totals.refused_sum(), ledger.refused),
             ("unknown", totals.unknown, ledger.unknown),
@@ -72,9 +83,15 @@ impl World {
         let ledger = &self.adit.miners_ledger;
         let mut unsent = ledger.unsent;
         let mut lost = 0;
+        // Shares that turned out to be too easy for the target that the pool took their job with.
+        let easier = totals.local.saturating_sub(ledger.taken);
         for source in &self.adit.sources {
             let of = &source.ledger;
-            let dropped = of.queued.saturating_sub(of.sent + source.queue_len() as u64);
+            let gone = of.sent + source.queue_len() as u64 + source.machine.held();
+            let mut dropped = of.queued.saturating_sub(gone);
+            if of.is_custom && of.harder > 0 {
+                dropped = dropped.saturating_sub(easier);
+            }
             unsent += dropped;
             lost += dropped + of.refused + of.unknown;
         }
@@ -87,7 +104,9 @@ impl World {
             self.broken("I2", "a share was taken for a channel that Adit knew to be gone".into());
             return;
         }
-        if ledger.later_taken > acknowledged || ledger.later_refused > ended {
+        let harder = self.adit.sources.iter().any(|source| source.ledger.harder > 0);
+        let easier = if harder { easier } else { 0 };
+        if ledger.later_taken > acknowledged + easier || ledger.later_refused > ended {
             let text = format!("{ledger:?}: {acknowledged} acknowledged, {ended} ended otherwise");
             self.broken("I2", format!("answers that waited for the source's are not the source's: {text}"));
             return;
@@ -95,7 +114,7 @@ impl World {
         let seen = [
             ("submitted", totals.submitted(), ledger.submitted),
             ("rejected", totals.rejected_sum(), ledger.rejected),
-            ("local", totals.local, ledger.taken),
+            ("local", totals.local - easier, ledger.taken),
             ("unsent", totals.unsent_sum(), unsent),
             ("told true and lost", totals.told_true_lost, lost),
         ];
@@ -141,6 +160,9 @@ impl World {
         ntime: u32,
         difficulty: f64,
     ) {
+        if let Some(tag) = tag.filter(|tag| self.is_template(*tag)) {
+            return self.check_template_job(miner, tag, prefix_at, (prev_hash, ntime, difficulty));
+        }
         let Some((tag, pool)) = tag.and_then(|tag| Some((tag, self.pools.get(usize::from(tag.pool))?)))
         else {
             return self.broken("job", format!("miner {miner} got a job of no pool"));
@@ -178,9 +200,21 @@ impl World {
 
     /// A source went down: not for something that the pool did right.
     pub(super) fn judge_down(&mut self, at: usize, why: &DownReason) {
-        let pool = &self.pools[at];
+        let well_since = match self.pools.get(at) {
+            _ if self.declares() == Some(at) => self.preferred_well_since(),
+            Some(pool) => pool.well_since,
+            None => self.solo_well_since(),
+        };
         let is_ours = !matches!(why, DownReason::NotStarted | DownReason::Reconnect);
-        if is_ours && pool.well_since.is_some_and(|t| self.now > t + LONG_AGO) {
+        // What a declarator server gave is used for a while after.
+        let ago = if self.declares() == Some(at) { LONG_AGO + TOKEN_AGE } else { LONG_AGO };
+        // Tips that come faster than acknowledgements leave nothing to acknowledge.
+        let lately = |t: &Micros| *t + LATELY > self.now;
+        let storm = matches!(why, DownReason::Unacknowledged(_))
+            && self.pools[0].tip_times.iter().rev().take_while(|t| lately(t)).count() >= STORM;
+        // At the end of a run the tips stand still, wherever they have come to.
+        let judged = is_ours && !storm && !(self.winding_down && self.node.is_some());
+        if judged && well_since.is_some_and(|t| self.now > t + ago) {
             self.broken("down", format!("source {at} gave up a pool that did nothing wrong: {why}"));
         }
     }
@@ -207,6 +241,7 @@ impl World {
         self.check_work();
         self.check_company();
         self.check_caps();
+        self.check_declaring();
         if self.now % (60 * SECOND) < SECOND {
             for at in 0..self.adit.sources.len() {
                 self.hold_source(at);
@@ -223,9 +258,9 @@ impl World {
     fn check_work(&mut self) {
         let now = self.now;
         let well = |since: Option<Micros>| since.is_some_and(|t| now >= t + HEALED);
-        let any = self.pools.iter().any(|pool| well(pool.well_since));
-        let all = self.pools.iter().all(|pool| well(pool.well_since));
-        let well_for_long = self.pools[0].well_since.is_some_and(|t| now >= t + PRIMARY);
+        let any = self.pools.iter().any(|pool| well(pool.well_since)) || well(self.solo_well_since());
+        let all = self.pools.iter().all(|pool| well(pool.well_since)) && well(self.preferred_well_since());
+        let well_for_long = self.preferred_well_since().is_some_and(|t| now >= t + PRIMARY);
         if !any || self.adit.draining {
             return;
         }
@@ -241,17 +276,27 @@ impl World {
                 break;
             };
             let Some(tag) = job.tag else { continue };
-            let pool = &self.pools[usize::from(tag.pool)];
             if well_for_long && tag.pool != 0 {
                 wrong = Some(format!("miner {} mines for pool {}, not for the first", miner.index, tag.pool));
                 break;
             }
+            if let Some((tip, since)) = self.node.as_ref().and_then(|node| node.told)
+                && self.is_template(tag)
+                && all
+                && job.job.prev_hash != tip
+                && now > since + TIP_REACHES
+            {
+                wrong = Some(format!("miner {} has not heard of the node's tip", miner.index));
+                break;
+            }
+            let Some(pool) = self.pools.get(usize::from(tag.pool)) else { continue };
             if pool.ended.get(&tag.connection).is_some_and(|ended| now > ended + HEALED) {
                 let text = "still has a job of a connection that ended long ago";
                 wrong = Some(format!("miner {} {text}: {tag:?}", miner.index));
                 break;
             }
-            if all && job.job.prev_hash != pool.tip.hash && now > pool.tip_since + TIP_REACHES {
+            let is_pools = !self.is_template(tag);
+            if all && is_pools && job.job.prev_hash != pool.tip.hash && now > pool.tip_since + TIP_REACHES {
                 wrong = Some(format!("miner {} has not heard of the tip of pool {}", miner.index, tag.pool));
                 break;
             }
@@ -316,6 +361,9 @@ impl World {
     /// The difficulty of a miner's job at its pool.
     fn difficulty_of(&self, job: &super::miner::ClientJob) -> f64 {
         let Some(tag) = job.tag else { return f64::MAX };
+        if self.is_template(tag) {
+            return self.template_difficulty(tag, &job.job.coinb1);
+        }
         let pool = &self.pools[usize::from(tag.pool)];
         let at = super::pool::job::EXTRANONCE_AT;
         let prefix = job.job.coinb1.get(at..at + pool.plan.prefix_len).unwrap_or_default().to_vec();
@@ -325,9 +373,9 @@ impl World {
     fn check_caps(&mut self) {
         for at in 0..self.adit.sources.len() {
             let source = &self.adit.sources[at];
-            let open = source.machine.status().open_shares;
+            let open = source.machine.open_shares();
             // Blocks go out whatever the bound says; a miner that is a hundred times too fast finds a few.
-            if let Some(most) = self.plan.pools[at].unsettled_max
+            if let Some(most) = self.plan.pools.get(at).and_then(|pool| pool.unsettled_max)
                 && open > most + 32
             {
                 self.broken("I4", format!("source {at} has {open} open shares, at most {most} were allowed"));
@@ -342,15 +390,18 @@ impl World {
     /// I8: a block that a miner found has reached its pool, if that was possible.
     pub(super) fn block_due(&mut self, number: usize) {
         let block = &self.blocks[number];
+        // Whoever does not read is not read from either, and whoever broke off may have done so in mid-word.
+        let miner = &self.miners[block.miner];
+        let excused =
+            self.winding_down || miner.was_slow || miner.session != block.session || miner.link.is_none();
+        if self.is_template(block.tag) {
+            return self.template_block_due(number, excused);
+        }
         let pool = &self.pools[usize::from(block.tag.pool)];
         let well = pool.well_since.is_some_and(|t| self.now > t + 10 * SECOND);
         let connection = pool.connections.iter().find(|c| c.number == block.tag.connection);
         let lives =
             connection.is_some_and(|c| c.channels.values().any(|channel| channel.prefix == block.prefix));
-        // Whoever does not read is not read from either, and whoever broke off may have done so in mid-word.
-        let miner = &self.miners[block.miner];
-        let excused =
-            self.winding_down || miner.was_slow || miner.session != block.session || miner.link.is_none();
         if !block.seen && well && lives && !excused {
             let given = pool.given.get(&(block.tag.connection, block.tag.job_id, block.prefix.clone()));
             let since = given.map_or(0, |given| given.at);
@@ -427,9 +478,10 @@ impl World {
             self.hold_source(at);
         }
         self.check_miners();
-        let pending = self.adit.books.totals().pending;
+        let totals = self.adit.books.totals();
+        let pending = totals.pending + totals.held;
         if pending > 0 {
-            self.broken("I6", format!("{pending} shares are pending for ever"));
+            self.broken("I6", format!("{pending} shares are pending or held for ever"));
         }
     }
 

@@ -91,6 +91,62 @@ kinds! {
         NeverAck => "no share answered",
         /// The pool stops reading.
         PoolDoesNotRead => "pool does not read",
+        /// The declarator server closes its connection, and nobody listens there for a while.
+        JdsGone => "JDS killed",
+        /// Its connection is reset.
+        JdsReset => "JDS link reset (RST)",
+        /// Nothing passes to and from it, and nobody says so.
+        JdsHalfOpen => "JDS link half-open",
+        /// It does not answer SetupConnection.
+        JdsSilentSetup => "JDS silent at SetupConnection",
+        /// It does not answer AllocateMiningJobToken.
+        JdsSilentToken => "JDS silent at AllocateMiningJobToken",
+        /// It does not answer DeclareMiningJob.
+        JdsSilentDeclare => "JDS silent at DeclareMiningJob",
+        /// It does not answer ProvideMissingTransactions.Success.
+        JdsSilentMissing => "JDS silent after missing transactions",
+        /// It takes every declaration for one on an old tip.
+        JdsStale => "JDS refuses: stale-chain-tip",
+        /// It refuses every declaration.
+        JdsRefuses => "JDS refuses: other codes",
+        /// It answers twice.
+        JdsTwice => "JDS answers twice",
+        /// It gives one token twice.
+        TokenReused => "JDS gives a token twice",
+        /// Its tokens are too old as soon as they are used.
+        TokenExpired => "JDS forgets its tokens",
+        /// The pool wants other outputs.
+        OutputsChange => "JDS outputs change",
+        /// The pool takes every custom job for one on an old tip.
+        CustomStale => "SetCustomMiningJob refused: stale-chain-tip",
+        /// The pool refuses every custom job.
+        CustomRefused => "SetCustomMiningJob refused: other codes",
+        /// The pool does not answer SetCustomMiningJob.
+        CustomSilent => "silent at SetCustomMiningJob",
+        /// The pool refuses every share of jobs that it has acknowledged.
+        CustomShares => "every share of acknowledged jobs refused",
+        /// Another extranonce prefix, right before the acknowledgement of a job.
+        PrefixFirst => "SetExtranoncePrefix before SetCustomMiningJob.Success",
+        /// Another target, right before the acknowledgement of a job.
+        TargetFirst => "SetTarget before SetCustomMiningJob.Success",
+        /// A new tip when DeclareMiningJob comes.
+        TipAtDeclare => "new tip at DeclareMiningJob",
+        /// A new tip when the missing transactions come.
+        TipAtMissing => "new tip at missing transactions",
+        /// A new tip when the declaration is taken.
+        TipAtDeclared => "new tip at DeclareMiningJob.Success",
+        /// A new tip when SetCustomMiningJob comes.
+        TipAtCustom => "new tip at SetCustomMiningJob",
+        /// A new tip when the job is acknowledged.
+        TipAtAcknowledged => "new tip at SetCustomMiningJob.Success",
+        /// The pool's node hears of tips seconds late.
+        PoolTipsLate => "pool hears of tips late",
+        /// The farm's node hears of tips seconds late.
+        NodeTipsLate => "node hears of tips late",
+        /// The template provider goes away and comes back.
+        NodeGone => "template provider gone",
+        /// Templates leave too little room for the pool's outputs.
+        NodeSmall => "templates with too little room",
         /// No pool is up, for less than the grace.
         Outage => "all pools gone",
         /// No pool is up, for longer than the grace.
@@ -191,6 +247,12 @@ impl FaultKind {
         self <= Self::PoolDoesNotRead
     }
 
+    /// Whether it can only befall a run that declares.
+    #[must_use]
+    pub fn is_of_declaration(self) -> bool {
+        self >= Self::JdsGone && self <= Self::NodeSmall
+    }
+
     /// How long it lasts, in seconds: from, to.
     fn lasts(self) -> (u64, u64) {
         match self {
@@ -209,6 +271,28 @@ impl FaultKind {
             | Self::RefuseAll
             | Self::NeverAck => (20, 150),
             Self::PoolDoesNotRead => (5, 60),
+            Self::JdsHalfOpen => (60, 120),
+            Self::JdsGone
+            | Self::JdsSilentSetup
+            | Self::JdsSilentToken
+            | Self::JdsSilentDeclare
+            | Self::JdsSilentMissing
+            | Self::JdsStale
+            | Self::JdsRefuses
+            | Self::TokenReused
+            | Self::TokenExpired
+            | Self::CustomStale
+            | Self::CustomRefused
+            | Self::CustomSilent
+            | Self::CustomShares
+            | Self::NodeGone => (10, 120),
+            Self::JdsTwice | Self::PrefixFirst | Self::TargetFirst | Self::OutputsChange => (60, 200),
+            Self::TipAtDeclare
+            | Self::TipAtMissing
+            | Self::TipAtDeclared
+            | Self::TipAtCustom
+            | Self::TipAtAcknowledged => (100, 200),
+            Self::PoolTipsLate | Self::NodeTipsLate | Self::NodeSmall => (60, 300),
             Self::GarbageFrames => (15, 30),
             Self::LateAcks | Self::BatchedAcks | Self::LateErrors | Self::UpdateRefused => (60, 400),
             Self::Outage => (10, 120),
@@ -253,18 +337,22 @@ pub(super) fn draw(
     seed: u64,
     count: usize,
     duration: Micros,
-    pools: usize,
-    miners: usize,
+    (pools, miners): (usize, usize),
     grace: Micros,
+    declares: bool,
     rng: &mut Rng,
 ) -> Vec<Fault> {
-    let kinds = FaultKind::ALL;
+    let all = FaultKind::ALL;
+    // A run that declares walks through its own kinds, and draws from all.
+    let kinds: Vec<FaultKind> =
+        all.iter().copied().filter(|kind| kind.is_of_declaration() == declares).collect();
+    let drawn: &[FaultKind] = if declares { all } else { &kinds };
     let walked = count.div_ceil(2);
     let first = usize::try_from(seed.wrapping_mul(walked as u64) % kinds.len() as u64).unwrap_or(0);
     let mut faults: Vec<Fault> = (0..count)
         .map(|n| {
-            let kind = if n < walked { kinds[(first + n) % kinds.len()] } else { *rng.pick(kinds) };
-            of(kind, duration, pools, miners, grace, rng)
+            let kind = if n < walked { kinds[(first + n) % kinds.len()] } else { *rng.pick(drawn) };
+            of(kind, duration, (pools, miners), grace, rng)
         })
         .collect();
     faults.sort_by_key(|fault| fault.at);
@@ -275,13 +363,14 @@ pub(super) fn draw(
 pub(super) fn of(
     kind: FaultKind,
     duration: Micros,
-    pools: usize,
-    miners: usize,
+    (pools, miners): (usize, usize),
     grace: Micros,
     rng: &mut Rng,
 ) -> Fault {
     let last = duration.saturating_sub(CALM).max(FROM);
-    let victim = if kind.is_upstream() {
+    let victim = if kind.is_of_declaration() {
+        Victim::Pool(0)
+    } else if kind.is_upstream() {
         // Mostly the first, which is the one that is mined for.
         Victim::Pool(if rng.chance(0.6) { 0 } else { rng.index(pools) })
     } else {
@@ -316,9 +405,13 @@ mod tests {
     fn a_few_seeds_in_a_row_meet_every_kind() {
         let mut seen = vec![false; FaultKind::ALL.len()];
         for seed in 0..20 {
-            for fault in draw(seed, 14, 60 * MINUTE, 2, 20, MINUTE, &mut Rng::new(seed)) {
-                seen[fault.kind as usize] = true;
-                assert!(fault.at <= fault.until && fault.until <= 55 * MINUTE);
+            for declares in [false, true] {
+                let mut rng = Rng::new(seed);
+                for fault in draw(seed, 14, 60 * MINUTE, (2, 20), MINUTE, declares, &mut rng) {
+                    seen[fault.kind as usize] = true;
+                    assert!(fault.at <= fault.until && fault.until <= 55 * MINUTE);
+                    assert!(declares || !fault.kind.is_of_declaration());
+                }
             }
         }
         assert!(seen.iter().all(|seen| *seen));

@@ -1,5 +1,6 @@
 //! Pools and miners at the far ends of their links, and the network above them.
 
+use super::faults::FaultKind;
 use super::link::{End, LinkId};
 use super::miner::{MinerAct, MinerIo};
 use super::pool::job::NetTip;
@@ -37,6 +38,10 @@ impl World {
                 PoolAct::Block => {
                     let after = self.rng.range(0, 200 * MILLI);
                     self.events.at(self.now + after, Event::Block);
+                }
+                PoolAct::TipNow(kind) => {
+                    self.tally.fault(kind);
+                    self.network_block();
                 }
                 PoolAct::Complain(text) => self.broken("pool", format!("pool {at}: {text}")),
                 PoolAct::BlockSeen { tag, nonce } => {
@@ -81,6 +86,13 @@ impl World {
 
     /// Sends what a pool has to say.
     pub(super) fn flush_pool(&mut self, at: usize) {
+        for n in 0..self.pools[at].jds.connections.len() {
+            let connection = &mut self.pools[at].jds.connections[n];
+            let (link, bytes) = (connection.link, connection.out.split());
+            let taken = self.write_link(link, End::Peer, &bytes);
+            let rest = &bytes[taken..];
+            self.pools[at].jds.connections[n].out.extend_from_slice(rest);
+        }
         for n in 0..self.pools[at].connections.len() {
             let connection = &mut self.pools[at].connections[n];
             if connection.out.is_empty() {
@@ -92,6 +104,25 @@ impl World {
                 let rest = &bytes[taken..];
                 self.pools[at].connections[n].out.extend_from_slice(rest);
             }
+        }
+    }
+
+    pub(super) fn jds_reads(&mut self, at: usize, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        let mut bytes = Vec::new();
+        let waited = link.read(End::Peer, usize::MAX, &mut bytes);
+        let over = link.is_over(End::Peer);
+        if waited {
+            self.room_again(id, End::Adit);
+        }
+        if !bytes.is_empty() {
+            self.with_pool(at, |pool, io| pool.jds_input(id, &bytes, io));
+        }
+        if over {
+            self.pools[at].forget(id, self.now);
+            self.close_link(id, End::Peer);
         }
     }
 
@@ -109,10 +140,20 @@ impl World {
     pub(super) fn publish_tip(&mut self, tip: NetTip) {
         let place = u32::try_from(self.tips.len()).unwrap_or(u32::MAX);
         self.tips.push(tip);
+        self.spread_tip(place, 0);
+    }
+
+    /// Pools and the farm's node hear of a tip, one after the other.
+    pub(super) fn spread_tip(&mut self, place: u32, after: Micros) {
         for pool in 0..self.pools.len() {
-            let after = self.rng.range(0, 300 * MILLI);
-            self.events.at(self.now + after, Event::Tip { pool, height: place });
+            let mut more = self.rng.range(0, 300 * MILLI);
+            if self.pools[pool].mood.late_tips {
+                more += self.rng.range(SECOND, 8 * SECOND);
+                self.tally.fault(FaultKind::PoolTipsLate);
+            }
+            self.events.at(self.now + after + more, Event::Tip { pool, height: place });
         }
+        self.spread_to_node(place, after);
     }
 
     /// The next block of others.
@@ -128,12 +169,17 @@ impl World {
         let Some(tip) = self.tips.get(place as usize).copied() else {
             return;
         };
-        self.trace(|| format!("pool {at} has tip {:02x?} at {}", &tip.hash[..4], tip.height));
-        self.with_pool(at, |pool, io| pool.new_tip(tip, io));
         // One block of others follows the other; the first pool's news keep the chain going.
         if at == 0 {
             self.schedule_block();
         }
+        if place < self.pools[at].tip_place {
+            // It has heard of a later one meanwhile.
+            return;
+        }
+        self.pools[at].tip_place = place;
+        self.trace(|| format!("pool {at} has tip {:02x?} at {}", &tip.hash[..4], tip.height));
+        self.with_pool(at, |pool, io| pool.new_tip(tip, io));
     }
 
     // ---- miners ----
@@ -184,11 +230,21 @@ impl World {
                 MinerAct::Job { tag, prefix_at, prev_hash, ntime, difficulty } => {
                     self.check_job(at, tag, &prefix_at, prev_hash, ntime, difficulty);
                 }
-                MinerAct::Block { tag, mut prefix_at, nonce } => {
-                    let len = self.pools.get(usize::from(tag.pool)).map_or(0, |pool| pool.plan.prefix_len);
+                MinerAct::Block { tag, mut prefix_at, nonce, hash } => {
+                    let pool = self.pools.get(usize::from(tag.pool));
+                    let len = pool.map_or(super::declaring::SOLO_PREFIX, |pool| pool.plan.prefix_len);
                     prefix_at.truncate(len);
                     let session = self.miners[at].session;
-                    let found = FoundBlock { miner: at, session, tag, prefix: prefix_at, nonce, seen: false };
+                    let found = FoundBlock {
+                        miner: at,
+                        session,
+                        tag,
+                        prefix: prefix_at,
+                        nonce,
+                        hash,
+                        seen: false,
+                        handed_out: 0,
+                    };
                     self.blocks.push(found);
                     let block = self.blocks.len() - 1;
                     self.events.at(self.now + BLOCK_DUE, Event::BlockDue(block));

@@ -15,6 +15,9 @@ pub(super) const EASIEST: f64 = 2.4e-10;
 /// Network difficulty: a farm of 30 H/s finds a block in some minutes.
 pub(super) const NETWORK_BITS: u32 = 0x1f04_0000;
 
+/// One run in so many declares jobs.
+const DECLARES: u64 = 3;
+
 /// What a run is asked for.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -72,6 +75,8 @@ pub(super) struct PoolPlan {
     /// The configuration takes the pool without a verified key, and it has none.
     pub(super) insecure: bool,
     pub(super) unsettled_max: Option<usize>,
+    /// Jobs are declared to it; it sends none of its own.
+    pub(super) work_selection: bool,
     pub(super) nominal_hashrate: Option<f64>,
     pub(super) miners_per_channel: Option<MinersPerChannel>,
     pub(super) link: LinkManner,
@@ -101,9 +106,55 @@ pub(super) struct MinerPlan {
     pub(super) link: LinkManner,
 }
 
+/// Job declaration: to the first pool, with templates of the farm's own node, and solo mining as the last resort.
+#[derive(Clone, Debug)]
+pub(super) struct Declaring {
+    /// Templates are declared with their transactions; otherwise coinbases only.
+    pub(super) full_template: bool,
+    /// To the declarator server.
+    pub(super) link: LinkManner,
+    /// The declarator server thinks for so long.
+    pub(super) answers_after: Micros,
+    /// How often it knows a transaction.
+    pub(super) knows: f64,
+    /// From the node to Adit.
+    pub(super) node_latency: Micros,
+    /// How much later than the first the node may hear of a tip.
+    pub(super) node_lag: Micros,
+    /// A better template comes after this.
+    pub(super) template_every: Micros,
+    /// How often a template's transactions come after it.
+    pub(super) late_transactions: f64,
+    /// What the farm's own output in declared coinbases pays; none.
+    pub(super) own_output: Option<u64>,
+}
+
+impl Declaring {
+    fn draw(rng: &mut Rng) -> Self {
+        Self {
+            full_template: rng.chance(0.7),
+            link: LinkManner {
+                latency: rng.range(MILLI, 120 * MILLI),
+                jitter: rng.range(0, 50 * MILLI),
+                cut: *rng.pick(&[0.0, 0.02, 0.3]),
+                window: 256 * 1024,
+            },
+            answers_after: rng.range(0, 300 * MILLI),
+            knows: *rng.pick(&[0.0, 0.5, 0.9, 1.0]),
+            node_latency: rng.range(100, 50 * MILLI),
+            node_lag: *rng.pick(&[0, 300 * MILLI, 2 * SECOND]),
+            template_every: rng.range(10 * SECOND, 60 * SECOND),
+            late_transactions: *rng.pick(&[0.0, 0.3, 1.0]),
+            own_output: rng.chance(0.3).then_some(1_000_000),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) duration: Micros,
+    /// The first pool is declared to.
+    pub(super) declaring: Option<Declaring>,
     pub(super) pools: Vec<PoolPlan>,
     pub(super) miners: Vec<MinerPlan>,
     pub(super) faults: Vec<Fault>,
@@ -128,19 +179,15 @@ impl Plan {
         let miners = options.miners + rng.index(6);
         let outage_grace = Duration::from_secs(rng.range(60, 300));
         let grace = outage_grace.as_secs() * SECOND;
-        let mut faults = faults::draw(
-            options.seed,
-            options.faults,
-            options.duration,
-            pools,
-            miners,
-            grace,
-            &mut rng.fork(),
-        );
+        // One run in three declares; each kind of run walks through its own faults.
+        let declares =
+            options.only.map_or(options.seed.is_multiple_of(DECLARES), FaultKind::is_of_declaration);
+        let seed = if declares { options.seed / DECLARES } else { options.seed };
+        let farm = (pools, miners);
+        let mut faults =
+            faults::draw(seed, options.faults, options.duration, farm, grace, declares, &mut rng.fork());
         if let Some(kind) = options.only {
-            faults
-                .iter_mut()
-                .for_each(|fault| *fault = faults::of(kind, options.duration, pools, miners, grace, rng));
+            faults.iter_mut().for_each(|fault| *fault = faults::of(kind, options.duration, farm, grace, rng));
             faults.sort_by_key(|fault| fault.at);
         }
         let has = |kind| faults.iter().any(|fault| fault.kind == kind);
@@ -150,11 +197,16 @@ impl Plan {
         let extranonce2_size = *rng.pick(&[2, 4, 4, 8]);
         let need = u16::from(extranonce1_size) + u16::from(extranonce2_size);
         let never_ack = has(FaultKind::NeverAck);
-        let pools = (0..pools).map(|_| PoolPlan::draw(need, never_ack, rng)).collect();
+        let mut pools: Vec<PoolPlan> = (0..pools).map(|_| PoolPlan::draw(need, never_ack, rng)).collect();
         let slow_links = rng.chance(0.3);
         let miners = (0..miners).map(|n| MinerPlan::draw(n, slow_links, rng)).collect();
+        let declaring = declares.then(|| Declaring::draw(rng));
+        if let Some(first) = pools.first_mut() {
+            first.work_selection = declares;
+        }
         Self {
             duration: options.duration,
+            declaring,
             pools,
             miners,
             faults,
@@ -198,6 +250,7 @@ impl PoolPlan {
             retarget_after: rng.range(0, 3 * SECOND),
             insecure: rng.chance(0.05),
             unsettled_max: (batch == 1 && (never_ack || rng.chance(0.1))).then(|| 16 + rng.index(48)),
+            work_selection: false,
             nominal_hashrate: rng.chance(0.3).then(|| rng.log_range(1.0, 100.0)),
             miners_per_channel: *rng.pick(&[
                 None,

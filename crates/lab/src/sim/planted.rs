@@ -46,6 +46,24 @@ kinds! {
         ExtranonceChanges => "extranonce-changes",
         /// The miners are closed with the first failure of their pool.
         ClosesOnOutage => "closes-on-outage",
+        /// Held shares go out before the pool has acknowledged their job.
+        ShareBeforeSuccess => "share-before-success",
+        /// Some new tips are taken for better templates on the old one: held shares outlive their job.
+        HeldSurvivesTip => "held-survives-tip",
+        /// A block on a job that was not acknowledged goes to no node.
+        UnacknowledgedBlockDropped => "unacknowledged-block-dropped",
+        /// A block on a declared job whose channel has gone goes to no node.
+        GoneChannelBlockDropped => "gone-channel-block-dropped",
+        /// A block goes to the nodes twice.
+        BlockHandedOutTwice => "block-handed-out-twice",
+        /// A change of the extranonce prefix is not heard.
+        PrefixIgnored => "prefix-ignored",
+        /// A declared source that has fallen never rises again.
+        NeverRises => "never-rises",
+        /// A custom job is set with the token of the one before.
+        TokenUsedTwice => "token-used-twice",
+        /// Nobody looks at the clock while a job waits for its acknowledgement.
+        DeclaresForEver => "declares-for-ever",
     }
 }
 

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 
 use super::adit::Adit;
 use super::miner::Miner;
+use super::node::Node;
 use super::plan::{Plan, RunOptions};
 use super::pool::job::NetTip;
 use super::pool::{Pool, PoolTimer};
@@ -90,15 +91,22 @@ pub fn run(options: &RunOptions, teller: Option<Teller>) -> RunReport {
 fn build(plan: Plan, options: &RunOptions, rng: &mut Rng) -> World {
     let tip = NetTip { hash: rng.hash(), height: 800_000 };
     let adit = Adit::new(&plan, options.planted, rng);
-    let pools: Vec<Pool> =
+    let mut pools: Vec<Pool> =
         plan.pools.iter().enumerate().map(|(n, pool)| Pool::new(n, pool.clone(), tip)).collect();
+    if let (Some(declaring), Some(first)) = (&plan.declaring, pools.first_mut()) {
+        first.jds.answers_after = declaring.answers_after;
+        first.jds.knows = declaring.knows;
+    }
     let miners: Vec<Miner> =
         plan.miners.iter().enumerate().map(|(n, miner)| Miner::new(n, miner.clone())).collect();
+    let node = plan.declaring.clone().map(|plan| Node::new(plan, tip));
     let mut world = World::assemble(rng.fork(), plan, adit, pools, miners, tip, options.planted);
+    world.node = node;
     for at in 0..world.pools.len() {
         let first = rng.range(SECOND, world.pools[at].plan.template_every);
         world.events.at(first, Event::Pool(at, PoolTimer::Template));
     }
+    world.begin_templates();
     for at in 0..world.miners.len() {
         let after = world.miners[at].plan.starts_at;
         world.schedule_connect(at, after);

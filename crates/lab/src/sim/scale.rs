@@ -137,6 +137,7 @@ impl Farm {
 fn farm(miners: usize, books: &Arc<Books>) -> Farm {
     let mut rng = Rng::new(miners as u64);
     let plan = PoolPlan {
+        work_selection: false,
         grouped: true,
         extranonce_size: 8,
         prefix_len: 8,

@@ -107,6 +107,46 @@ kinds! {
         Reconnect => "SV2 down Reconnect",
         /// Pool to Adit.
         EndpointChanged => "SV2 down ChannelEndpointChanged",
+        /// Adit to pool.
+        SetCustomJob => "SV2 up SetCustomMiningJob",
+        /// Pool to Adit.
+        CustomSuccess => "SV2 down SetCustomMiningJob.Success",
+        /// Pool to Adit.
+        CustomError => "SV2 down SetCustomMiningJob.Error",
+        /// Adit to declarator server.
+        JdsSetup => "JD up SetupConnection",
+        /// Adit to declarator server.
+        AllocateToken => "JD up AllocateMiningJobToken",
+        /// Adit to declarator server.
+        DeclareJob => "JD up DeclareMiningJob",
+        /// Adit to declarator server.
+        GiveMissing => "JD up ProvideMissingTransactions.Success",
+        /// Adit to declarator server.
+        PushSolution => "JD up PushSolution",
+        /// Declarator server to Adit.
+        JdsSetupSuccess => "JD down SetupConnection.Success",
+        /// Declarator server to Adit.
+        TokenGiven => "JD down AllocateMiningJobToken.Success",
+        /// Declarator server to Adit.
+        AskMissing => "JD down ProvideMissingTransactions",
+        /// Declarator server to Adit.
+        DeclareSuccess => "JD down DeclareMiningJob.Success",
+        /// Declarator server to Adit.
+        DeclareError => "JD down DeclareMiningJob.Error",
+        /// Node to Adit.
+        TemplateNew => "template on a new tip",
+        /// Node to Adit.
+        TemplateBetter => "template on the same tip",
+        /// Node to Adit.
+        TemplateCompleted => "template's transactions, later",
+        /// Node to Adit.
+        TemplatesLost => "no templates any more",
+        /// Adit to node.
+        RoomAsked => "room for coinbase outputs asked for",
+        /// Adit to node.
+        DeclaredBlock => "block of a declared job",
+        /// Adit to node.
+        SoloBlock => "block of solo mining",
     }
 }
 
@@ -125,9 +165,6 @@ const IMPOSSIBLE: &[&str] = &[
     "rejected duplicate_window_full",
     // Which miners to send away is decided outside the core.
     "closed overload",
-    // Declared jobs only.
-    "unsent job_refused",
-    "unsent prefix_changed",
     // Codes that a pool of the simulator has no occasion for.
     "refused invalid-job-id",
     "refused invalid-channel-id",

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use sv2::{AnyMessage, FrameHeader, MiningMessage};
 
+use engine::source::BlockOutcome;
+
 use super::time::Micros;
 
 /// An invariant was broken.
@@ -59,6 +61,18 @@ pub(super) struct SourceLedger {
     channels: BTreeMap<u32, ChannelLedger>,
     /// Blocks that the queue has taken and that have not left: their nonces.
     pub(super) blocks_waiting: Vec<u32>,
+    /// It sends shares of custom jobs only.
+    pub(super) is_custom: bool,
+    /// The tip that it was last told of, with how many came before.
+    tip: Option<([u8; 32], u32)>,
+    /// Custom jobs that were asked for: channel, and the tip's number.
+    requests: BTreeMap<u32, (u32, u32)>,
+    /// Blocks that were given to the machine and did not leave at once: their nonces.
+    pub(super) held_blocks: Vec<u32>,
+    /// Solo mining: blocks without the node's word.
+    blocks_open: u64,
+    /// Targets that came to be harder while jobs waited for their acknowledgement.
+    pub(super) harder: u64,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +83,10 @@ struct ChannelLedger {
     tip: u32,
     /// Jobs that Adit was told of, with the tip on which they became active.
     jobs: BTreeMap<u32, u32>,
+    /// Nobody is to mine on it any more.
+    closing: bool,
+    /// No custom job on the present tip was acknowledged since.
+    unacknowledged_since: Option<Micros>,
 }
 
 /// What a share that left looked like.
@@ -78,12 +96,14 @@ pub(super) struct Left {
     pub(super) job_id: u32,
     /// It was made for a tip that Adit knew to be old.
     pub(super) is_stale: bool,
+    /// The pool has never acknowledged its job.
+    pub(super) is_unacknowledged: bool,
 }
 
 impl SourceLedger {
     /// Shares without an answer.
     pub(super) fn open(&self) -> u64 {
-        self.channels.values().map(|c| c.open.len() as u64).sum()
+        self.channels.values().map(|c| c.open.len() as u64).sum::<u64>() + self.blocks_open
     }
 
     /// A frame leaves. A share is handed back.
@@ -91,12 +111,21 @@ impl SourceLedger {
         match AnyMessage::decode_lenient(header, payload, &[]).ok()?.0 {
             AnyMessage::Mining(MiningMessage::SubmitSharesExtended(share)) => {
                 self.sent += 1;
+                let (nonce, job_id, is_custom) = (share.nonce, share.job_id, self.is_custom);
                 let Some(channel) = self.channels.get_mut(&share.channel_id) else {
-                    return Some(Left { nonce: share.nonce, job_id: share.job_id, is_stale: true });
+                    return Some(Left { nonce, job_id, is_stale: true, is_unacknowledged: false });
                 };
                 channel.open.push_back(share.sequence_number);
-                let is_stale = channel.jobs.get(&share.job_id) != Some(&channel.tip);
-                Some(Left { nonce: share.nonce, job_id: share.job_id, is_stale })
+                let tip = if is_custom { self.tip.map_or(0, |(_, number)| number) } else { channel.tip };
+                let is_stale = channel.jobs.get(&job_id) != Some(&tip);
+                let is_unacknowledged = is_custom && !channel.jobs.contains_key(&job_id);
+                Some(Left { nonce, job_id, is_stale, is_unacknowledged })
+            }
+            AnyMessage::Mining(MiningMessage::SetCustomMiningJob(job)) => {
+                let number =
+                    self.tip.filter(|(tip, _)| *tip == job.prev_hash).map_or(0, |(_, number)| number);
+                self.requests.insert(job.request_id, (job.channel_id, number));
+                None
             }
             AnyMessage::Mining(MiningMessage::CloseChannel(close)) => {
                 self.end(|id, _| id == close.channel_id);
@@ -139,6 +168,18 @@ impl SourceLedger {
                     }
                 }
             }
+            MiningMessage::SetCustomMiningJobSuccess(success) => {
+                if let Some((channel_id, number)) = self.requests.remove(&success.request_id)
+                    && let Some(channel) = self.channels.get_mut(&channel_id)
+                {
+                    channel.jobs.insert(success.job_id, number);
+                    if self.tip.is_some_and(|(_, tip)| tip == number) {
+                        // However short that lasts.
+                        channel.unacknowledged_since = None;
+                    }
+                }
+            }
+            MiningMessage::SetTarget(_) if self.is_custom => self.harder += 1,
             MiningMessage::SubmitSharesSuccess(success) => {
                 if let Some(channel) = self.channels.get_mut(&success.channel_id) {
                     for _ in 0..success.new_submits_accepted_count {
@@ -185,6 +226,75 @@ impl SourceLedger {
             }
             !over
         });
+    }
+
+    /// Whether shares can leave at all.
+    pub(super) fn has_channels(&self) -> bool {
+        !self.channels.is_empty()
+    }
+
+    /// A template came. True: it is on another tip.
+    pub(super) fn on_tip(&mut self, tip: [u8; 32]) -> bool {
+        match self.tip {
+            Some((last, _)) if last == tip => false,
+            last => {
+                self.tip = Some((tip, last.map_or(1, |(_, number)| number + 1)));
+                true
+            }
+        }
+    }
+
+    /// The tip that it was last told of.
+    pub(super) fn tip(&self) -> Option<[u8; 32]> {
+        self.tip.map(|(tip, _)| tip)
+    }
+
+    /// A block goes to the nodes.
+    pub(super) fn note_block(&mut self) {
+        if !self.is_custom {
+            self.sent += 1;
+            self.blocks_open += 1;
+        }
+    }
+
+    /// A node's word on a block of solo mining.
+    pub(super) fn verdict(&mut self, outcome: BlockOutcome) {
+        self.blocks_open -= 1;
+        match outcome {
+            BlockOutcome::Taken => self.acknowledged += 1,
+            BlockOutcome::Refused => self.refused += 1,
+            BlockOutcome::NotAsked => self.unknown += 1,
+        }
+    }
+
+    /// A block left that had to wait for its job's acknowledgement.
+    pub(super) fn was_held(&mut self, nonce: u32) -> bool {
+        let at = self.held_blocks.iter().position(|held| *held == nonce);
+        at.map(|at| self.held_blocks.remove(at)).is_some()
+    }
+
+    /// Nobody is to mine on a channel any more, or on any.
+    pub(super) fn stop_declaring(&mut self, only: Option<u32>) {
+        for (id, channel) in &mut self.channels {
+            channel.closing |= only.is_none_or(|only| only == *id);
+        }
+    }
+
+    /// The channel that miners have worked on for longest without an acknowledged job on the present tip, and since when.
+    pub(super) fn longest_unacknowledged(&mut self, now: Micros) -> Option<(u32, Micros)> {
+        let tip = self.tip.map(|(_, number)| number);
+        let mut longest = None;
+        for (id, channel) in &mut self.channels {
+            if channel.closing || channel.jobs.values().any(|number| Some(*number) == tip) {
+                channel.unacknowledged_since = None;
+                continue;
+            }
+            let since = *channel.unacknowledged_since.get_or_insert(now);
+            if longest.is_none_or(|(_, longest)| since < longest) {
+                longest = Some((*id, since));
+            }
+        }
+        longest
     }
 
     /// Whether shares of a channel can still leave.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::adit::Adit;
 use super::link::{Arrivals, End, Link, LinkId, LinkManner};
 use super::miner::Miner;
+use super::node::{Node, NodeTimer};
 use super::plan::Plan;
 use super::planted::PlantedBug;
 use super::pool::{Pool, PoolTimer};
@@ -46,6 +47,12 @@ pub(super) enum Event {
     Timer(Task),
     /// An attempt to connect to a pool has come to its end.
     Dialled { source: usize },
+    /// An attempt to connect to a declarator server has come to its end.
+    JdsDialled { source: usize },
+    /// A miner has luck.
+    Lucky { miner: usize },
+    /// Something that the farm's node does.
+    Node(NodeTimer),
     /// Something that a pool wanted to do.
     Pool(usize, PoolTimer),
     /// A miner connects.
@@ -89,6 +96,9 @@ impl Event {
             Self::Over(n) => 16 | (*n as u64) << 8,
             Self::Look => 17,
             Self::BlockDue(n) => 18 | (*n as u64) << 8,
+            Self::JdsDialled { source } => 19 | (*source as u64) << 8,
+            Self::Node(_) => 20,
+            Self::Lucky { miner } => 21 | (*miner as u64) << 8,
         }
     }
 }
@@ -97,7 +107,12 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     Source(usize),
-    Miner { miner: usize, connection: usize },
+    /// To the declarator server of a source.
+    Jds(usize),
+    Miner {
+        miner: usize,
+        connection: usize,
+    },
 }
 
 /// All links of the run.
@@ -123,9 +138,9 @@ impl Links {
         }
     }
 
-    /// Every link of a source, also those that one end has left.
-    pub(super) fn of_source(&self, at: usize) -> Vec<LinkId> {
-        let is_its = |slot: &Option<(Link, Owner)>| matches!(slot, Some((_, Owner::Source(of))) if *of == at);
+    /// Every link of a source or its declarator server, also those that one end has left.
+    pub(super) fn of(&self, owner: Owner) -> Vec<LinkId> {
+        let is_its = |slot: &Option<(Link, Owner)>| matches!(slot, Some((_, of)) if *of == owner);
         let ids = self.0.iter().enumerate().filter(|(_, slot)| is_its(slot));
         ids.map(|(n, _)| LinkId(u32::try_from(n).unwrap_or(u32::MAX))).collect()
     }
@@ -160,7 +175,11 @@ pub(super) struct FoundBlock {
     /// The channel's prefix.
     pub(super) prefix: Vec<u8>,
     pub(super) nonce: u32,
+    /// The header's hash, as the miner computed it.
+    pub(super) hash: [u8; 32],
     pub(super) seen: bool,
+    /// How often it was handed to the nodes.
+    pub(super) handed_out: u32,
 }
 
 /// Told about each event.
@@ -179,6 +198,8 @@ pub(super) struct World {
     pub(super) adit: Adit,
     pub(super) pools: Vec<Pool>,
     pub(super) miners: Vec<Miner>,
+    /// The farm's own, where jobs are declared.
+    pub(super) node: Option<Node>,
     pub(super) plan: Plan,
     pub(super) planted: Option<PlantedBug>,
     pub(super) tally: Tally,
@@ -216,6 +237,7 @@ impl World {
             adit,
             pools,
             miners,
+            node: None,
             plan,
             planted,
             tally: Tally::default(),
@@ -312,6 +334,13 @@ impl World {
                 }
             }
             Event::Dialled { source } => self.dialled(source),
+            Event::JdsDialled { source } => self.jds_dialled(source),
+            Event::Node(timer) => self.node_timer(timer),
+            Event::Lucky { miner } => {
+                if !self.winding_down {
+                    self.with_miner(miner, Miner::find_block);
+                }
+            }
             Event::Pool(pool, timer) => self.pool_timer(pool, timer),
             Event::Connect { miner, attempt } => self.connect_miner(miner, attempt),
             Event::Find { miner, aim } => self.miner_finds(miner, aim),
@@ -483,7 +512,8 @@ impl World {
 
     fn arrived(&mut self, id: LinkId, end: End) {
         match (self.links.owner(id), end) {
-            (Some(Owner::Source(at)), End::Adit) => self.wake(Task::Source(at)),
+            (Some(Owner::Source(at) | Owner::Jds(at)), End::Adit) => self.wake(Task::Source(at)),
+            (Some(Owner::Jds(at)), End::Peer) => self.jds_reads(at, id),
             (Some(Owner::Miner { connection, .. }), End::Adit) => self.wake(Task::Connection(connection)),
             (Some(Owner::Source(at)), End::Peer) => self.pool_reads(at, id),
             (Some(Owner::Miner { miner, .. }), End::Peer) => self.miner_reads(miner, id),
@@ -497,7 +527,8 @@ impl World {
                 self.flush_waiting(at, id);
             }
             (Some(Owner::Miner { connection, .. }), End::Adit) => self.wake(Task::Connection(connection)),
-            (Some(Owner::Source(at)), End::Peer) => self.flush_pool(at),
+            (Some(Owner::Jds(at)), End::Adit) => self.flush_jds(at),
+            (Some(Owner::Source(at) | Owner::Jds(at)), End::Peer) => self.flush_pool(at),
             (Some(Owner::Miner { .. }) | None, _) => {}
         }
     }

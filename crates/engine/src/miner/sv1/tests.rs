@@ -44,6 +44,11 @@ fn policy(vardiff_enabled: bool) -> Arc<ListenerPolicy> {
 }
 
 fn feed() -> Arc<Feed> {
+    let key = ChannelKey { source: SourceId(0), connection: 1, channel_id: 1 };
+    feed_of(ChannelState::new(key), 0x1d00_ffff)
+}
+
+fn feed_of(channel: ChannelState, nbits: u32) -> Arc<Feed> {
     let prefix = [&[2, 0, 0, 0, 1][..], &[0; 32], &[0xff; 4], &[12], &[3, 1, 2, 3]].concat();
     let suffix = [&[0xff; 4][..], &[1], &[0; 8], &[1, 0x51], &[0; 4]].concat();
     let parts = JobParts {
@@ -51,7 +56,7 @@ fn feed() -> Arc<Feed> {
         version: 0x2000_0000,
         version_rolling_allowed: true,
         prev_hash: [7; 32],
-        nbits: 0x1d00_ffff,
+        nbits,
         min_ntime: 1_700_000_000,
         merkle_path: Box::default(),
         coinbase_tx_prefix: prefix.clone().into(),
@@ -67,13 +72,12 @@ fn feed() -> Arc<Feed> {
         received_at: work::Seconds(0),
     };
     let job = Arc::new(Job::new(parts, 8).unwrap());
-    let key = ChannelKey { source: SourceId(0), connection: 1, channel_id: 1 };
     Arc::new(Feed {
         sequence: 1,
-        channel: Arc::new(ChannelState::new(key)),
+        channel: Arc::new(channel),
         generation: 0,
         job: Arc::new(work::ChannelJob::new(job, terms).unwrap()),
-        notify: Arc::new(sv1::notify::render_job(&[7; 32], &prefix, &suffix, &[], 0x2000_0000, 0x1d00_ffff)),
+        notify: Arc::new(sv1::notify::render_job(&[7; 32], &prefix, &suffix, &[], 0x2000_0000, nbits)),
         received: Duration::ZERO,
     })
 }
@@ -128,5 +132,40 @@ fn a_source_hears_of_miners_whose_difficulty_never_changes() {
         assert!((0.7..1.4).contains(&(working / real)), "{working} instead of {real}");
         let silent = metered(vardiff, password, 200, 3_600);
         assert!(silent < 0.3 * real, "{silent} after an hour without shares");
+    }
+}
+
+/// Counts what comes.
+#[derive(Default)]
+struct Counter(usize);
+
+impl ShareSink for Counter {
+    fn forward(&mut self, share: OutgoingShare) -> Result<(), crate::books::UnsentReason> {
+        self.0 += usize::from(share.is_block);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_block_on_the_farms_own_template_is_forwarded_though_its_channel_has_gone() {
+    let key = ChannelKey { source: SourceId(0), connection: 1, channel_id: 1 };
+    for (channel, forwarded) in [(ChannelState::with_nodes(key), true), (ChannelState::new(key), false)] {
+        let now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
+        let (mut out, mut counter) = (Vec::new(), Counter::default());
+        let mut machine = Sv1Miner::new(policy(false), Arc::new(Books::default()), MinerRef(1), now);
+        // Nearly every hash is a block.
+        let feed = feed_of(channel, 0x207f_ffff);
+        let mut io = Io { now, out: &mut out, shares: &mut counter, ids: &mut OneId };
+        machine.line(br#"{"id":1,"method":"mining.subscribe","params":["cpu"]}"#, &mut io).unwrap();
+        machine.line(br#"{"id":2,"method":"mining.authorize","params":["a","x"]}"#, &mut io).unwrap();
+        machine.joined(Arc::default(), 0.0, Some(Arc::clone(&feed)), &mut io);
+        feed.channel.end();
+        for nonce in 0..64 {
+            let line = format!(
+                r#"{{"id":9,"method":"mining.submit","params":["a","1","00000001","6553f100","{nonce:08x}"]}}"#
+            );
+            machine.line(line.as_bytes(), &mut io).unwrap();
+        }
+        assert_eq!(counter.0 > 0, forwarded);
     }
 }

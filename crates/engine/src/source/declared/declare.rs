@@ -216,8 +216,7 @@ impl Declared {
     fn acknowledge(&mut self, id: u32, job_id: u32, now: Now, fx: &mut DeclaredEffects) {
         let on_tip = self.is_on_tip(id);
         let Some(job) = self.jobs.get_mut(id) else { return };
-        let channel = self.pool.custom_channel(job.channel_id);
-        let target = channel.map_or(job.feed.job.source_target, |channel| channel.target);
+        let target = self.pool.channel_target(job.channel_id).unwrap_or(job.feed.job.source_target);
         job.stage = Stage::Acknowledged { job_id, target };
         self.acknowledged += 1;
         fx.acknowledged_after.push(now.since(job.began));

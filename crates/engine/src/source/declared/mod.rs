@@ -360,6 +360,7 @@ impl Declared {
         }
         // Kept, so that it need not be made anew.
         fx.jds.events = events;
+        self.leave_closed_channels(fx);
     }
 
     fn on_pool(&mut self, event: SourceEvent, now: Now, fx: &mut DeclaredEffects) {

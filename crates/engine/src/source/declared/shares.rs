@@ -58,6 +58,11 @@ impl Declared {
         if easier {
             return self.settle(share, Final::Local, fx);
         }
+        if told.is_some_and(|(told, _)| told != target) {
+            // The pool credits the target that it took the job with, not the one that miners were first told.
+            let credited = OutgoingShare { difficulty: target.difficulty().get(), ..share.clone() };
+            return self.pool.share_as(&credited, job_id, now, &mut fx.pool);
+        }
         self.pool.share_as(share, job_id, now, &mut fx.pool);
     }
 

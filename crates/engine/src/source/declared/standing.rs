@@ -120,8 +120,10 @@ impl Declared {
     fn leave_tip(&mut self, now: Now, fx: &mut DeclaredEffects) {
         for (id, channel) in &mut self.channels {
             self.pool.new_generation(*id);
-            channel.acknowledged = false;
-            channel.since = now.mono;
+            // Tips that follow each other faster than the pool acknowledges jobs begin no new time.
+            if std::mem::take(&mut channel.acknowledged) {
+                channel.since = now.mono;
+            }
         }
         for id in self.jobs.ids(|job| job.stage.is_open()) {
             let blocks = self.end_held(id, UnsentReason::StaleInQueue, true, fx);
@@ -187,6 +189,18 @@ impl Declared {
             self.jds.forget(u64::from(id));
             if let Some(job) = self.jobs.get_mut(id) {
                 job.stage = Stage::Over;
+            }
+        }
+    }
+
+    /// Nothing can come of jobs any more whose channel has gone: closed by the pool, or drained.
+    pub(super) fn leave_closed_channels(&mut self, fx: &mut DeclaredEffects) {
+        for id in self.jobs.ids(|job| job.stage.is_open()) {
+            let Some(job) = self.jobs.get_mut(id) else { continue };
+            if self.pool.channel_target(job.channel_id).is_none() {
+                job.stage = Stage::Over;
+                self.end_held(id, UnsentReason::NoSource, false, fx);
+                self.jds.forget(u64::from(id));
             }
         }
     }

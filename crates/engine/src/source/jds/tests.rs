@@ -240,6 +240,23 @@ fn old_tokens_are_replaced_and_one_that_never_comes_ends_the_connection() {
 }
 
 #[test]
+fn tokens_that_came_with_other_outputs_are_not_used_any_more() {
+    let (mut client, mut fx) = ready();
+    assert!(client.take_token(at(1.0), &mut fx).is_some());
+    let asked = sent(&mut fx);
+    let request: AllocateMiningJobToken<'_> = parse(&asked[0].1).unwrap();
+    let list = write_outputs(&outputs()[..1]);
+    let message = AllocateMiningJobTokenSuccess {
+        request_id: request.request_id,
+        mining_job_token: b"new"[..].try_into().unwrap(),
+        coinbase_tx_outputs: (&*list).try_into().unwrap(),
+    };
+    hand(&mut client, &message, at(1.1), &mut fx);
+    assert_eq!(fx.events, [JdsEvent::Outputs(outputs()[..1].into()), JdsEvent::Token]);
+    assert_eq!(client.take_token(at(1.2), &mut fx).as_deref(), Some(&b"new"[..]));
+}
+
+#[test]
 fn a_block_is_pushed_as_it_is() {
     let (mut client, mut fx) = ready();
     let header =

@@ -38,7 +38,12 @@ impl Tokens {
         self.stock.pop_front()
     }
 
+    /// Takes one in. Where the pool wants other outputs than before, the older ones are of no use any more: they came with
+    /// what it wanted then.
     pub(super) fn put(&mut self, token: Token, outputs: Vec<Output>) {
+        if self.outputs.as_ref().is_some_and(|before| *before != outputs) {
+            self.stock.clear();
+        }
         self.stock.push_back(token);
         self.outputs = Some(outputs);
     }

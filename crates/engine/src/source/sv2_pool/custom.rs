@@ -41,6 +41,11 @@ impl Sv2Pool {
         })
     }
 
+    /// The target that the pool judges a channel's next job by, also while the channel is about to be closed.
+    pub(in crate::source) fn channel_target(&self, channel_id: u32) -> Option<Target> {
+        self.channels.get(&channel_id).map(|channel| channel.target)
+    }
+
     /// The tip has changed: shares on the old one are stale from now on.
     pub(in crate::source) fn new_generation(&mut self, channel_id: u32) {
         self.next_generation = self.next_generation.wrapping_add(1);

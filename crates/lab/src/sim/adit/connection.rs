@@ -7,6 +7,7 @@ use engine::miner::{CloseReason, Io, ReplyMode, Sv1Miner};
 use engine::router::JoinRequest;
 use engine::{MinerRef, OutgoingShare, ShareSink};
 
+use super::machine::Machine;
 use super::{Connection, News, RouterMessage, SOLUTIONS, SourceTask};
 use crate::sim::link::{End, LinkId};
 use crate::sim::planted::{PlantedBug, is_planted};
@@ -42,9 +43,16 @@ struct Doors<'a> {
 impl ShareSink for Doors<'_> {
     fn forward(&mut self, mut share: OutgoingShare) -> Result<(), UnsentReason> {
         let at = usize::from(share.channel.source.0);
+        let is_block = share.is_block;
         let source = self.sources.get_mut(at).ok_or(UnsentReason::NoSource)?;
         let channel = share.channel.channel_id;
         let newest = source.generations.get(&channel).copied();
+        let is_gone = source.link.is_none() || !source.ledger.lives(channel);
+        let is_declared = source.machine.declared().is_some();
+        if is_block && is_declared && is_gone && is_planted(self.planted, PlantedBug::GoneChannelBlockDropped)
+        {
+            return Err(UnsentReason::NoSource);
+        }
         if is_planted(self.planted, PlantedBug::WrongFiller)
             && let Some(wrong) = super::corrupt::other_filler(&share)
         {
@@ -69,7 +77,9 @@ impl ShareSink for Doors<'_> {
             source.ledger.blocks_waiting.retain(|nonce| *nonce != share.nonce);
             return Err(UnsentReason::QueueFull);
         }
-        let is_dead = source.link.is_none() || !source.ledger.lives(channel);
+        // Blocks of a job of the farm's own go to its node, whatever has become of the channel.
+        let has_node = !matches!(source.machine, Machine::Pool(_));
+        let is_dead = is_gone && !(has_node && is_block);
         self.dead += u64::from(is_dead);
         source.ledger.queued += 1;
         self.queued.push(at);

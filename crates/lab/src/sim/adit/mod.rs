@@ -4,6 +4,8 @@
 
 mod connection;
 mod corrupt;
+mod declared;
+mod machine;
 mod router;
 mod source;
 
@@ -14,19 +16,26 @@ use std::time::Duration;
 use engine::books::Books;
 use engine::miner::{ListenerPolicy, MinerIdSource, Sv1Miner};
 use engine::router::{JoinRequest, RouteSettings, Router, SourcePlan};
-use engine::source::{Effects, SourceCommand, SourceEvent, SourceSettings, Sv2Pool};
+use engine::source::{
+    Declared, DeclaredEffects, DeclaredSettings, JdsSettings, Solo, SoloSettings, SourceCommand, SourceEvent,
+    SourceSettings, Sv2Pool,
+};
 use engine::{Answer, Feed, GroupId, GroupMeter, ListenerId, MinerRef, OutgoingShare, RouteId, SourceId};
+use work::coinbase::Output;
 use work::{Epoch, MinerId, MinerIds, MinerIdsLimits};
 
 use super::link::LinkId;
+use super::node::{NodeNews, solo_outputs};
 use super::plan::{EASIEST, Plan};
 use super::planted::PlantedBug;
-use super::pool::job::VERSION_MASK;
+use super::pool::job::{SOLO, VERSION_MASK};
 use super::rng::Rng;
 use super::time::{Micros, engine_now};
 use super::witness::{MinerLedger, SourceLedger};
 use super::world::Task;
 pub(super) use connection::Closing;
+use declared::{JdsSide, Mistakes};
+use machine::Machine;
 pub(super) use source::host_of;
 
 /// Shares taken from the queue at once.
@@ -103,8 +112,12 @@ pub(super) enum Dialled {
 
 /// A source's task.
 pub(super) struct SourceTask {
-    pub(super) machine: Sv2Pool,
-    fx: Effects,
+    pub(super) machine: Machine,
+    fx: DeclaredEffects,
+    /// From the farm's own node.
+    pub(super) templates: VecDeque<NodeNews>,
+    jds: JdsSide,
+    mistakes: Mistakes,
     commands: VecDeque<SourceCommand>,
     pub(super) shares: VecDeque<OutgoingShare>,
     pub(super) solutions: VecDeque<OutgoingShare>,
@@ -226,7 +239,8 @@ impl Adit {
         };
         let source_ids: Vec<SourceId> =
             (0..plan.pools.len()).map(|n| SourceId(u16::try_from(n).unwrap_or(u16::MAX))).collect();
-        let plans = source_ids
+        let solo_id = SourceId(u16::try_from(plan.pools.len()).unwrap_or(u16::MAX));
+        let mut plans: Vec<SourcePlan> = source_ids
             .iter()
             .zip(&plan.pools)
             .map(|(id, pool)| SourcePlan {
@@ -234,18 +248,29 @@ impl Adit {
                 user_identity: Arc::from("farm"),
                 nominal_hashrate: pool.nominal_hashrate,
                 miners_per_channel: pool.miners_per_channel,
-                declares: false,
+                declares: pool.work_selection,
             })
             .collect();
+        let mut preferred = source_ids.clone();
+        if plan.declaring.is_some() {
+            preferred.push(solo_id);
+            plans.push(SourcePlan {
+                id: solo_id,
+                user_identity: Arc::from("farm"),
+                nominal_hashrate: None,
+                miners_per_channel: None,
+                declares: false,
+            });
+        }
         let route = RouteSettings {
             id: RouteId(0),
-            sources: source_ids.clone(),
+            sources: preferred,
             return_after: plan.return_after,
             outage_grace: plan.outage_grace,
             keepalive: plan.keepalive,
         };
         let start = engine_now(0, 0);
-        let sources = source_ids
+        let mut sources: Vec<SourceTask> = source_ids
             .iter()
             .zip(&plan.pools)
             .enumerate()
@@ -263,9 +288,27 @@ impl Adit {
                     work_selection: false,
                     payout: None,
                 };
-                SourceTask::new(Sv2Pool::new(settings, Arc::clone(&books), rng.next()))
+                let (books, seed) = (Arc::clone(&books), rng.next());
+                SourceTask::new(match plan.declaring.as_ref().filter(|_| pool.work_selection) {
+                    None => Machine::Pool(Box::new(Sv2Pool::new(settings, books, seed))),
+                    Some(declaring) => {
+                        let settings = declared_settings(declaring, settings);
+                        Machine::Declared(Box::new(Declared::new(settings, books, seed)))
+                    }
+                })
             })
             .collect();
+        if plan.declaring.is_some() {
+            let settings = SoloSettings {
+                id: solo_id,
+                outputs: solo_outputs(),
+                tag: Vec::new(),
+                instance: vec![SOLO, 1, 2, 3],
+                ntime_slack: 600,
+            };
+            let solo = Solo::new(settings, Arc::clone(&books), rng.next());
+            sources.push(SourceTask::new(Machine::Solo(Box::new(solo))));
+        }
         Self {
             router: Router::new(plans, vec![route], rng.next(), start),
             messages: VecDeque::new(),
@@ -341,10 +384,15 @@ impl Connection {
 }
 
 impl SourceTask {
-    fn new(machine: Sv2Pool) -> Self {
+    fn new(machine: Machine) -> Self {
+        let mut ledger = SourceLedger::default();
+        ledger.is_custom = machine.declared().is_some();
         Self {
             machine,
-            fx: Effects::default(),
+            fx: DeclaredEffects::default(),
+            templates: VecDeque::new(),
+            jds: JdsSide::default(),
+            mistakes: Mistakes::default(),
             commands: VecDeque::new(),
             shares: VecDeque::new(),
             solutions: VecDeque::new(),
@@ -360,7 +408,7 @@ impl SourceTask {
             armed: Micros::MAX,
             tips: 0,
             last_tips: VecDeque::new(),
-            ledger: SourceLedger::default(),
+            ledger,
             ready: false,
             generations: BTreeMap::new(),
             leaving: Vec::new(),
@@ -388,4 +436,17 @@ impl SourceTask {
     pub(super) fn queue_len(&self) -> usize {
         self.shares.len() + self.solutions.len()
     }
+}
+
+fn declared_settings(declaring: &super::plan::Declaring, pool: SourceSettings) -> DeclaredSettings {
+    let own = |value: u64| Output { value, script_pubkey: [&[0, 20][..], &[0x55; 20]].concat().into() };
+    let jds = JdsSettings {
+        host: pool.host.clone(),
+        port: 3334,
+        user_identifier: Arc::from("farm"),
+        insecure: false,
+        full_template: declaring.full_template,
+    };
+    let extra_outputs = declaring.own_output.map(own).into_iter().collect();
+    DeclaredSettings { pool, jds, tag: Vec::new(), extra_outputs }
 }

@@ -2,6 +2,7 @@
 
 use engine::SourceId;
 use engine::router::Output;
+use engine::source::SourceCommand;
 
 use super::{Cell, Joined, ROUTER_BATCH, RouterMessage};
 use crate::sim::planted::PlantedBug;
@@ -145,6 +146,9 @@ impl World {
                         self.broken("I4", format!("source {at} takes no commands any more"));
                     } else {
                         self.trace(|| format!("router -> source {at}: {command:?}"));
+                        if let SourceCommand::Close { channel_id } = &command {
+                            self.adit.sources[at].ledger.stop_declaring(Some(*channel_id));
+                        }
                         self.adit.sources[at].commands.push_back(command);
                     }
                     self.wake(Task::Source(at));

@@ -1,7 +1,7 @@
 //! A source's task: its state machine, its link and its queues.
 
 use engine::OutgoingShare;
-use engine::source::{DownReason, Effects, LinkSecurity, SourceEvent};
+use engine::source::{DeclaredEffects, DownReason, LinkSecurity, SourceEvent};
 use sv2::{FrameHeader, Message};
 
 use super::{BATCH, Dialled, RouterMessage};
@@ -26,21 +26,23 @@ const SPINS: u32 = 3;
 impl World {
     /// One round of a source's loop. Gives the time that it took.
     pub(in crate::sim) fn source_turn(&mut self, at: usize) -> Micros {
+        let side = self.side_turn(at);
         let took = match self.adit.sources[at].link {
             Some(link) => self.linked_turn(at, link),
             None => self.unlinked_turn(at),
         };
         self.start_dialling(at);
+        self.start_dialling_jds(at);
         self.arm_source(at);
         self.check_source(at);
-        took
+        side + took
     }
 
     /// A deadline that is still there after it was attended to keeps a thread busy for nothing.
     fn check_spin(&mut self, at: usize) {
         let now = self.engine_now();
         let source = &mut self.adit.sources[at];
-        if source.machine.deadline().is_none_or(|t| t > now.mono) || source.machine.wants_connection() {
+        if !source.machine.is_due(now) {
             source.spins = 0;
             return;
         }
@@ -57,6 +59,7 @@ impl World {
     /// Without a link shares are settled by the machine as unsent.
     fn unlinked_turn(&mut self, at: usize) -> Micros {
         let now = self.engine_now();
+        let timeless = self.is_timeless(at);
         let source = &mut self.adit.sources[at];
         let mut fx = std::mem::take(&mut source.fx);
         if let Some(dialled) = source.dialled.take() {
@@ -80,9 +83,7 @@ impl World {
             }
         } else if let Some(command) = source.commands.pop_front() {
             source.machine.command(command, now, &mut fx);
-        } else if source.machine.deadline().is_some_and(|t| now.reached(t))
-            && !source.machine.wants_connection()
-        {
+        } else if source.machine.is_due(now) && !timeless {
             source.machine.timer(now, &mut fx);
             self.check_spin(at);
         } else {
@@ -96,11 +97,11 @@ impl World {
             }
         }
         self.carry_out_source(at, fx);
-        self.adit.sources[at].fx.hang_up = false;
+        self.adit.sources[at].fx.pool.hang_up = false;
         let source = &self.adit.sources[at];
-        let due =
-            source.machine.deadline().is_some_and(|t| now.reached(t)) && !source.machine.wants_connection();
-        if !source.commands.is_empty() || !source.shares.is_empty() || !source.solutions.is_empty() || due {
+        let due = source.machine.is_due(now) && !timeless;
+        let more = source.has_side_work() || due;
+        if more || !source.commands.is_empty() || !source.shares.is_empty() || !source.solutions.is_empty() {
             self.wake(Task::Source(at));
         }
         5
@@ -116,6 +117,7 @@ impl World {
         let now = self.engine_now();
         let mut took = 5;
         let mut failed = None;
+        let timeless = self.is_timeless(at);
         let source = &mut self.adit.sources[at];
         let mut fx = std::mem::take(&mut source.fx);
         let full = source.outbox.len() >= OUTBOX_FULL;
@@ -149,11 +151,11 @@ impl World {
                 self.note_leaving(at, &share);
                 self.adit.sources[at].machine.share(&share, now, &mut fx);
             }
-        } else {
+        } else if !timeless {
             source.machine.timer(now, &mut fx);
             self.check_spin(at);
         }
-        let hang_up = fx.hang_up;
+        let hang_up = fx.pool.hang_up;
         self.carry_out_source(at, fx);
         if !self.flush_source(at, link) {
             failed.get_or_insert("the connection broke");
@@ -170,10 +172,11 @@ impl World {
         let room = source.room();
         let more = self.links.get(link).is_some_and(|l| l.readable(End::Adit) > 0 || l.is_over(End::Adit));
         if (source.link.is_some() && more)
+            || source.has_side_work()
             || !source.commands.is_empty()
             || !source.solutions.is_empty()
             || (!source.shares.is_empty() && (source.link.is_none() || room > 0))
-            || source.machine.deadline().is_some_and(|t| now.reached(t)) && source.link.is_none()
+            || source.machine.is_due(now) && source.link.is_none()
         {
             self.wake(Task::Source(at));
         }
@@ -187,15 +190,15 @@ impl World {
         source.outbox.clear();
         source.stalled_since = None;
         source.generations.clear();
-        source.fx.hang_up = false;
-        source.redirect = source.fx.reconnect_to.take();
+        source.fx.pool.hang_up = false;
+        source.redirect = source.fx.pool.reconnect_to.take();
         source.ledger.link_ended();
         self.close_link(link, End::Adit);
         self.wake(Task::Source(at));
     }
 
     /// Gives the machine all whole frames that have come.
-    fn read_link(&mut self, at: usize, link: LinkId, fx: &mut Effects) -> Option<&'static str> {
+    fn read_link(&mut self, at: usize, link: LinkId, fx: &mut DeclaredEffects) -> Option<&'static str> {
         let now = self.engine_now();
         let mut bytes = Vec::new();
         let over = {
@@ -225,7 +228,7 @@ impl World {
             };
             rest = after;
             self.take_frame(at, &header, payload, now, fx);
-            if fx.hang_up {
+            if fx.pool.hang_up {
                 break;
             }
         }
@@ -239,7 +242,7 @@ impl World {
         header: &FrameHeader,
         payload: &[u8],
         now: engine::Now,
-        fx: &mut Effects,
+        fx: &mut DeclaredEffects,
     ) {
         let is_success =
             header.extension_type == 0 && header.msg_type == sv2::mining::SubmitSharesSuccess::MSG_TYPE;
@@ -252,6 +255,9 @@ impl World {
         if is_success && self.planted(PlantedBug::DroppedSettle, 10) {
             return;
         }
+        if self.is_unheard(at, header) {
+            return;
+        }
         let twice = is_success && self.planted(PlantedBug::DoubleSettle, 10);
         let source = &mut self.adit.sources[at];
         source.machine.frame(header, payload, now, fx);
@@ -261,15 +267,17 @@ impl World {
     }
 
     /// Sends what the machine wants sent, and tells who is to be told.
-    fn carry_out_source(&mut self, at: usize, mut fx: Effects) {
-        self.note_frames(at, &fx.frames);
+    pub(super) fn carry_out_source(&mut self, at: usize, mut fx: DeclaredEffects) {
+        self.carry_out_side(at, &mut fx);
+        self.corrupt_frames(at, &mut fx);
+        self.note_frames(at, &fx.pool.frames);
         let source = &mut self.adit.sources[at];
         if source.link.is_some() {
-            source.outbox.extend_from_slice(&fx.frames);
+            source.outbox.extend_from_slice(&fx.pool.frames);
         }
-        fx.frames.clear();
-        fx.ack_latencies.clear();
-        for (miner, answer) in fx.answers.drain(..) {
+        fx.pool.frames.clear();
+        fx.pool.ack_latencies.clear();
+        for (miner, answer) in fx.pool.answers.drain(..) {
             if let Some(connection) = self.adit.mailboxes.get(&miner).copied()
                 && let Some(c) = &mut self.adit.connections[connection]
                 && c.answers.len() < engine::miner::sv1::MAX_WAITING
@@ -279,15 +287,23 @@ impl World {
             }
         }
         let id = self.adit.sources[at].machine.id();
-        for event in fx.events.drain(..) {
+        let is_over = self.adit.sources[at].machine.declared().is_none() || fx.pool.hang_up;
+        for event in fx.pool.events.drain(..) {
+            if self.is_untold(at, &event) {
+                continue;
+            }
             match &event {
                 SourceEvent::Ready { .. } => self.adit.sources[at].ready = true,
                 SourceEvent::Down(why) => {
                     self.trace(|| format!("source {at} is down: {why}"));
                     self.judge_down(at, why);
-                    self.adit.sources[at].ready = false;
-                    // The machine has settled what was open, in the same call.
-                    self.adit.sources[at].ledger.link_ended();
+                    let source = &mut self.adit.sources[at];
+                    source.ready = false;
+                    source.ledger.stop_declaring(None);
+                    if is_over {
+                        // The machine has settled what was open, in the same call.
+                        source.ledger.link_ended();
+                    }
                 }
                 SourceEvent::Work(feed) => {
                     let source = &mut self.adit.sources[at];
@@ -309,12 +325,20 @@ impl World {
             let Some(left) = self.adit.sources[at].ledger.frame_out(&header, payload) else {
                 continue;
             };
+            let was_held = self.adit.sources[at].ledger.was_held(left.nonce);
             let waiting = &mut self.adit.sources[at].ledger.blocks_waiting;
             let block = waiting.iter().position(|nonce| *nonce == left.nonce);
+            if left.is_unacknowledged {
+                let text =
+                    format!("source {at}: a share of job {}, which is not acknowledged, left", left.job_id);
+                self.broken("unacknowledged", text);
+                continue;
+            }
             match block {
                 Some(block) => {
                     waiting.remove(block);
                 }
+                None if was_held => {}
                 None if !waiting.is_empty() => {
                     self.broken(
                         "I8",
@@ -332,8 +356,12 @@ impl World {
         }
         // A block that the machine did not send was settled as unsent, and waits no more.
         let source = &mut self.adit.sources[at];
+        let holds = source.machine.declared().is_some();
         for nonce in source.leaving.drain(..) {
             source.ledger.blocks_waiting.retain(|waiting| *waiting != nonce);
+            if holds {
+                source.ledger.held_blocks.push(nonce);
+            }
         }
     }
 
@@ -404,7 +432,8 @@ impl World {
             return;
         }
         let mut deadline = source.machine.deadline().map(micros);
-        if source.spins > 0 {
+        let timeless = self.is_timeless(at);
+        if source.spins > 0 || timeless {
             // The run must go on, faster than the product would.
             deadline = deadline.map(|t| t.max(self.now + 100 * MILLI));
         }
@@ -437,7 +466,7 @@ pub(in crate::sim) fn host_of(at: usize) -> String {
     format!("pool-{at}.example")
 }
 
-fn describe(header: &FrameHeader, payload: &[u8]) -> String {
+pub(super) fn describe(header: &FrameHeader, payload: &[u8]) -> String {
     match sv2::AnyMessage::decode_lenient(header, payload, &[sv2::extensions::WORKER_HASHRATE_TRACKING]) {
         Ok((message, _)) => {
             let mut text = format!("{message:?}");

@@ -22,6 +22,7 @@ pub(in crate::sim) struct Found {
     pub(in crate::sim) nonce: u32,
     pub(in crate::sim) version_bits: Option<u32>,
     pub(in crate::sim) is_block: bool,
+    pub(in crate::sim) hash: [u8; 32],
 }
 
 /// What is searched for.
@@ -79,7 +80,8 @@ impl Miner {
                 };
                 if fits {
                     let is_block = network().is_met_by(BlockHash::from_byte_array(hash.to_bytes()));
-                    return Some(Found { extranonce2, ntime, nonce, version_bits, is_block });
+                    let hash = hash.to_bytes();
+                    return Some(Found { extranonce2, ntime, nonce, version_bits, is_block, hash });
                 }
                 tried += 1;
                 if tried >= PATIENCE {

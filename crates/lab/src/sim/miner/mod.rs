@@ -67,7 +67,7 @@ pub(super) enum MinerAct {
     /// It got a job: to be checked with the pool's record.
     Job { tag: Option<JobTag>, prefix_at: Vec<u8>, prev_hash: [u8; 32], ntime: u32, difficulty: f64 },
     /// A share that is a block was sent.
-    Block { tag: JobTag, prefix_at: Vec<u8>, nonce: u32 },
+    Block { tag: JobTag, prefix_at: Vec<u8>, nonce: u32, hash: [u8; 32] },
     /// Draw the time of the next share.
     Aim,
 }

@@ -304,7 +304,7 @@ impl Miner {
             && let Some(tag) = job.tag
         {
             let prefix_at = job.job.coinb1.get(EXTRANONCE_AT..).unwrap_or_default().to_vec();
-            io.acts.push(MinerAct::Block { tag, prefix_at, nonce: found.nonce });
+            io.acts.push(MinerAct::Block { tag, prefix_at, nonce: found.nonce, hash: found.hash });
         }
         let params = self.submit_params(&job.job.job_id, found);
         self.send_submit(&params, expect, io);

@@ -33,11 +33,13 @@ pub(in crate::sim) struct PoolConnection {
     pub(super) extranonce_size: u16,
     pub(in crate::sim) is_set_up: bool,
     pub(super) names: bool,
+    /// Adit selects the work itself.
+    pub(super) work_selection: bool,
     pub(in crate::sim) channels: BTreeMap<u32, PoolChannel>,
     /// New channels get this group.
     group: u32,
     next_id: u32,
-    next_job: u32,
+    pub(super) next_job: u32,
     /// A future job that every channel has.
     announced: Option<u32>,
     /// Answers to shares go out in their order.
@@ -82,6 +84,7 @@ impl PoolConnection {
             extranonce_size,
             is_set_up: false,
             names: false,
+            work_selection: false,
             channels: BTreeMap::new(),
             group: 1,
             next_id: 1,
@@ -112,7 +115,7 @@ impl PoolConnection {
 
 impl PoolChannel {
     /// A job becomes active with the target in force now.
-    fn activate(&mut self, id: u32, body: Rc<Body>, prefix: Vec<u8>, pool: (super::NetTip, u32)) {
+    pub(super) fn activate(&mut self, id: u32, body: Rc<Body>, prefix: Vec<u8>, pool: (super::NetTip, u32)) {
         let record = JobRecord {
             body,
             prefix,
@@ -123,6 +126,20 @@ impl PoolChannel {
             stale: false,
         };
         self.jobs.insert(id, record);
+    }
+
+    /// Jobs on another tip than this are stale; with `named`, those on the same tip are too: the message says that only the
+    /// named job is valid.
+    fn age(&mut self, tip: super::NetTip, named: Option<u32>) {
+        for (job, record) in &mut self.jobs {
+            if record.tip != tip || named.is_some_and(|named| named != *job) {
+                record.stale = true;
+                *self.ages.entry(*job).or_default() += 1;
+            }
+        }
+        let ages = &self.ages;
+        self.jobs.retain(|job, _| ages.get(job).is_none_or(|age| *age <= STALE_TIPS));
+        self.seen.clear();
     }
 
     fn set_difficulty(&mut self, difficulty: f64) {
@@ -161,6 +178,7 @@ impl Pool {
                     connection.left.insert(close.channel_id);
                 }
             }
+            AnyMessage::Mining(MiningMessage::SetCustomMiningJob(job)) => self.on_custom_job(at, job, io),
             AnyMessage::Mining(MiningMessage::SubmitSharesExtended(share)) => {
                 self.on_share(at, share, tlvs, io)
             }
@@ -175,7 +193,9 @@ impl Pool {
             return;
         }
         let flags = mining::REQUIRES_VERSION_ROLLING;
-        if setup.protocol != common::PROTOCOL_MINING || setup.flags & flags == 0 {
+        connection.work_selection = setup.flags & mining::REQUIRES_WORK_SELECTION != 0;
+        let is_odd = connection.work_selection != self.plan.work_selection;
+        if setup.protocol != common::PROTOCOL_MINING || setup.flags & flags == 0 || is_odd {
             io.acts.push(PoolAct::Complain(format!("an unexpected SetupConnection: {setup:?}")));
         }
         if self.mood.setup_refused {
@@ -277,6 +297,10 @@ impl Pool {
         connection.channels.insert(id, channel);
         // The new channel does not have the job that was announced to the others.
         connection.announced = None;
+        if connection.work_selection {
+            self.note_prefix(at, id, io.now);
+            return;
+        }
         if self.mood.silent_job {
             return;
         }
@@ -330,6 +354,7 @@ impl Pool {
         channel.set_difficulty(difficulty);
         let message = mining::SetTarget { channel_id: id, maximum_target: channel.target };
         say(&mut connection.out, &message, Message::SetTarget, io.tally);
+        self.note_prefix(at, id, io.now);
     }
 
     fn make_job(&mut self, at: usize, height: u32, io: &mut PoolIo<'_>) -> (u32, Rc<Body>) {
@@ -406,23 +431,11 @@ impl Pool {
             let Some(channel) = connection.channels.get_mut(id) else {
                 continue;
             };
-            for (job, record) in &mut channel.jobs {
-                if record.tip != tip {
-                    record.stale = true;
-                    *channel.ages.entry(*job).or_default() += 1;
-                } else if *job != job_id {
-                    // The same tip told again: what the message says goes, only the named job is valid.
-                    record.stale = true;
-                    *channel.ages.entry(*job).or_default() += 1;
-                }
-            }
-            let ages = &channel.ages;
-            channel.jobs.retain(|job, _| ages.get(job).is_none_or(|age| *age <= STALE_TIPS));
+            channel.age(tip, Some(job_id));
             let Some((body, prefix)) = channel.future.remove(&job_id) else {
                 continue;
             };
             channel.future.clear();
-            channel.seen.clear();
             channel.activate(job_id, body, prefix, (tip, min_ntime));
         }
         self.note_given(at, members, job_id, io.now);
@@ -447,7 +460,7 @@ impl Pool {
 
     /// A job on the present tip, for all channels or for one.
     pub(in crate::sim) fn send_job(&mut self, at: usize, only: Option<u32>, io: &mut PoolIo<'_>) {
-        if self.mood.silent_job {
+        if self.mood.silent_job || self.connections[at].work_selection {
             return;
         }
         let mut addresses = match only {
@@ -478,7 +491,8 @@ impl Pool {
 
     /// A future job for everybody, long before its tip.
     pub(in crate::sim) fn announce(&mut self, at: usize, io: &mut PoolIo<'_>) {
-        if self.mood.silent_job || self.connections[at].channels.is_empty() {
+        let connection = &self.connections[at];
+        if self.mood.silent_job || connection.channels.is_empty() || connection.work_selection {
             return;
         }
         let addresses = self.connections[at].addresses(self.plan.grouped);
@@ -490,6 +504,12 @@ impl Pool {
     }
 
     pub(super) fn send_tip(&mut self, at: usize, io: &mut PoolIo<'_>) {
+        if self.connections[at].work_selection {
+            // Nothing is sent; jobs on the old tip are stale all the same.
+            let tip = self.tip;
+            self.connections[at].channels.values_mut().for_each(|channel| channel.age(tip, None));
+            return;
+        }
         if self.mood.silent_job {
             return;
         }
@@ -516,18 +536,29 @@ impl Pool {
 
     /// SetExtranoncePrefix for every channel: the last byte counts.
     pub(in crate::sim) fn change_prefixes(&mut self, io: &mut PoolIo<'_>) {
-        for connection in &mut self.connections {
-            for (id, channel) in &mut connection.channels {
-                if let Some(last) = channel.prefix.last_mut() {
-                    *last = last.wrapping_add(1);
-                }
-                let message = mining::SetExtranoncePrefix {
-                    channel_id: *id,
-                    extranonce_prefix: sv2::B032::new(&channel.prefix).expect("at most 32 bytes"),
-                };
-                say(&mut connection.out, &message, Message::SetExtranoncePrefix, io.tally);
+        for at in 0..self.connections.len() {
+            let ids: Vec<u32> = self.connections[at].channels.keys().copied().collect();
+            for id in ids {
+                self.change_prefix(at, id, io);
             }
         }
+    }
+
+    /// SetExtranoncePrefix for a channel.
+    pub(super) fn change_prefix(&mut self, at: usize, id: u32, io: &mut PoolIo<'_>) {
+        let connection = &mut self.connections[at];
+        let Some(channel) = connection.channels.get_mut(&id) else {
+            return;
+        };
+        if let Some(last) = channel.prefix.last_mut() {
+            *last = last.wrapping_add(1);
+        }
+        let message = mining::SetExtranoncePrefix {
+            channel_id: id,
+            extranonce_prefix: sv2::B032::new(&channel.prefix).expect("at most 32 bytes"),
+        };
+        say(&mut connection.out, &message, Message::SetExtranoncePrefix, io.tally);
+        self.note_prefix(at, id, io.now);
     }
 
     /// SetGroupChannel: all channels, or every other one, get a new group.

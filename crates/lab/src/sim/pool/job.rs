@@ -20,6 +20,30 @@ const SCRIPT_AT: usize = 4 + 1 + 36 + 1;
 /// Where the extranonce prefix begins.
 pub(in crate::sim) const EXTRANONCE_AT: usize = SCRIPT_AT + HEIGHT + TAG;
 
+/// In the place of the pool: the job was made from a template of the farm's own node.
+const TEMPLATES: u8 = 0xfd;
+/// Solo mining, in the place of the pool; so begin its extranonce prefixes.
+pub(in crate::sim) const SOLO: u8 = 0xee;
+
+/// What the script of a template's coinbase begins with: the height, and which template it is.
+pub(in crate::sim) fn template_script(height: u32, template: u32) -> Vec<u8> {
+    let mut script = vec![3];
+    script.extend_from_slice(&height.to_le_bytes()[..3]);
+    script.extend_from_slice(&MARK);
+    script.push(TEMPLATES);
+    script.extend_from_slice(&[0; 4]);
+    script.extend_from_slice(&template.to_be_bytes());
+    script
+}
+
+/// Height and template that a script of a template's coinbase begins with.
+pub(in crate::sim) fn read_template_script(script: &[u8]) -> Option<(u32, u32)> {
+    let height = script.get(1..4)?;
+    let template = script.get(HEIGHT + 9..HEIGHT + 13)?.try_into().map(u32::from_be_bytes).ok()?;
+    let is_ours = script.get(HEIGHT..HEIGHT + 4)? == MARK && script.get(HEIGHT + 4) == Some(&TEMPLATES);
+    is_ours.then_some((u32::from_le_bytes([height[0], height[1], height[2], 0]), template))
+}
+
 /// The bits of the version that may be rolled (BIP 323, less what BIP 310's usual mask leaves out).
 pub(in crate::sim) const VERSION_MASK: u32 = 0x1fff_e000;
 /// How far a share's time may lie ahead of the pool's clock, seconds.
@@ -57,7 +81,17 @@ impl JobTag {
         if tag[..4] != MARK {
             return None;
         }
-        Some(Self { pool: tag[4], connection: number(5)?, job_id: number(9)? })
+        let read = Self { pool: tag[4], connection: number(5)?, job_id: number(9)? };
+        if read.pool != TEMPLATES {
+            return Some(read);
+        }
+        // A template of the farm's own node: the extranonce prefix says who is mined for.
+        let prefix = coinbase.get(EXTRANONCE_AT..EXTRANONCE_AT + 3)?;
+        let connection = u32::from(prefix[1]) << 8 | u32::from(prefix[2]);
+        Some(match prefix[0] {
+            SOLO => Self { pool: SOLO, connection: 0, ..read },
+            pool => Self { pool, connection, ..read },
+        })
     }
 }
 

@@ -2,6 +2,8 @@
 //! what it sent and its own truth of what it credits.
 
 mod connection;
+mod custom;
+mod jds;
 pub(super) mod job;
 mod shares;
 
@@ -9,12 +11,15 @@ use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 
+use super::faults::FaultKind;
 use super::link::LinkId;
 use super::plan::{EASIEST, PoolPlan};
 use super::rng::Rng;
 use super::tally::{Message, Tally};
 use super::time::{Micros, SECOND, unix};
 pub(super) use connection::PoolConnection;
+pub(super) use custom::PrefixGiven;
+use jds::Jds;
 use job::{JobTag, NetTip};
 
 /// What is wrong with a pool at the moment.
@@ -37,6 +42,14 @@ pub(super) struct Mood {
     pub(super) large_batches: bool,
     pub(super) late_errors: bool,
     pub(super) does_not_read: bool,
+    pub(super) late_tips: bool,
+    /// The network finds a block at this step of a declaration.
+    pub(super) tip_at: Option<FaultKind>,
+    pub(super) custom_stale: bool,
+    pub(super) custom_refused: bool,
+    pub(super) custom_silent: bool,
+    pub(super) prefix_first: bool,
+    pub(super) target_first: bool,
 }
 
 /// What the pool knows about the shares that it received.
@@ -76,6 +89,8 @@ pub(super) enum PoolTimer {
     Flush { connection: u32, channel: u32 },
     /// SetTarget for a channel.
     Retarget { connection: u32, channel: u32 },
+    /// Bytes of the declarator server go out.
+    JdsSay { link: LinkId, bytes: Vec<u8> },
 }
 
 /// What a pool wants done.
@@ -85,6 +100,8 @@ pub(super) enum PoolAct {
     Close(LinkId),
     /// A share was a block.
     Block,
+    /// The network finds a block just now, as this fault wants it.
+    TipNow(FaultKind),
     /// A share that no honest proxy forwards.
     Complain(String),
     /// A block-level share came, whatever became of it.
@@ -122,11 +139,16 @@ pub(super) struct Pool {
     pub(super) next_connection: u32,
     pub(super) tip: NetTip,
     pub(super) tip_since: Micros,
+    /// The place of its tip among all.
+    pub(super) tip_place: u32,
     /// When each tip came.
     pub(super) tip_times: Vec<Micros>,
     pub(super) truth: Truth,
     /// Every job that ever became active, by tag and prefix.
     pub(super) given: BTreeMap<(u32, u32, Vec<u8>), Given>,
+    /// Every prefix of a channel that custom jobs were set on.
+    pub(super) prefixes: BTreeMap<Vec<u8>, PrefixGiven>,
+    pub(super) jds: Jds,
     /// Connections that are gone, and since when.
     pub(super) ended: BTreeMap<u32, Micros>,
     /// Pools whose every fault is over since then.
@@ -145,9 +167,12 @@ impl Pool {
             next_connection: 0,
             tip,
             tip_since: 0,
+            tip_place: 0,
             tip_times: Vec::new(),
             truth: Truth::default(),
             given: BTreeMap::new(),
+            prefixes: BTreeMap::new(),
+            jds: Jds::default(),
             ended: BTreeMap::new(),
             well_since: Some(0),
             ill: 0,
@@ -175,6 +200,7 @@ impl Pool {
 
     /// The connection is gone.
     pub(super) fn forget(&mut self, link: LinkId, now: Micros) {
+        self.jds.connections.retain(|c| c.link != link);
         if let Some(at) = self.connections.iter().position(|c| c.link == link) {
             let gone = self.connections.remove(at);
             self.ended.insert(gone.number, now);
@@ -224,6 +250,11 @@ impl Pool {
             }
             PoolTimer::Say { connection, bytes } => {
                 if let Some(c) = self.connections.iter_mut().find(|c| c.number == connection) {
+                    c.out.extend_from_slice(&bytes);
+                }
+            }
+            PoolTimer::JdsSay { link, bytes } => {
+                if let Some(c) = self.jds.connections.iter_mut().find(|c| c.link == link) {
                     c.out.extend_from_slice(&bytes);
                 }
             }

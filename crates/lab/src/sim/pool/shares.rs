@@ -65,6 +65,10 @@ impl Pool {
         let pool = u8::try_from(index).unwrap_or(u8::MAX);
         let tag = JobTag { pool, connection: number, job_id: share.job_id };
         let Some(job) = channel.jobs.get(&share.job_id) else {
+            if connection.work_selection && (share.job_id == 0 || share.job_id > connection.next_job) {
+                let text = format!("a share of job {}, which was never acknowledged", share.job_id);
+                io.acts.push(PoolAct::Complain(text));
+            }
             // Forgotten by now, several tips back. That a block of it came all the same is all that can be asked.
             io.acts.push(PoolAct::BlockSeen { tag, nonce: share.nonce });
             return Some("invalid-job-id");
@@ -82,7 +86,10 @@ impl Pool {
             match judgement.fault {
                 None if is_new => {
                     self.truth.blocks += 1;
-                    io.acts.push(PoolAct::Block);
+                    if !connection.work_selection {
+                        // Else the farm's own node spreads it.
+                        io.acts.push(PoolAct::Block);
+                    }
                 }
                 Some("stale-share") => self.truth.late_blocks += 1,
                 _ => {}

@@ -195,3 +195,27 @@ fn stopped_it_says_so_and_wants_no_connection() {
     assert_eq!((world.books.totals().held, world.books.totals().unsent_sum()), (0, 1));
     assert_eq!(world.source.state(), DeclaredState::Off);
 }
+
+#[test]
+fn shares_are_not_held_for_a_channel_that_has_gone_and_nothing_is_set_on_it() {
+    for by_pool in [true, false] {
+        let mut world = World::mining(true);
+        let feed = world.newest();
+        world.share(&feed, at(1.1));
+        let request = world.declared().unwrap();
+        if by_pool {
+            let reason_code = sv2::Str0255::truncated("maintenance");
+            world.pool(&sv2::mining::CloseChannel { channel_id: CHANNEL, reason_code }, at(1.2));
+        } else {
+            world.source.command(SourceCommand::Close { channel_id: CHANNEL }, at(1.2), &mut world.fx);
+            assert_eq!(world.books.totals().held, 1, "it may still be acknowledged");
+            world.timer(at(4.5));
+        }
+        let totals = world.books.totals();
+        assert_eq!((totals.held, totals.unsent_sum()), (0, 1));
+        world.accept_declaration(request, at(4.6));
+        world.give_tokens(at(4.6));
+        world.timer(at(4.7));
+        assert!(world.declared().is_none() && world.custom_job().is_none());
+    }
+}

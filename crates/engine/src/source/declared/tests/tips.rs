@@ -104,6 +104,25 @@ fn nobody_works_for_nothing_longer_than_the_bound() {
 }
 
 #[test]
+fn tips_that_follow_each_other_fast_do_not_stretch_the_bound() {
+    let mut world = World::mining(true);
+    let mut now = 1.0;
+    let mut tip = 1;
+    while world.down().is_none() {
+        now += 5.0;
+        assert!(now <= 1.0 + UNACKNOWLEDGED_AT_MOST.as_secs_f64(), "nothing was acknowledged since 1 s");
+        while let Some(request) = world.declared() {
+            world.refuse_declaration(request, "stale-chain-tip", at(now));
+        }
+        world.give_tokens(at(now));
+        tip += 1;
+        world.template(template(u64::from(tip), tip), at(now));
+        world.timer(at(now));
+    }
+    assert_eq!(world.down(), Some(&DownReason::Unacknowledged(UNACKNOWLEDGED_AT_MOST)));
+}
+
+#[test]
 fn a_refusal_just_after_a_new_tip_is_tried_again_once() {
     for by_pool in [false, true] {
         let mut world = World::mining(true);

@@ -144,6 +144,40 @@ fn held_shares_are_judged_by_the_target_in_force_when_the_pool_took_the_job() {
     assert_eq!(world.books.totals().local, 7, "later ones of the same job too");
 }
 
+#[test]
+fn a_harder_target_holds_also_on_a_channel_that_is_about_to_be_closed() {
+    let mut world = World::mining(true);
+    let feed = world.newest();
+    let easy: Vec<OutgoingShare> = (0..4).map(|_| world.found(&feed, false)).collect();
+    let mut hashes: Vec<_> = easy.iter().map(|share| hash(&feed, share)).collect();
+    hashes.sort_by_key(|hash| hash.to_be_bytes());
+    for share in &easy {
+        world.source.share(share, at(1.1), &mut world.fx);
+    }
+    world.source.command(SourceCommand::Close { channel_id: CHANNEL }, at(1.2), &mut world.fx);
+    world.set_target(hashes[1], at(1.2));
+    world.acknowledge(5, at(1.3));
+    assert_eq!(world.shares_sent().len(), 2);
+    assert_eq!(world.books.totals().local, 2);
+}
+
+#[test]
+fn a_share_counts_what_the_pool_credits_for_the_target_that_it_took_the_job_with() {
+    let mut world = World::mining(true);
+    let feed = world.newest();
+    let easy: Vec<OutgoingShare> = (0..8).map(|_| world.found(&feed, false)).collect();
+    let hardest = easy.iter().map(|share| hash(&feed, share)).min_by_key(|hash| hash.to_be_bytes()).unwrap();
+    for share in &easy {
+        world.source.share(share, at(1.1), &mut world.fx);
+    }
+    world.set_target(hardest, at(1.2));
+    world.acknowledge(5, at(1.3));
+    world.accept_shares(1, 1, at(1.4));
+    let totals = world.books.totals();
+    assert_eq!((totals.acknowledged, totals.local), (1, 7));
+    assert_eq!(totals.work_acknowledged, hardest.difficulty().get());
+}
+
 fn hash(feed: &Feed, share: &OutgoingShare) -> Target {
     let rolled = feed.job.rolled(share.extranonce.as_slice()).unwrap();
     feed.job.header_hash(rolled, share.version, share.ntime, share.nonce).as_target()
