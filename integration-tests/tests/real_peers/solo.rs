@@ -105,7 +105,7 @@ fn a_node_that_comes_after_adit_is_waited_for_and_said_to_be_missing() {
     let reason = wait::until("it says what is missing", PATIENCE, || {
         let (code, body) = adit.readiness();
         let text = body.to_string();
-        (code == 503 && text.contains("own: no template to mine on: node: ")).then_some(text)
+        (code == 503 && text.contains("own: no templates: node: ")).then_some(text)
     });
     assert_eq!(adit.status()["templates"][0]["up"], false);
     let miner = CpuMiner::start(adit.port(), "farm.early", SOME_HASHES);

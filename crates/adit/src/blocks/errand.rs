@@ -256,12 +256,10 @@ async fn hand_in<N: Node>(
 ) -> Word {
     let Some(lane) = shared.nodes.get(at) else { return Word::Never("there is no such node".to_owned()) };
     if own.is_none() {
-        // Another node's template: nothing to say before the block is whole.
-        let made = whole.wait_for(Option::is_some);
-        match decided.run_until_cancelled(made).await {
-            Some(Ok(_)) => {}
-            Some(Err(_)) => return Word::Never("the block cannot be made whole".to_owned()),
-            None => return Word::Never("another node has it".to_owned()),
+        // Another node's template: nothing to say before the block is whole. It is told once, though a node has it
+        // already: that one may be alone.
+        if whole.wait_for(Option::is_some).await.is_err() {
+            return Word::Never("the block was not made whole".to_owned());
         }
     }
     let mut wait = FIRST_WAIT;
