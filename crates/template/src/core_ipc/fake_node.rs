@@ -113,7 +113,7 @@ impl FakeNode {
         let path = std::env::temp_dir().join(name);
         let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
         let submitted = Arc::new(Mutex::new(Vec::new()));
-        let core = Core { release, submitted: Arc::clone(&submitted) };
+        let core = Core { release, submitted: Arc::clone(&submitted), tip: Mutex::new([9; 32]) };
         std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -151,6 +151,8 @@ impl Drop for FakeNode {
 struct Core {
     release: Release,
     submitted: Arc<Mutex<Vec<bool>>>,
+    /// The block that it took last.
+    tip: Mutex<[u8; 32]>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -239,6 +241,9 @@ impl Core {
         let target = Target::from_compact(header.nbits).expect("a target");
         let taken = header.hash().meets(&target);
         self.submitted.lock().expect("not poisoned").push(taken);
+        if taken {
+            *self.tip.lock().expect("not poisoned") = header.hash().to_bytes();
+        }
         taken
     }
 }
@@ -280,6 +285,12 @@ impl Object {
             "makeThread" => to::<0, 1>(results).set_capability(0, &give(Kind::Thread)),
             "makeMining" => to::<0, 1>(results).set_capability(0, &give(Kind::Mining)),
             "createNewBlock" => to::<0, 1>(results).set_capability(0, &give(Kind::Template)),
+            "getTip" => {
+                let mut results = to::<1, 1>(results);
+                results.set_flag(0, true, false);
+                let tip = *self.core.tip.lock().expect("not poisoned");
+                results.structure::<1, 1>(0).set_data(0, &tip);
+            }
             "getBlockHeader" => to::<0, 1>(results).set_data(0, &consensus::serialize(&block.header)),
             "getBlock" => to::<0, 1>(results).set_data(0, &consensus::serialize(&block)),
             "getCoinbaseMerklePath" => {
