@@ -17,8 +17,8 @@ pub(in crate::sim) const TAG: usize = 4 + 1 + 4 + 4;
 const MARK: [u8; 4] = *b"/sim";
 /// Where the script begins: version, input count, outpoint, script length.
 const SCRIPT_AT: usize = 4 + 1 + 36 + 1;
-/// Where the extranonce prefix begins.
-pub(in crate::sim) const EXTRANONCE_AT: usize = SCRIPT_AT + HEIGHT + TAG;
+/// Where the extranonce prefix begins: the whole extranonce is a push of its own.
+pub(in crate::sim) const EXTRANONCE_AT: usize = SCRIPT_AT + HEIGHT + TAG + 1;
 
 /// In the place of the pool: the job was made from a template of the farm's own node.
 const TEMPLATES: u8 = 0xfd;
@@ -76,7 +76,7 @@ pub(in crate::sim) struct JobTag {
 impl JobTag {
     /// Reads the tag in the first half of a coinbase.
     pub(in crate::sim) fn read(coinbase: &[u8]) -> Option<Self> {
-        let tag = coinbase.get(SCRIPT_AT + HEIGHT..EXTRANONCE_AT)?;
+        let tag = coinbase.get(SCRIPT_AT + HEIGHT..SCRIPT_AT + HEIGHT + TAG)?;
         let number = |at: usize| tag[at..at + 4].try_into().map(u32::from_be_bytes).ok();
         if tag[..4] != MARK {
             return None;
@@ -99,7 +99,7 @@ impl Body {
     /// A coinbase that a node would take, with `extranonce` bytes left out in its script.
     pub(in crate::sim) fn new(tag: JobTag, height: u32, extranonce: usize, rng: &mut Rng) -> Self {
         let tail = rng.index(4);
-        let script = HEIGHT + TAG + extranonce + tail;
+        let script = HEIGHT + TAG + 1 + extranonce + tail;
         let mut prefix = Vec::with_capacity(EXTRANONCE_AT);
         prefix.extend_from_slice(&2u32.to_le_bytes());
         prefix.push(1);
@@ -112,6 +112,7 @@ impl Body {
         prefix.push(tag.pool);
         prefix.extend_from_slice(&tag.connection.to_be_bytes());
         prefix.extend_from_slice(&tag.job_id.to_be_bytes());
+        prefix.push(u8::try_from(extranonce).unwrap_or(32));
         let mut suffix = rng.bytes(tail);
         suffix.extend_from_slice(&[0xff; 4]);
         suffix.push(1);
