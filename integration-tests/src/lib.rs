@@ -8,6 +8,7 @@
 //! - [`pool`]: the reference pool in front of it, and what it says of shares.
 //! - [`proxy`]: Adit itself, the released binary with a configuration made here.
 //! - [`miners`]: our CPU miner and the foreign one.
+//! - [`template_server`]: a Template Distribution server over the node, of the published reference crates.
 //! - [`translator`]: the reference translator, for comparisons.
 //! - [`sv1_client`]: a client that keeps every line it hears, with its time.
 //! - [`relay`]: a TCP relay that can hold what goes one way; [`fault_pipe`]: one that breaks things; [`middleman`]:
@@ -41,5 +42,6 @@ pub mod spy;
 pub mod stalling_pool;
 pub mod stranger;
 pub mod sv1_client;
+pub mod template_server;
 pub mod translator;
 pub mod wait;

@@ -58,6 +58,15 @@ impl Node {
     /// When it does not come up.
     #[must_use]
     pub fn start(chain: Chain, folder: &Path) -> Self {
+        Self::start_with(chain, folder, "")
+    }
+
+    /// As [`start`](Self::start), with more lines of configuration.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_with(chain: Chain, folder: &Path, lines: &str) -> Self {
         let folder = folder.join("node");
         std::fs::create_dir_all(&folder).expect("the test's folder can be written");
         let rpc = http::free_port();
@@ -69,7 +78,7 @@ impl Node {
         // `maxtipage` and `minimumchainwork`: a chain that begins here is never in its initial download.
         let configuration = format!(
             "{chosen}server=1\nlisten=0\nconnect=0\nrpcport={rpc}\nrpcuser=adit\n\
-             rpcpassword=adit\nmaxtipage=2000000000\nminimumchainwork=0\nipcbind=unix\n"
+             rpcpassword=adit\nmaxtipage=2000000000\nminimumchainwork=0\nipcbind=unix\n{lines}"
         );
         std::fs::write(folder.join("bitcoin.conf"), configuration).expect("the test's folder can be written");
         let child = launch(&folder, rpc);
@@ -82,8 +91,28 @@ impl Node {
 
     /// Ends it and starts it again, with what it has on disk.
     pub fn restart(&mut self) {
+        self.stop();
+        self.start_again();
+    }
+
+    /// Ends it in good order.
+    pub fn stop(&mut self) {
         let _ = self.child.terminate();
+    }
+
+    /// Kills it (SIGKILL). What it has not brought to the disk is lost: see [`Node::save`].
+    pub fn kill(&mut self) {
+        self.child.kill();
+    }
+
+    /// Starts it after its end, with what it has on disk.
+    pub fn start_again(&mut self) {
         self.child = launch(&self.folder, self.rpc);
+    }
+
+    /// Brings the chain to the disk.
+    pub fn save(&self) {
+        self.rpc("gettxoutsetinfo", &json!(["none"]));
     }
 
     /// The chain.

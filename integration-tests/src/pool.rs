@@ -26,12 +26,14 @@ pub struct PoolSettings {
     pub shares_per_minute: f64,
     /// It takes worker names (extension 0x0002).
     pub worker_names: bool,
+    /// It takes declared jobs: its embedded job declarator server listens.
+    pub declarator: bool,
 }
 
 impl Default for PoolSettings {
     /// As it is shipped, with worker names.
     fn default() -> Self {
-        Self { share_batch_size: 10, shares_per_minute: 6.0, worker_names: true }
+        Self { share_batch_size: 10, shares_per_minute: 6.0, worker_names: true, declarator: false }
     }
 }
 
@@ -77,6 +79,8 @@ pub struct Pool {
     name: String,
     folder: PathBuf,
     port: u16,
+    /// Of its job declarator server.
+    jds: u16,
     monitoring: u16,
     key: String,
     child: Option<Child>,
@@ -90,14 +94,18 @@ impl Pool {
     /// When the test's folder cannot be written, or `adit keys` fails.
     #[must_use]
     pub fn new(name: &str, node: &Node, folder: &Path, settings: &PoolSettings) -> Self {
-        let (port, monitoring) = (http::free_port(), http::free_port());
+        let (port, jds, monitoring) = (http::free_port(), http::free_port(), http::free_port());
         let keys = Command::new(peers::adit()).arg("keys").output().expect("adit starts");
         let keys = String::from_utf8(keys.stdout).expect("keys are text");
         let key = keys.lines().find_map(|line| line.strip_prefix("authority_public_key = "));
         let key = key.unwrap_or_else(|| panic!("`adit keys` prints a key pair, not {keys:?}"));
         let key = key.trim_matches('"').to_owned();
-        let PoolSettings { share_batch_size, shares_per_minute, worker_names } = settings;
+        let PoolSettings { share_batch_size, shares_per_minute, worker_names, declarator } = settings;
         let extensions = if *worker_names { "[2]" } else { "[]" };
+        let declarator = match declarator {
+            true => format!("[jds]\nlisten_address = \"127.0.0.1:{jds}\"\n"),
+            false => String::new(),
+        };
         let chain = node.chain().name();
         let data = node.folder().display();
         // `server_id` keeps the search spaces of two pools on one node apart.
@@ -109,12 +117,12 @@ impl Pool {
              supported_extensions = {extensions}\nrequired_extensions = []\n\
              monitoring_address = \"127.0.0.1:{monitoring}\"\nmonitoring_cache_refresh_secs = 1\n\
              [template_provider_type.BitcoinCoreIpc]\nversion = {IPC_VERSION}\nnetwork = \"{chain}\"\n\
-             data_dir = \"{data}\"\nfee_threshold = 100\nmin_interval = 1\n"
+             data_dir = \"{data}\"\nfee_threshold = 100\nmin_interval = 1\n{declarator}"
         );
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).expect("the test's folder can be written");
         std::fs::write(folder.join("pool.toml"), configuration).expect("the test's folder can be written");
-        Self { name: name.to_owned(), folder, port, monitoring, key, child: None, quiet: false }
+        Self { name: name.to_owned(), folder, port, jds, monitoring, key, child: None, quiet: false }
     }
 
     /// Makes and starts a pool.
@@ -186,6 +194,18 @@ impl Pool {
     #[must_use]
     pub fn url_through(&self, port: u16) -> String {
         format!("stratum2+tcp://127.0.0.1:{port}/{}", self.key)
+    }
+
+    /// How Adit is told to reach its job declarator server.
+    #[must_use]
+    pub fn jds_url(&self) -> String {
+        self.url_through(self.jds)
+    }
+
+    /// Its job declarator server's port.
+    #[must_use]
+    pub fn jds_port(&self) -> u16 {
+        self.jds
     }
 
     /// Its signature in the coinbase, as hexadecimal: tells whose job a `mining.notify` is.

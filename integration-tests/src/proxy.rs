@@ -11,10 +11,13 @@ use serde_json::Value;
 
 use crate::child::Child;
 use crate::miners::CpuMiner;
+use crate::node::{Chain, Node};
 use crate::{http, peers, wait};
 
 /// How long Adit may take to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Whom solo mining pays: an address that signet and regtest share.
+pub const PAYOUT: &str = "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn";
 /// How long the books may take to come to rest.
 const SETTLED: Duration = Duration::from_secs(60);
 
@@ -28,6 +31,12 @@ pub struct Settings {
     pub route: String,
     /// Name, URL and lines of each `[source.NAME]`.
     pub sources: Vec<(String, String, String)>,
+    /// Names of sources in the route before those of `sources`.
+    pub preferred: Vec<String>,
+    /// Names of further sources in the route, after those of `sources`.
+    pub further: Vec<String>,
+    /// Further tables, as they stand in the file.
+    pub tables: String,
     /// Lines of `[limits]`.
     pub limits: String,
     /// What Adit is started by, such as `prlimit` with its arguments; it must become Adit, not start it.
@@ -51,6 +60,71 @@ impl Settings {
     pub fn source(mut self, name: &str, url: &str, lines: &str) -> Self {
         self.sources.push((name.to_owned(), url.to_owned(), lines.to_owned()));
         self
+    }
+
+    /// Adds templates under a name of the node's, by IPC.
+    #[must_use]
+    pub fn templates_by_ipc(self, name: &str, node: &Node) -> Self {
+        let lines = format!("kind = \"bitcoin-ipc\"\nsocket = {:?}\n", node.ipc_socket());
+        self.templates(name, node, &lines)
+    }
+
+    /// Adds templates under a name of the node's, by RPC.
+    #[must_use]
+    pub fn templates_by_rpc(self, name: &str, node: &Node) -> Self {
+        let port = node.rpc_port();
+        let login = "rpc_user = \"adit\"\nrpc_password = \"adit\"\n";
+        let lines = format!("kind = \"bitcoin-rpc\"\nrpc_address = \"127.0.0.1:{port}\"\n{login}");
+        self.templates(name, node, &lines)
+    }
+
+    fn templates(mut self, name: &str, node: &Node, lines: &str) -> Self {
+        let chain = match node.chain() {
+            Chain::Mainnet => "main",
+            chain => chain.name(),
+        };
+        let _ = write!(
+            self.tables,
+            "[template.{name}]\nnetwork = \"{chain}\"\nmin_interval = \"1s\"\nfee_threshold = 1000\n{lines}"
+        );
+        self
+    }
+
+    /// Adds solo mining on these templates to the route, with lines of its own and a state directory in `folder`.
+    #[must_use]
+    pub fn solo(mut self, name: &str, templates: &[&str], folder: &Path, lines: &str) -> Self {
+        self.state(folder);
+        let _ =
+            write!(self.tables, "[solo.{name}]\ntemplates = {templates:?}\npayout = \"{PAYOUT}\"\n{lines}");
+        self.further.push(name.to_owned());
+        self
+    }
+
+    /// Adds declaring these templates to a pool, a source's name, before all others in the route, with lines of its own and a
+    /// state directory in `folder`.
+    #[must_use]
+    pub fn declared(
+        mut self,
+        name: &str,
+        pool: &str,
+        jds_url: &str,
+        templates: &[&str],
+        folder: &Path,
+        lines: &str,
+    ) -> Self {
+        self.state(folder);
+        let _ = write!(
+            self.tables,
+            "[declared.{name}]\npool = \"{pool}\"\njds_url = \"{jds_url}\"\ntemplates = {templates:?}\n{lines}"
+        );
+        self.preferred.push(name.to_owned());
+        self
+    }
+
+    fn state(&mut self, folder: &Path) {
+        if !self.tables.contains("[state]") {
+            let _ = write!(self.tables, "[state]\ndirectory = {:?}\n", folder.join("state"));
+        }
     }
 
     /// Adds lines to the listener.
@@ -88,7 +162,10 @@ impl Settings {
                 text.push_str("user_identity = \"farm\"\n");
             }
         }
-        let names: Vec<String> = self.sources.iter().map(|(name, ..)| format!("{name:?}")).collect();
+        text.push_str(&self.tables);
+        let pools = self.sources.iter().map(|(name, ..)| name);
+        let names = self.preferred.iter().chain(pools).chain(&self.further);
+        let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
         let names = names.join(", ");
         let _ = write!(text, "[route.main]\nlisteners = [\"main\"]\nsources = [{names}]\n{}", self.route);
         let _ = write!(text, "[limits]\n{}", self.limits);

@@ -93,6 +93,20 @@ impl Alarms {
                 format!("{rejected} of {submitted} shares in {since:.0} s were rejected; the reasons are in its books")
             }));
         }
+        if !snapshot.templates.is_empty() {
+            let waiting = snapshot.blocks.waiting_on_disk;
+            alarms.push(alarm("blocks_waiting", "", waiting > 0, || {
+                format!(
+                    "{waiting} found blocks are on disk and no node has them: bring a node up, or hand one in with \
+                     bitcoin-cli -stdin submitblock < FILE.block (in blocks, below the state directory)"
+                )
+            }));
+        }
+        for template in &snapshot.templates {
+            alarms.push(alarm("template_down", &template.name, !template.up, || {
+                template.last_down.clone().unwrap_or_else(|| "it has not answered yet".to_owned())
+            }));
+        }
         for route in &snapshot.routes {
             alarms.push(alarm("route_without_source", &route.name, route.active.is_none(), || {
                 let why = |source: &telemetry::RouteSourceSnapshot| {
@@ -146,7 +160,7 @@ fn grown(now: &[(u64, u64)], then: &[(u64, u64)], at: usize) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use telemetry::{AccountSnapshot, RouteSnapshot, RouteSourceSnapshot, SourceSnapshot};
+    use telemetry::{AccountSnapshot, RouteSnapshot, RouteSourceSnapshot, SourceSnapshot, TemplateSnapshot};
 
     use super::*;
 
@@ -194,6 +208,23 @@ mod tests {
         assert_eq!(at(420.0, 1_510, 60, 30), "shares_lost source_refuses_shares route_on_fallback");
         assert_eq!(at(700.0, 1_520, 60, 30), "shares_lost source_refuses_shares route_on_fallback");
         assert_eq!(at(730.0, 1_530, 60, 30), "route_on_fallback", "five minutes after the last");
+    }
+
+    #[test]
+    fn a_node_that_is_away_and_blocks_that_wait_for_it_are_alarms() {
+        let mut snapshot = snapshot(1.0, 0, 0, 0);
+        let template = |name: &str, up| TemplateSnapshot {
+            name: name.into(),
+            up,
+            last_down: Some("connection refused".into()),
+            ..TemplateSnapshot::default()
+        };
+        snapshot.templates = vec![template("near", true), template("far", false)];
+        snapshot.blocks.waiting_on_disk = 2;
+        let alarms = Alarms::default().judge(&snapshot, &[false]);
+        assert_eq!(holding(&alarms), ["blocks_waiting", "template_down", "route_on_fallback"]);
+        let down = alarms.iter().find(|alarm| alarm.name == "template_down" && alarm.active);
+        assert_eq!(down.map(|alarm| (&*alarm.subject, &*alarm.detail)), Some(("far", "connection refused")));
     }
 
     #[test]

@@ -62,6 +62,9 @@ pub struct DemoArgs {
     /// CPU miners.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub miners: u16,
+    /// The farm builds its own blocks and declares them to the pool.
+    #[arg(long)]
+    pub declare: bool,
     /// One JSON line at the end instead of text.
     #[arg(long)]
     pub json: bool,
@@ -93,6 +96,26 @@ pub struct PoolArgs {
     /// Mean seconds between blocks that others find; without it there are none.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub block_interval: Option<f64>,
+    /// Be a Job Declarator Server, too, and take custom jobs.
+    #[arg(long)]
+    pub jds: bool,
+    /// Where the declarator server listens.
+    #[arg(long, default_value = "127.0.0.1:34264", requires = "jds")]
+    pub jds_listen: SocketAddr,
+    /// Which declarators it takes: those that reveal their transactions, those that do not.
+    #[arg(long, value_enum, default_value_t = JdsMode::Both, requires = "jds")]
+    pub jds_mode: JdsMode,
+}
+
+/// `--jds-mode`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum JdsMode {
+    /// Only those that reveal their transactions.
+    FullTemplate,
+    /// Only those that take tokens and nothing else.
+    CoinbaseOnly,
+    /// All.
+    Both,
 }
 
 /// For `adit miner`.

@@ -1,6 +1,8 @@
 //! The process's clocks, read in one place and handed to the core as [`engine::Now`].
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+
+pub use link::unix_time;
 
 /// Counts from the start of the process.
 #[derive(Clone, Copy, Debug)]
@@ -28,11 +30,4 @@ impl Clock {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
         tokio::time::Instant::from_std(self.start + deadline.min(self.start.elapsed() + YEAR))
     }
-}
-
-/// Unix seconds by the system's clock; 0 if that stands before 1970.
-#[must_use]
-pub fn unix_time() -> u32 {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    u32::try_from(seconds).unwrap_or(u32::MAX)
 }

@@ -2,6 +2,7 @@
 //! engine's state machines.
 
 mod alarms;
+pub mod blocks;
 pub mod cli;
 pub mod clock;
 mod commands;
@@ -14,6 +15,8 @@ mod snapshot;
 #[cfg(test)]
 mod socket_tests;
 mod sockets;
+pub mod state;
+pub mod templates;
 pub mod upstream;
 
 pub use commands::main;

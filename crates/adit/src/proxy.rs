@@ -3,22 +3,29 @@
 //! Three kinds of threads: miners' tasks run on the current runtime's threads, one per core; the router and
 //! the sources on a thread of their own, so that jobs never wait behind what miners send; HTTP on another.
 
+mod settings;
+mod upstream;
+
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use engine::books::{Books, Totals};
-use engine::miner::{CloseReason, ListenerPolicy, ReplyMode};
-use engine::router::{MinersPerChannel, RouteSettings, Router, SourcePlan};
-use engine::source::{DownReason, SourceSettings, SourceState, SourceStatus, Sv2Pool};
-use engine::{ListenerId, RouteId, SourceId};
+use engine::miner::CloseReason;
+use engine::router::Router;
 use telemetry::{AlarmSnapshot, Latencies, Snapshot};
+use template::ProviderHandle;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
+
+use settings::{listener_policy, route_settings};
+use upstream::Upstream;
 
 use crate::alarms::Alarms;
 use crate::clock::Clock;
@@ -27,11 +34,9 @@ use crate::downstream::{
     Admission, ListenerContext, ListenerFigures, MinerIdPool, Roster, WorkerMemory, run_listener,
 };
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
-use crate::snapshot::{ListenerView, RouteView, SnapshotMaker, SourceView};
-use crate::upstream::{
-    Mailboxes, Resolver, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor, SourceFigures,
-    SourceReport, SourceTask, run_router, run_source,
-};
+use crate::snapshot::{ListenerView, RouteView, SnapshotMaker};
+use crate::state::StateError;
+use crate::upstream::{Mailboxes, RouterMessage, RouterStatus, SourceDoor, SourceFigures};
 
 /// Messages that wait for the router: joins of a whole farm at once, and events of sources.
 const ROUTER_QUEUE: usize = 32_768;
@@ -63,12 +68,25 @@ pub enum StartError {
         /// The system's reason.
         error: std::io::Error,
     },
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// A thread cannot be had.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     /// The HTTP server cannot be made.
     #[error("cannot make the HTTP server: {0}")]
     Http(String),
+}
+
+/// What runs in this process beside the proxy, for development mode.
+#[derive(Debug, Default)]
+pub struct Embedded {
+    /// The only pool is the embedded one: nothing is earned.
+    pub dev_mode: bool,
+    /// Template providers that are there already, by their names in the configuration; what that says of them besides is
+    /// not looked at.
+    pub templates: HashMap<String, ProviderHandle>,
 }
 
 /// A running proxy.
@@ -98,7 +116,7 @@ pub struct ReloadFigures {
 }
 
 impl Proxy {
-    /// Starts everything that a configuration says. `dev_mode`: the only pool is the embedded one.
+    /// Starts everything that a configuration says.
     ///
     /// # Errors
     /// [`StartError`]; nothing runs then.
@@ -106,7 +124,8 @@ impl Proxy {
         clippy::too_many_lines,
         reason = "a table of contents: what there is, in the order of its making"
     )]
-    pub async fn start(config: &Config, dev_mode: bool) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, embedded: Embedded) -> Result<Self, StartError> {
+        let Embedded { dev_mode, templates } = embedded;
         let clock = Clock::start();
         let books = Arc::new(Books::default());
         let latencies = Latencies::default();
@@ -122,97 +141,28 @@ impl Proxy {
             false => None,
         };
 
-        // Sources.
+        // Sources, and routes over them.
         let (router_tx, router_rx) = mpsc::channel(ROUTER_QUEUE);
-        let mut source_tasks = Vec::new();
-        let mut command_senders = Vec::new();
-        let mut doors = Vec::new();
-        let mut figures = Vec::new();
-        let mut source_views = Vec::new();
-        for (at, (name, source)) in config.sources.iter().enumerate() {
-            let id = SourceId(position(at));
-            let (command_tx, commands) = mpsc::channel(COMMAND_QUEUE);
-            let (shares_tx, shares) = mpsc::channel(SHARE_QUEUE);
-            let (solutions_tx, solutions) = mpsc::channel(SOLUTION_QUEUE);
-            let door = SourceDoor { shares: shares_tx, solutions: solutions_tx };
-            let own_figures = Arc::new(SourceFigures::default());
-            let resolver = Resolver::system(config.limits.lookup);
-            let machine = Sv2Pool::new(source_settings(id, source), Arc::clone(&books), rand::random());
-            let (report_tx, report) =
-                watch::channel(SourceReport { status: no_status(), at: Duration::ZERO });
-            source_views.push(SourceView {
-                name: name.to_string(),
-                address: source.url.host_and_port(),
-                report,
-                figures: Arc::clone(&own_figures),
-                door: door.clone(),
-                insecure: source.insecure,
-                resolver: Arc::clone(&resolver),
-            });
-            source_tasks.push(SourceTask {
-                name: name.to_string(),
-                machine,
-                url: source.url.clone(),
-                resolver,
-                connect_timeout: source.connect_timeout,
-                handshake_timeout: config.limits.handshake,
-                certificate_leeway: source.certificate_leeway,
-                max_frame: config.limits.frame,
-                commands,
-                shares,
-                solutions,
-                router: router_tx.clone(),
-                mailboxes: Arc::clone(&mailboxes),
-                report: report_tx,
-                figures: Arc::clone(&own_figures),
-                latencies: latencies.clone(),
-                clock,
-            });
-            command_senders.push(command_tx);
-            doors.push(door);
-            figures.push(own_figures);
-        }
-
-        // Routes.
-        let source_at = |name: &config::Name| config.sources.keys().position(|n| n == name).expect("checked");
+        let upstream =
+            Upstream::prepare(config, templates, &books, &mailboxes, &latencies, &router_tx, clock)?;
         let listener_at =
             |name: &config::Name| config.listeners.keys().position(|n| n == name).expect("checked");
-        let mut route_settings = Vec::new();
+        let mut routes = Vec::new();
         let mut route_views = Vec::new();
         for (at, (name, route)) in config.routes.iter().enumerate() {
-            let sources: Vec<usize> = route.sources.iter().map(source_at).collect();
-            route_settings.push(RouteSettings {
-                id: RouteId(position(at)),
-                sources: sources.iter().map(|s| SourceId(position(*s))).collect(),
-                return_after: route.return_after,
-                outage_grace: route.outage_grace,
-                keepalive: route.keepalive,
-            });
+            let settings = route_settings(at, route, config);
+            let sources = settings.sources.iter().map(|source| usize::from(source.0)).collect();
             let listeners = route.listeners.iter().map(listener_at).collect();
             route_views.push(RouteView { name: name.to_string(), sources, listeners });
+            routes.push(settings);
         }
-        let plans = config.sources.values().enumerate().map(|(at, s)| source_plan(at, s)).collect();
-        let router = Router::new(plans, route_settings, rand::random(), clock.now());
+        let router = Router::new(upstream.plans(), routes, rand::random(), clock.now());
+        let route_names = route_views.iter().map(|route| route.name.clone()).collect();
         let (status_tx, status) = watch::channel(RouterStatus::default());
-        let route_names: Vec<String> = route_views.iter().map(|r| r.name.clone()).collect();
-        let source_names = source_views.iter().map(|s| s.name.clone()).collect();
-
-        // The upstream thread.
+        let doors: Arc<[SourceDoor]> = upstream.doors().into();
+        let source_figures: Arc<[Arc<SourceFigures>]> = upstream.figures().into();
         let mut threads = Vec::new();
-        let spread = latencies.clone();
-        let upstream = async move {
-            let sources = source_tasks.into_iter().map(|task| tokio::spawn(run_source(task)));
-            let sources: Vec<_> = sources.collect();
-            let names = (route_names, source_names);
-            run_router(router, names, router_rx, command_senders, status_tx, spread, clock).await;
-            // The router has ended, and with it every sender of commands.
-            for source in sources {
-                if let Err(failed) = source.await {
-                    error!(%failed, "a source's task ended by a mistake of Adit: please report it");
-                }
-            }
-        };
-        threads.push(thread("upstream", upstream)?);
+        let seen = upstream.run(router, route_names, router_rx, status_tx, &mut threads)?;
 
         // Listeners.
         let admission = Arc::new(Admission::new(config.limits.max_connections, config.limits.accept_rate));
@@ -220,8 +170,6 @@ impl Proxy {
         let ids = Arc::new(MinerIdPool::new(rand::random(), rand::random()));
         let memory = Arc::new(WorkerMemory::default());
         let next_miner = Arc::new(AtomicU64::new(1));
-        let doors: Arc<[SourceDoor]> = doors.into();
-        let source_figures: Arc<[Arc<SourceFigures>]> = figures.into();
         let tasks = TaskTracker::new();
         let stop_accepting = CancellationToken::new();
         let mut addresses = Vec::new();
@@ -286,7 +234,9 @@ impl Proxy {
             draining: draining_seen,
             books: Arc::clone(&books),
             listeners: listener_views,
-            sources: source_views,
+            sources: seen.sources,
+            templates: seen.templates,
+            blocks: seen.blocks,
             routes: route_views,
             router: status,
             max_connections: u64::from(config.limits.max_connections),
@@ -308,7 +258,7 @@ impl Proxy {
             .map_err(|e| StartError::Http(e.to_string()))?;
             let socket = socket.into_std().map_err(StartError::Thread)?;
             let stop = stop_http.clone();
-            threads.push(thread("http", async move {
+            threads.push(thread("http", runtime()?, async move {
                 match TcpListener::from_std(socket) {
                     Ok(socket) => server.serve(socket, stop.cancelled_owned()).await,
                     Err(error) => error!(%error, "HTTP cannot be served"),
@@ -462,91 +412,17 @@ fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, StartError> {
     })
 }
 
+fn runtime() -> Result<Runtime, StartError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)
+}
+
 fn thread(
     name: &str,
+    runtime: Runtime,
     work: impl Future<Output = ()> + Send + 'static,
 ) -> Result<std::thread::JoinHandle<()>, StartError> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || runtime.block_on(work))
         .map_err(StartError::Thread)
-}
-
-/// Positions in the configuration; there are far fewer than 65,536 of anything.
-fn position(at: usize) -> u16 {
-    u16::try_from(at).unwrap_or(u16::MAX)
-}
-
-fn source_settings(id: SourceId, source: &config::Source) -> SourceSettings {
-    SourceSettings {
-        id,
-        host: source.url.host().to_owned(),
-        port: source.url.port(),
-        insecure: source.insecure,
-        worker_names: source.worker_names,
-        tlv_byte_order: sv2::TlvByteOrder::LittleEndian,
-        ntime_slack: u32::try_from(source.ntime_slack.as_secs()).unwrap_or(u32::MAX),
-        unsettled_max: source.shares_unsettled_max.map(|n| n as usize),
-        work_selection: false,
-    }
-}
-
-fn source_plan(at: usize, source: &config::Source) -> SourcePlan {
-    SourcePlan {
-        id: SourceId(position(at)),
-        user_identity: Arc::from(source.user_identity.as_str()),
-        nominal_hashrate: source.nominal_hashrate,
-        miners_per_channel: source.miners_per_channel.map(|n| match n {
-            config::MinersPerChannel::AtMost(1) => MinersPerChannel::One,
-            config::MinersPerChannel::AtMost(n) => MinersPerChannel::UpTo(n),
-            config::MinersPerChannel::All => MinersPerChannel::All,
-        }),
-        declares: false,
-    }
-}
-
-fn listener_policy(
-    at: usize,
-    route: usize,
-    listener: &config::Listener,
-    limits: &config::Limits,
-) -> ListenerPolicy {
-    ListenerPolicy {
-        id: ListenerId(position(at)),
-        route: RouteId(position(route)),
-        extranonce1_size: listener.extranonce1_size,
-        extranonce2_size: listener.extranonce2_size,
-        vardiff: work::vardiff::Settings {
-            shares_per_minute: listener.shares_per_minute,
-            min: listener.difficulty_min,
-            max: listener.difficulty_max.unwrap_or(sv1::MAX_DIFFICULTY),
-        },
-        vardiff_enabled: listener.vardiff,
-        difficulty_start: listener.difficulty_start,
-        version_mask: listener.version_mask,
-        reply: match listener.reply {
-            config::Reply::Local => ReplyMode::Local,
-            config::Reply::Source => ReplyMode::Source,
-        },
-        setup_deadline: limits.setup,
-        idle_deadline: limits.idle,
-        hash_seed: rand::random(),
-    }
-}
-
-fn no_status() -> SourceStatus {
-    SourceStatus {
-        state: SourceState::Off,
-        since: Duration::ZERO,
-        last_down: DownReason::NotStarted,
-        connections: 0,
-        channels: 0,
-        open_shares: 0,
-        open_shares_max: 0,
-        worker_names: false,
-        unknown_messages: 0,
-        stray_answers: 0,
-    }
 }

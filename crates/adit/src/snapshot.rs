@@ -2,23 +2,27 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use engine::books::{Books, RefuseCode, RejectReason, Totals, UnsentReason};
 use engine::miner::CloseReason;
-use engine::source::{DownReason, SourceState as State};
+use engine::source::{DeclaredState, DeclaredStatus, DownReason, JdsState, SourceState as State};
+use link::Resolver;
 use telemetry::{
-    AccountSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot,
-    Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot, SourceState,
-    WorkSnapshot,
+    AccountSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState, LimitSnapshot,
+    ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
+    RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
 };
 use tokio::sync::{mpsc, watch};
 
 use crate::alarms::Alarms;
+use crate::blocks::{BlockCounts, BlockFigures};
 use crate::clock::{self, Clock};
 use crate::downstream::{Admission, ListenerFigures};
 use crate::overload::OverloadFigures;
 use crate::proxy::ReloadFigures;
-use crate::upstream::{Resolver, RouterStatus, SourceDoor, SourceFigures, SourceReport};
+use crate::templates::ProviderNews;
+use crate::upstream::{RouterStatus, SourceDoor, SourceFigures, SourceReport};
 
 /// What is done because memory runs short, with the rung from which on it is done.
 const OVERLOAD: [(&str, usize); 4] =
@@ -27,12 +31,15 @@ const OVERLOAD: [(&str, usize); 4] =
 /// A source, as far as a snapshot needs it.
 pub(crate) struct SourceView {
     pub(crate) name: String,
-    pub(crate) address: String,
+    pub(crate) kind: SourceKind,
+    pub(crate) address: Option<String>,
+    /// Of its job declarator server.
+    pub(crate) jds_address: Option<String>,
     pub(crate) report: watch::Receiver<SourceReport>,
     pub(crate) figures: Arc<SourceFigures>,
     pub(crate) door: SourceDoor,
     pub(crate) insecure: bool,
-    pub(crate) resolver: Arc<Resolver>,
+    pub(crate) resolver: Option<Arc<Resolver>>,
 }
 
 /// A listener, as far as a snapshot needs it.
@@ -57,6 +64,8 @@ pub(crate) struct SnapshotMaker {
     pub(crate) books: Arc<Books>,
     pub(crate) listeners: Vec<ListenerView>,
     pub(crate) sources: Vec<SourceView>,
+    pub(crate) templates: Option<watch::Receiver<Vec<ProviderNews>>>,
+    pub(crate) blocks: Arc<BlockFigures>,
     pub(crate) routes: Vec<RouteView>,
     pub(crate) router: watch::Receiver<RouterStatus>,
     pub(crate) max_connections: u64,
@@ -79,7 +88,7 @@ impl SnapshotMaker {
         let now = self.clock.now();
         let sources: Vec<SourceSnapshot> = self.sources.iter().map(|s| self.source(s)).collect();
         let routes = self.routes(&sources);
-        let reports = || self.sources.iter().map(|s| s.report.borrow().status.clone());
+        let pools = || self.sources.iter().filter_map(|s| s.report.borrow().status.pool);
         let sum = |of: fn(&ListenerFigures) -> u64| self.listeners.iter().map(|l| of(&l.figures)).sum();
         let events_total = Reasons::from([
             ("connection_panic".into(), sum(|f| f.panicked.load(Relaxed))),
@@ -89,7 +98,10 @@ impl SnapshotMaker {
             ("accept_paced".into(), self.admission.paced()),
             ("config_reloaded".into(), self.reloads.applied.load(Relaxed)),
             ("config_reload_refused".into(), self.reloads.refused.load(Relaxed)),
-            ("source_lookup_failed".into(), self.sources.iter().map(|s| s.resolver.failures()).sum()),
+            (
+                "source_lookup_failed".into(),
+                self.sources.iter().filter_map(|s| s.resolver.as_ref()).map(|r| r.failures()).sum(),
+            ),
             ("worker_name_shortened".into(), sum(|f| f.names_cut.load(Relaxed))),
             (
                 "source_handshake_failed".into(),
@@ -112,11 +124,13 @@ impl SnapshotMaker {
             readiness: Readiness::judge(&routes, *self.draining.borrow()),
             listeners: self.listeners.iter().map(listener).collect(),
             sources,
+            templates: self.templates(now.mono),
+            blocks: self.blocks(),
             routes,
             books: BooksSnapshot::default(),
             accounts: self.accounts(),
-            unknown_messages_total: reports().map(|s| s.unknown_messages).sum(),
-            stray_answers_total: reports().map(|s| s.stray_answers).sum(),
+            unknown_messages_total: pools().map(|s| s.unknown_messages).sum(),
+            stray_answers_total: pools().map(|s| s.stray_answers).sum(),
             events_total,
             alarms: Vec::new(),
             limits,
@@ -130,14 +144,14 @@ impl SnapshotMaker {
         let SourceReport { status, .. } = view.report.borrow().clone();
         let now = self.clock.now().mono;
         let age = |total: u64, at_ms: u64| {
-            (total > 0)
-                .then(|| (now.as_secs_f64() - std::time::Duration::from_millis(at_ms).as_secs_f64()).max(0.0))
+            (total > 0).then(|| (now.as_secs_f64() - Duration::from_millis(at_ms).as_secs_f64()).max(0.0))
         };
         let jobs = view.figures.jobs.load(Relaxed);
         let tips = view.figures.tips.load(Relaxed);
         let until = view.figures.certificate_until.load(Relaxed);
         SourceSnapshot {
             name: view.name.clone(),
+            kind: view.kind,
             address: view.address.clone(),
             state: match status.state {
                 State::Off => SourceState::Off,
@@ -145,6 +159,8 @@ impl SnapshotMaker {
                 State::Dialling => SourceState::Connecting,
                 State::SettingUp { .. } => SourceState::SettingUp,
                 State::Negotiating { .. } => SourceState::Negotiating,
+                State::AwaitingDeclarator => SourceState::AwaitingDeclarator,
+                State::AwaitingTemplate => SourceState::AwaitingTemplate,
                 State::Ready => SourceState::Ready,
             },
             state_since_seconds: now.saturating_sub(status.since).as_secs_f64(),
@@ -154,13 +170,48 @@ impl SnapshotMaker {
             open_shares: status.open_shares as u64,
             open_shares_max: status.open_shares_max as u64,
             queue_depth: depth(&view.door.shares) + depth(&view.door.solutions),
-            worker_names: status.worker_names,
+            worker_names: status.pool.map(|pool| pool.worker_names),
+            declaration: status.declared.as_ref().map(|declared| declaration(declared, view)),
             jobs_total: jobs,
             tips_total: tips,
             job_age_seconds: age(jobs, view.figures.last_job_ms.load(Relaxed)),
             prev_hash_age_seconds: age(tips, view.figures.last_tip_ms.load(Relaxed)),
             certificate_expires_unix: (until > 0).then_some(until),
             books: BooksSnapshot::default(),
+        }
+    }
+
+    fn templates(&self, now: Duration) -> Vec<TemplateSnapshot> {
+        let board = self.templates.as_ref().map(|board| board.borrow().clone()).unwrap_or_default();
+        let template = |news: ProviderNews| {
+            let newest = news.newest.as_ref().map(|offered| offered.template());
+            TemplateSnapshot {
+                name: news.name,
+                up: news.up.is_some(),
+                what: news.up,
+                state_since_seconds: now.saturating_sub(news.since).as_secs_f64(),
+                last_down: Some(news.why_down).filter(|why| !why.is_empty()),
+                losses_total: news.losses,
+                templates_total: news.templates,
+                height: newest.and_then(|template| template.coinbase.height()).map(u64::from),
+                value_remaining_sat: newest.map(|template| template.coinbase.value_remaining),
+                age_seconds: newest.map(|_| now.saturating_sub(news.newest_at).as_secs_f64()),
+            }
+        };
+        board.into_iter().map(template).collect()
+    }
+
+    fn blocks(&self) -> BlocksSnapshot {
+        let BlockCounts { found, taken, refused, passed_over, in_work, waiting, disk_errors } =
+            self.blocks.read();
+        BlocksSnapshot {
+            found_total: found,
+            taken_total: taken,
+            refused_total: refused,
+            passed_over_total: passed_over,
+            in_work,
+            waiting_on_disk: waiting,
+            disk_errors_total: disk_errors,
         }
     }
 
@@ -203,6 +254,28 @@ impl SnapshotMaker {
             books: books(&totals),
         };
         self.books.all().into_iter().map(account).collect()
+    }
+}
+
+fn declaration(status: &DeclaredStatus, view: &SourceView) -> DeclarationSnapshot {
+    DeclarationSnapshot {
+        state: match status.state {
+            DeclaredState::Off => DeclarationState::Off,
+            DeclaredState::Resting { .. } => DeclarationState::Resting,
+            DeclaredState::NoPool => DeclarationState::NoPool,
+            DeclaredState::NoDeclarator => DeclarationState::NoDeclarator,
+            DeclaredState::NoTemplate => DeclarationState::NoTemplate,
+            DeclaredState::Ready => DeclarationState::Ready,
+            DeclaredState::Declaring => DeclarationState::Declaring,
+            DeclaredState::Acknowledged => DeclarationState::Acknowledged,
+        },
+        jds_address: view.jds_address.clone().unwrap_or_default(),
+        jds_up: status.jds == JdsState::Ready,
+        jds_last_down: (status.jds_last_down != DownReason::NotStarted)
+            .then(|| status.jds_last_down.to_string()),
+        acknowledged_total: status.acknowledged,
+        refused_total: status.refused,
+        held_shares: status.held as u64,
     }
 }
 

@@ -80,7 +80,8 @@ fn build(u: &mut Unstructured<'_>) -> Result<()> {
     let count = u.arbitrary::<u8>()? % 7;
     let built = Coinbase::new(&template, &tag, extranonce_len, &added);
 
-    let script = template.prefix.len() + tag.len() + usize::from(extranonce_len);
+    let push = usize::from(extranonce_len > 0);
+    let script = template.prefix.len() + tag.len() + push + usize::from(extranonce_len);
     let sum = |outputs: &[Output]| outputs.iter().fold(0_u64, |sum, output| sum.saturating_add(output.value));
     let (paid, all) = (sum(&added), sum(&added).saturating_add(sum(&template.outputs)));
     let outputs = added.len() + template.outputs.len();
@@ -101,6 +102,12 @@ fn build(u: &mut Unstructured<'_>) -> Result<()> {
     assert_eq!(
         bitcoin::hashes::sha256d::Hash::hash(&stripped).to_byte_array(),
         read.compute_txid().to_byte_array()
+    );
+    let last = read.input[0].script_sig.instructions().last().and_then(Result::ok);
+    let pushed = last.as_ref().and_then(|last| last.push_bytes()).map(|bytes| bytes.as_bytes());
+    assert!(
+        extranonce.is_empty() || pushed == Some(&*extranonce),
+        "what miners roll is read as a script: {pushed:?}"
     );
     assert_eq!(read.input[0].script_sig.as_bytes(), [built.script_sig_head(), &extranonce].concat());
     assert_eq!(

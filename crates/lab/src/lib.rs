@@ -1,6 +1,7 @@
 //! What demo, tests and benches share: dev pool, CPU miner, load generator, simulator.
 //!
-//! - [`dev_pool`]: an SV2 pool over Noise with its own dev chain; [`sv2_client`]: a bare client for such servers.
+//! - [`dev_pool`]: an SV2 pool and job declarator server over Noise with its own dev chain; [`sv2_client`]: a bare client
+//!   for such servers.
 //! - [`sv1_miner`]: a CPU miner for SV1.
 //! - [`load`]: a load generator for SV1 servers, up to the machine's limit of connections.
 //! - [`bare_server`]: the floor that a proxy's figures are measured against.

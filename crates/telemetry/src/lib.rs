@@ -44,7 +44,7 @@ pub use http::{
 pub use latency::{Histogram, JobFanout, Latencies};
 pub use metrics::{Exporter, Kind, METRICS, Metric, RenderError, TEXT_FORMAT, metrics_table};
 pub use snapshot::{
-    AccountSnapshot, AlarmSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot,
-    OverloadSnapshot, Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot,
-    SourceState, WorkSnapshot,
+    AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState,
+    LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
+    RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
 };

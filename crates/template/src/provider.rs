@@ -55,15 +55,37 @@ pub struct Solution {
     pub coinbase: Vec<u8>,
 }
 
+impl Solution {
+    /// A solution from the 80 bytes of its header.
+    #[must_use]
+    pub fn from_bytes(template_id: u64, header: &[u8; 80], coinbase: Vec<u8>) -> Solution {
+        Solution { template_id, header: Header::from_bytes(header), coinbase }
+    }
+}
+
 /// What became of a block that was handed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Submitted {
     /// The node has it.
     Taken,
+    /// It was sent whole, and nobody answers: Template Distribution has no word for it. The next tip says what became of
+    /// it; where the block is known by another way too, that one shall hand it in as well.
+    Sent,
     /// The node does not want it, for this reason.
     Refused(String),
     /// The provider has no way to hand it in: not connected, or the template is no longer held.
     NotPossible(String),
+}
+
+impl Submitted {
+    /// By a node's word for what it does not take in the ordinary way (BIP 22). It has a block that it knows already,
+    /// and one that is not on its best chain; one that it knows as invalid it does not want.
+    pub(crate) fn by_reason(reason: &str) -> Self {
+        match reason.split(' ').next() {
+            Some("duplicate" | "duplicate-inconclusive" | "inconclusive") => Self::Taken,
+            _ => Self::Refused(reason.to_owned()),
+        }
+    }
 }
 
 /// What a provider is told.
@@ -110,6 +132,21 @@ impl ProviderOrders {
         match self.0.send(command(reply)).await {
             Ok(()) => answer.await.unwrap_or_else(|_| ended()),
             Err(_) => ended(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_knows_a_block_has_it_unless_it_knows_it_as_invalid() {
+        for word in ["duplicate", "inconclusive", "duplicate-inconclusive", "duplicate already have block"] {
+            assert_eq!(Submitted::by_reason(word), Submitted::Taken, "{word}");
+        }
+        for word in ["duplicate-invalid", "high-hash", "bad-cb-amount too much", ""] {
+            assert_eq!(Submitted::by_reason(word), Submitted::Refused(word.to_owned()));
         }
     }
 }

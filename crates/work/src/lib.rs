@@ -54,7 +54,7 @@ pub use miner_ids::{Epoch, Exhausted, MAX_MINER_ID, MinerId, MinerIdError, Miner
 pub use seconds::Seconds;
 pub use target::{CompactError, Target};
 pub use template::{
-    BlockError, MAX_BLOCK_WEIGHT, Template, TemplateError, TemplateParts, TemplateTransaction,
+    BlockError, MAX_BLOCK_WEIGHT, Template, TemplateError, TemplateParts, TemplateTransaction, whole_block,
 };
 pub use validator::{AdvertiseError, Advertised, Limits, Submission, Validator};
 pub use verdict::{Reject, ValidShare, Verdict};

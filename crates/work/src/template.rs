@@ -180,16 +180,21 @@ impl Template {
     /// whole, with its witness.
     #[must_use]
     pub fn block_with(&self, header: &Header, coinbase: &[u8]) -> Option<Vec<u8>> {
-        let transactions = self.transactions.as_ref()?;
-        let size =
-            transactions.iter().fold(coinbase.len() + 89, |sum, transaction| sum + transaction.bytes.len());
-        let mut block = Vec::with_capacity(size);
-        block.extend_from_slice(&header.to_bytes());
-        crate::coinbase::write_compact_size(transactions.len() + 1, &mut block);
-        block.extend_from_slice(coinbase);
-        transactions.iter().for_each(|transaction| block.extend_from_slice(&transaction.bytes));
-        Some(block)
+        self.transactions.as_ref().map(|transactions| whole_block(header, coinbase, transactions))
     }
+}
+
+/// A block as it goes over the network: its header, its coinbase with the witness, its other transactions in their order.
+#[must_use]
+pub fn whole_block(header: &Header, coinbase: &[u8], transactions: &[TemplateTransaction]) -> Vec<u8> {
+    let size =
+        transactions.iter().fold(coinbase.len() + 89, |sum, transaction| sum + transaction.bytes.len());
+    let mut block = Vec::with_capacity(size);
+    block.extend_from_slice(&header.to_bytes());
+    crate::coinbase::write_compact_size(transactions.len() + 1, &mut block);
+    block.extend_from_slice(coinbase);
+    transactions.iter().for_each(|transaction| block.extend_from_slice(&transaction.bytes));
+    block
 }
 
 /// Why a provider's template cannot be used.

@@ -21,9 +21,9 @@ use crate::PATIENCE;
 pub(crate) const EXTRANONCE: [u8; 12] = [7; 12];
 
 /// A provider and what it told last.
-struct Listener {
-    runtime: Runtime,
-    handle: ProviderHandle,
+pub(crate) struct Listener {
+    pub(crate) runtime: Runtime,
+    pub(crate) handle: ProviderHandle,
 }
 
 impl Listener {
@@ -35,18 +35,25 @@ impl Listener {
             min_interval: Duration::from_millis(100),
             cooldown: false,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { runtime, handle: start(settings).expect("the provider starts") }
+        Self::of(start(settings).expect("the provider starts"))
     }
 
-    fn next(&mut self) -> ProviderEvent {
+    pub(crate) fn of(handle: ProviderHandle) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        Self { runtime, handle }
+    }
+
+    pub(crate) fn next(&mut self) -> ProviderEvent {
         let Self { runtime, handle } = self;
         let event = runtime.block_on(async { tokio::time::timeout(PATIENCE, handle.events.recv()).await });
         event.expect("the provider tells something in time").expect("the provider lives")
     }
 
     /// The next template that is as asked for, with its transactions.
-    fn template(&mut self, so: impl Fn(&Template) -> bool) -> (Arc<Template>, Arc<[TemplateTransaction]>) {
+    pub(crate) fn template(
+        &mut self,
+        so: impl Fn(&Template) -> bool,
+    ) -> (Arc<Template>, Arc<[TemplateTransaction]>) {
         let mut found = None;
         loop {
             match (self.next(), &found) {
@@ -173,6 +180,25 @@ fn a_block_from_a_template_by_ipc_becomes_the_tip_with_its_transactions() {
              tip's template {tip_after:?} after it was handed in"
         ),
     );
+}
+
+#[test]
+#[ignore = "needs real peers: integration-tests/run"]
+fn on_a_test_chains_old_tip_the_template_that_the_node_makes_every_second_is_told_once() {
+    /// The node makes three in this time.
+    const WATCHED: Duration = Duration::from_millis(3_500);
+    let folder = Folder::new();
+    // Its tip is the genesis block, of 2011: after 20 minutes a test chain's node gives a new template every second.
+    let node = Node::start(Chain::Regtest, folder.path());
+    let mut listener = Listener::start(&node, None, 1_000);
+    let (first, _) = listener.template(|_| true);
+    let Listener { runtime, handle } = &mut listener;
+    let more = runtime.block_on(async { tokio::time::timeout(WATCHED, handle.events.recv()).await });
+    assert!(more.is_err(), "the same again: {more:?}");
+    node.rpc("generatetodescriptor", &json!([1, "raw(51)", 1_000_000]));
+    let (next, _) = listener.template(|template| template.prev_hash != first.prev_hash);
+    assert_eq!(display(next.prev_hash), node.best_block_hash(), "a new tip is told all the same");
+    promise::kept("a template that is no better is no job", &format!("one template in {WATCHED:?}"));
 }
 
 #[test]

@@ -4,13 +4,17 @@
 
 mod acknowledged;
 mod block;
+mod block_construction;
 mod core_ipc;
+mod declaration;
 mod failover;
 mod growth;
 mod modes;
 mod node_rpc;
 mod outage;
 mod reply;
+mod solo;
+mod template_distribution;
 mod wrong_key;
 
 use std::time::Duration;

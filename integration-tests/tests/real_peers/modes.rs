@@ -24,7 +24,12 @@ fn users() -> Vec<String> {
 fn aggregated_miners_share_one_channel() {
     let folder = Folder::new();
     let node = Node::start(Chain::Mainnet, folder.path());
-    let pool_settings = PoolSettings { share_batch_size: 1, shares_per_minute: 600.0, worker_names: false };
+    let pool_settings = PoolSettings {
+        share_batch_size: 1,
+        shares_per_minute: 600.0,
+        worker_names: false,
+        ..PoolSettings::default()
+    };
     let pool = Pool::start("pool-a", &node, folder.path(), &pool_settings);
     let settings = Settings::for_cpus().source("pool", &pool.url(), "nominal_hashrate = 400000\n");
     let adit = Adit::start_ready(folder.path(), &settings);
@@ -56,7 +61,12 @@ fn aggregated_miners_share_one_channel() {
 fn each_miner_has_a_channel_of_its_own_identity_if_told_so() {
     let folder = Folder::new();
     let node = Node::start(Chain::Mainnet, folder.path());
-    let pool_settings = PoolSettings { share_batch_size: 1, shares_per_minute: 600.0, worker_names: true };
+    let pool_settings = PoolSettings {
+        share_batch_size: 1,
+        shares_per_minute: 600.0,
+        worker_names: true,
+        ..PoolSettings::default()
+    };
     let pool = Pool::start("pool-a", &node, folder.path(), &pool_settings);
     let source = "miners_per_channel = 1\nnominal_hashrate = 100000\n";
     let settings = Settings::for_cpus().source("pool", &pool.url(), source);
@@ -86,7 +96,12 @@ fn each_miner_has_a_channel_of_its_own_identity_if_told_so() {
 fn worker_names_reach_the_pool_with_each_share() {
     let folder = Folder::new();
     let node = Node::start(Chain::Mainnet, folder.path());
-    let pool_settings = PoolSettings { share_batch_size: 1, shares_per_minute: 600.0, worker_names: true };
+    let pool_settings = PoolSettings {
+        share_batch_size: 1,
+        shares_per_minute: 600.0,
+        worker_names: true,
+        ..PoolSettings::default()
+    };
     let pool = Pool::start("pool-a", &node, folder.path(), &pool_settings);
     // The pool reads the names and keeps them to itself, so they are read on their way.
     let spy = Spy::start(pool.port(), pool.key());

@@ -31,9 +31,9 @@ fn a_block_from_a_template_by_rpc_becomes_the_tip_with_its_transactions() {
         let first = next(&mut handle).await;
         assert_eq!(display(first.prev_hash), node.best_block_hash());
 
-        // Another room for the coinbase: a template at once.
+        // More room for the coinbase than there is without a word: a template at once.
         let orders = handle.orders.clone();
-        orders.constrain(CoinbaseConstraints { additional_size: 1_000, additional_sigops: 10 });
+        orders.constrain(CoinbaseConstraints { additional_size: 2_000, additional_sigops: 10 });
         let roomier = next(&mut handle).await;
         assert_eq!((roomier.prev_hash, roomier.min_ntime), (first.prev_hash, first.min_ntime));
 

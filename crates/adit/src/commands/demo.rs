@@ -67,14 +67,20 @@ pub(super) fn demo(args: &DemoArgs) -> ExitCode {
 }
 
 async fn show(args: &DemoArgs) -> ExitCode {
-    let (pool, config) = match dev::start(dev::Ports::Any).await {
+    // Where the farm's own blocks would wait for a node; gone when this ends.
+    let state = std::env::temp_dir().join(format!("adit-demo-{}", std::process::id()));
+    let started = match args.declare {
+        true => dev::start_declaring(dev::Ports::Any, &state).await,
+        false => dev::start(dev::Ports::Any).await,
+    };
+    let dev::Dev { pool, config, embedded } = match started {
         Ok(started) => started,
         Err(error) => {
             complain(error);
             return ExitCode::from(EX_UNAVAILABLE);
         }
     };
-    let proxy = match Proxy::start(&config, true).await {
+    let proxy = match Proxy::start(&config, embedded).await {
         Ok(proxy) => proxy,
         Err(error) => {
             complain(error);
@@ -84,6 +90,9 @@ async fn show(args: &DemoArgs) -> ExitCode {
     let address = proxy.addresses()[0];
     if !args.json {
         say(format_args!("pool   {}  (embedded: nothing here earns anything)", pool.url()));
+        if let Some(jds) = pool.jds_url() {
+            say(format_args!("jds    {jds}  (templates of the farm's own are declared there)"));
+        }
         say(format_args!("adit   stratum+tcp://{address}"));
         if let Some(http) = proxy.http() {
             say(format_args!("       http://{http}/metrics and /api/v1/status"));
@@ -130,7 +139,12 @@ async fn show(args: &DemoArgs) -> ExitCode {
     stop.cancel();
     miners.wait().await;
     let seconds = began.elapsed().as_secs_f64();
+    let declared = declared(&proxy.snapshot());
     let totals = proxy.stop().await;
+    if args.declare {
+        // Nothing to keep: the chain ends with the process.
+        let _ = std::fs::remove_dir_all(&state);
+    }
     let books = crate::snapshot::books(&totals);
     let pool_stats = pool.stats();
     pool.shutdown().await;
@@ -149,12 +163,25 @@ async fn show(args: &DemoArgs) -> ExitCode {
         }
     } else {
         conclude(&summary, &books, pool_stats.accepted, pool_stats.blocks_found);
+        if let Some((jobs, shares)) = declared {
+            say(format_args!("declared: {jobs} jobs acknowledged by the pool, {shares} shares of them"));
+        }
     }
     if books.acknowledged == 0 {
         complain("no share was acknowledged by the pool");
         return ExitCode::FAILURE;
     }
+    if declared.is_some_and(|(_, shares)| shares == 0) {
+        complain("no share of a declared job was acknowledged by the pool");
+        return ExitCode::FAILURE;
+    }
     ExitCode::SUCCESS
+}
+
+/// Jobs that were declared and acknowledged, and shares of them that were.
+fn declared(snapshot: &Snapshot) -> Option<(u64, u64)> {
+    let source = snapshot.sources.iter().find(|source| source.name == dev::DECLARED)?;
+    Some((source.declaration.as_ref()?.acknowledged_total, source.books.acknowledged))
 }
 
 fn progress(snapshot: &Snapshot, elapsed: Duration, live: bool) {

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lab::dev_pool::{DevPool, DevPoolKeys, DevPoolOptions};
+use lab::dev_pool::{DevPool, DevPoolKeys, DevPoolOptions, JdsMode, JdsOptions};
 use noise::AuthoritySecretKey;
 
 use super::{EX_UNAVAILABLE, EX_USAGE, complain, ended, runtime, say, start_logging};
-use crate::cli::PoolArgs;
+use crate::cli::{self, PoolArgs};
 
 pub(super) fn pool(args: &PoolArgs) -> ExitCode {
     let _ = start_logging("info", crate::config::LogFormat::Text);
@@ -35,6 +35,15 @@ pub(super) fn pool(args: &PoolArgs) -> ExitCode {
         shares_per_minute: args.shares_per_minute,
         share_batch_size: args.share_batch_size,
         block_interval: args.block_interval.map(Duration::from_secs_f64),
+        jds: args.jds.then(|| JdsOptions {
+            listen: args.jds_listen,
+            mode: match args.jds_mode {
+                cli::JdsMode::FullTemplate => JdsMode::FullTemplate,
+                cli::JdsMode::CoinbaseOnly => JdsMode::CoinbaseOnly,
+                cli::JdsMode::Both => JdsMode::Both,
+            },
+            ..JdsOptions::default()
+        }),
         ..DevPoolOptions::default()
     };
     let runtime = match runtime() {
@@ -50,6 +59,9 @@ pub(super) fn pool(args: &PoolArgs) -> ExitCode {
             }
         };
         say(pool.url());
+        if let Some(url) = pool.jds_url() {
+            say(format_args!("job declarator server: {url}"));
+        }
         let mut tick = tokio::time::interval(Duration::from_secs(10));
         tick.tick().await;
         loop {
@@ -63,6 +75,8 @@ pub(super) fn pool(args: &PoolArgs) -> ExitCode {
                         accepted = stats.accepted,
                         rejected = stats.rejected.values().sum::<u64>(),
                         blocks = stats.blocks_found,
+                        declared = stats.jds.declared,
+                        custom_jobs = stats.jds.custom_jobs,
                         "pool"
                     );
                 }

@@ -9,7 +9,7 @@ use super::reload::reload;
 use super::signals::{Asked, Signals};
 use super::{EX_UNAVAILABLE, complain, dev, load, runtime, start_logging};
 use crate::cli::RunArgs;
-use crate::proxy::Proxy;
+use crate::proxy::{Embedded, Proxy};
 
 /// How often the owner is reminded that the embedded pool earns nothing.
 const DEV_REMINDER: Duration = Duration::from_secs(60);
@@ -39,9 +39,9 @@ async fn run_until_told(args: &RunArgs) -> ExitCode {
     let (mut config, log) = if args.dev {
         let log = start_logging("info", crate::config::LogFormat::Text);
         match dev::start(dev::Ports::Usual).await {
-            Ok((dev_pool, config)) => {
-                pool = Some(dev_pool);
-                (config, log)
+            Ok(dev) => {
+                pool = Some(dev.pool);
+                (dev.config, log)
             }
             Err(error) => {
                 complain(error);
@@ -60,7 +60,7 @@ async fn run_until_told(args: &RunArgs) -> ExitCode {
             Err(code) => return code,
         }
     };
-    let proxy = match Proxy::start(&config, args.dev).await {
+    let proxy = match Proxy::start(&config, Embedded { dev_mode: args.dev, ..Embedded::default() }).await {
         Ok(proxy) => proxy,
         Err(error) => {
             complain(error);

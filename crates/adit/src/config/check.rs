@@ -1,7 +1,12 @@
 //! What the keys must be to each other.
 
+mod templates;
+mod work;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+
+use noise::PoolUrl;
 
 use super::Machine;
 use super::given::quoted;
@@ -10,23 +15,33 @@ use super::nearest::nearest;
 use super::place::Spot;
 use super::reader::Reader;
 use super::section::Table;
-use super::tables::{Http, Limits, Listener, OPEN_FILES_RESERVE, Route, Source};
+use super::tables::{Declared, Http, Limits, Listener, OPEN_FILES_RESERVE, Route, Solo, Source, Template};
 
-/// The most listeners, sources or routes that there may be: each has books, metrics and a number of its own.
+/// The most tables of one kind that there may be, but for templates: each has books, metrics and a number of its own.
 pub const TABLES_MAX: usize = 1_000;
+/// The most templates: each has a connection, and as a rule a thread, of its own.
+pub const TEMPLATES_MAX: usize = 64;
 
 /// The tables as far as they could be read, and the names of all that were given.
 pub(crate) struct Parts {
     pub(crate) listeners: BTreeMap<Name, Listener>,
     pub(crate) sources: BTreeMap<Name, Source>,
+    pub(crate) templates: BTreeMap<Name, Template>,
+    pub(crate) solos: BTreeMap<Name, Solo>,
+    pub(crate) declared: BTreeMap<Name, Declared>,
     pub(crate) routes: BTreeMap<Name, Route>,
     pub(crate) http: Http,
     pub(crate) limits: Limits,
-    /// Every listener, source and route that was given, with the spot of its header.
+    /// Every table with a name that was given, with the spot of its header.
     pub(crate) given: BTreeMap<(Table, Name), Spot>,
 }
 
 impl Parts {
+    /// The spot of a table's header.
+    fn header_of(&self, table: Table, name: &Name) -> Spot {
+        self.given.get(&(table, name.clone())).cloned().unwrap_or(Spot::Whole)
+    }
+
     fn names(&self, table: Table) -> Vec<&Name> {
         self.given.keys().filter(|(of, _)| *of == table).map(|(_, name)| name).collect()
     }
@@ -38,8 +53,8 @@ pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<
         return;
     }
     for (name, route) in &parts.routes {
-        names_exist(parts, Table::Listener, &format!("route.{name}.listeners"), &route.listeners, reader);
-        names_exist(parts, Table::Source, &format!("route.{name}.sources"), &route.sources, reader);
+        names_exist(parts, &[Table::Listener], &format!("route.{name}.listeners"), &route.listeners, reader);
+        names_exist(parts, &Table::WORK, &format!("route.{name}.sources"), &route.sources, reader);
         named_once(&format!("route.{name}.sources"), &route.sources, reader);
     }
     one_route_each(parts, reader);
@@ -49,70 +64,84 @@ pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<
     }
     enough_miner_ids(parts, reader);
     for (name, source) in &parts.sources {
-        authority(&format!("source.{name}"), source, reader);
+        let insecure = source.insecure || reader.is_bad(&format!("source.{name}.insecure"));
+        authority(&format!("source.{name}.url"), &source.url, insecure, "pool", "insecure", reader);
     }
+    for (name, template) in &parts.templates {
+        templates::check(name, template, parts, reader);
+    }
+    work::check(parts, reader);
     open_files(&parts.limits, machine, reader);
 }
 
-/// At least one of each, and not more than there is room for; false where there are too many to go on.
+/// At least one of what is needed, and not more than there is room for; false where there are too many to go on.
 fn number_of_tables(parts: &Parts, reader: &mut Reader<'_>) -> bool {
     if reader.is_broken() {
         return true;
     }
     let mut room = true;
-    for (table, keys) in [
-        (Table::Listener, "its listen is where miners connect"),
-        (Table::Source, "its url and user_identity say where work comes from"),
-        (Table::Route, "its listeners and sources bind the two"),
-    ] {
-        let count = parts.names(table).len();
-        if count > TABLES_MAX {
+    for table in Table::ALL.into_iter().filter(|table| table.named()) {
+        let (count, most) =
+            (parts.names(table).len(), if table == Table::Template { TEMPLATES_MAX } else { TABLES_MAX });
+        if count > most {
             room = false;
             reader.report(
                 &Spot::Whole,
                 table.word(),
-                format!("at most {TABLES_MAX} tables {}", table.header()),
+                format!("at most {most} tables {}", table.header()),
                 count.to_string(),
                 "share them out among several Adits".to_owned(),
             );
         }
-        if count == 0 {
+    }
+    for (tables, keys) in [
+        (&[Table::Listener][..], "its listen is where miners connect"),
+        (&Table::WORK, "its url and user_identity say where work comes from"),
+        (&[Table::Route], "its listeners and sources bind the two"),
+    ] {
+        if tables.iter().all(|table| parts.names(*table).is_empty()) {
+            let word = tables[0].word();
+            let headers: Vec<String> = tables.iter().map(|table| table.header()).collect();
             reader.report(
                 &Spot::Whole,
-                table.word(),
-                format!("at least one table {}", table.header()),
+                word,
+                format!("at least one table {}", headers.join(" or ")),
                 "none".to_owned(),
-                format!("add [{}.main]; {keys}", table.word()),
+                format!("add [{word}.main]; {keys}"),
             );
         }
     }
     room
 }
 
-fn names_exist(parts: &Parts, table: Table, path: &str, names: &[Name], reader: &mut Reader<'_>) {
-    if reader.is_broken() {
-        return;
-    }
-    let known = parts.names(table);
+/// Each name of a list is that of a table; messages call it by the first table's word.
+fn names_exist(parts: &Parts, tables: &[Table], path: &str, names: &[Name], reader: &mut Reader<'_>) {
     for (at, name) in names.iter().enumerate() {
-        if known.contains(&name) {
-            continue;
-        }
         if reader.is_full() {
             return;
         }
-        let listed: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
-        let expected = match listed.is_empty() {
-            true => format!("the name of a {}", table.word()),
-            false => format!("the name of a {}: {}", table.word(), listed.join(", ")),
-        };
-        let fix = match nearest(name.as_str(), listed.iter().copied()) {
-            Some(near) => format!("did you mean {}?", quoted(near)),
-            None => format!("add a table [{}.{name}], or leave the name out", table.word()),
-        };
         let (spot, key) = item(path, at, reader);
-        reader.report(&spot, &key, expected, quoted(name.as_str()), fix);
+        name_exists(parts, tables, (&spot, &key), name, reader);
     }
+}
+
+fn name_exists(parts: &Parts, tables: &[Table], at: (&Spot, &str), name: &Name, reader: &mut Reader<'_>) {
+    let exists = tables.iter().any(|table| parts.given.contains_key(&(*table, name.clone())));
+    let Some(word) = tables.first().map(|table| table.word()).filter(|_| !exists && !reader.is_broken())
+    else {
+        return;
+    };
+    let known: Vec<&Name> = tables.iter().flat_map(|table| parts.names(*table)).collect();
+    let listed: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
+    let expected = match listed.is_empty() {
+        true => format!("the name of a {word}"),
+        false => format!("the name of a {word}: {}", listed.join(", ")),
+    };
+    let fix = match nearest(name.as_str(), listed.iter().copied()) {
+        Some(near) => format!("did you mean {}?", quoted(near)),
+        None => format!("add a table [{word}.{name}], or leave the name out"),
+    };
+    reader.report(at.0, at.1, expected, quoted(name.as_str()), fix);
 }
 
 fn named_once(path: &str, names: &[Name], reader: &mut Reader<'_>) {
@@ -263,22 +292,22 @@ fn enough_miner_ids(parts: &Parts, reader: &mut Reader<'_>) {
     }
 }
 
-/// A source without authority key must say that it knows.
-fn authority(table: &str, source: &Source, reader: &mut Reader<'_>) {
-    if source.url.authority().is_some() || source.insecure || reader.is_bad(&format!("{table}.insecure")) {
+/// A URL without authority key is good only where somebody said so, with the key that `switch` names.
+fn authority(key: &str, url: &PoolUrl, insecure: bool, whose: &str, switch: &str, reader: &mut Reader<'_>) {
+    if url.authority().is_some() || insecure || reader.is_bad(key) {
         return;
     }
-    let key = format!("{table}.url");
-    let spot = reader.spot(&key).cloned().unwrap_or(Spot::Whole);
-    let url = source.url.to_string();
+    let spot = reader.spot(key).cloned().unwrap_or(Spot::Whole);
+    let (name, place) =
+        switch.split_once(' ').map_or((switch, String::new()), |(name, place)| (name, format!(" {place}")));
     reader.report(
         &spot,
-        &key,
-        "the pool's authority key at the end of the URL".to_owned(),
+        key,
+        format!("the {whose}'s authority key at the end of the URL"),
         "a URL without one".to_owned(),
         format!(
-            "write {} with the key that the pool publishes; without it anyone on the way can pose as the pool \
-             (insecure = true allows that)",
+            "write {} with the key that the {whose} publishes; without it anyone on the way can pose as the {whose} \
+             ({name} = true{place} allows that)",
             quoted(&format!("{url}/authority-key"))
         ),
     );

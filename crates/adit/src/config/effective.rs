@@ -60,15 +60,24 @@ impl Config {
     }
 
     fn written(&self) -> impl Iterator<Item = (Table, Option<&Name>, Written)> {
-        let listeners =
-            self.listeners.iter().map(|(name, table)| (Table::Listener, Some(name), table.written()));
-        let sources = self.sources.iter().map(|(name, table)| (Table::Source, Some(name), table.written()));
-        let routes = self.routes.iter().map(|(name, table)| (Table::Route, Some(name), table.written()));
+        /// The tables of one kind.
+        macro_rules! named {
+            ($table:ident, $of:expr) => {
+                $of.iter().map(|(name, table)| (Table::$table, Some(name), table.written()))
+            };
+        }
         let single = [
+            (Table::State, None, self.state.written()),
             (Table::Http, None, self.http.written()),
             (Table::Log, None, self.log.written()),
             (Table::Limits, None, self.limits.written()),
         ];
-        listeners.chain(sources).chain(routes).chain(single)
+        named!(Listener, self.listeners)
+            .chain(named!(Source, self.sources))
+            .chain(named!(Template, self.templates))
+            .chain(named!(Solo, self.solos))
+            .chain(named!(Declared, self.declared))
+            .chain(named!(Route, self.routes))
+            .chain(single)
     }
 }

@@ -1,7 +1,7 @@
 //! Keys from the environment: `ADIT__SOURCE__MAIN__URL` is `url` of `[source.main]`.
 
 use super::document::Document;
-use super::given::Given;
+use super::given::{Given, listed};
 use super::name::Name;
 use super::nearest::nearest;
 use super::place::Spot;
@@ -64,8 +64,11 @@ fn key_of(rest: &str) -> Option<(Table, Option<Name>, String)> {
 
 /// Reports a variable that names no key.
 fn refuse(rest: &str, spot: &Spot, document: &Document, reader: &mut Reader<'_>) {
+    let named: Vec<&str> =
+        Table::ALL.iter().filter(|table| table.named()).map(|table| table.word()).collect();
     let expected = format!(
-        "{PREFIX}TABLE__KEY, and {PREFIX}TABLE__NAME__KEY for listener, source and route, in capitals with _ for -"
+        "{PREFIX}TABLE__KEY, and {PREFIX}TABLE__NAME__KEY for {}, in capitals with _ for -",
+        listed(&named)
     );
     let upper = rest.to_ascii_uppercase();
     let parts: Vec<&str> = upper.split(SEPARATOR).collect();

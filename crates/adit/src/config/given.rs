@@ -151,6 +151,14 @@ pub(crate) fn quoted(text: &str) -> String {
     quoted
 }
 
+/// Words with commas and a last `and` between them.
+pub(crate) fn listed(words: &[&str]) -> String {
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
+
 /// A text in quotes, shortened when it is long.
 pub(crate) fn quoted_short(text: &str) -> String {
     quoted(&short(text))

@@ -1,6 +1,6 @@
 //! The configuration: one TOML file, each key also from the environment, everything wrong reported at once.
 //!
-//! Which keys there are, with their types, defaults and bounds, stands in one place, `tables.rs`; the
+//! Which keys there are, with their types, defaults and bounds, stands in one place, `tables/`; the
 //! documentation (`docs/configuration.md`), the example file's test, the suggestions in errors and
 //! [`Config::effective_toml`] are made from it.
 
@@ -31,21 +31,26 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-pub use check::TABLES_MAX;
+pub use check::{TABLES_MAX, TEMPLATES_MAX};
 pub use environment::PREFIX;
-pub use kind::{MinersPerChannel, Network, USER_IDENTITY_MAX, VERSION_BITS_ROLLABLE};
+pub use kind::{
+    EXTRA_OUTPUTS_MAX, ExtraOutput, MinersPerChannel, Network, PayScript, PayTo, SCRIPT_MAX, SIGNATURE_MAX,
+    Secret, USER_IDENTITY_MAX, VERSION_BITS_ROLLABLE, signature_push,
+};
 pub use machine::Machine;
 pub use name::{NAME_LENGTH_MAX, Name};
 pub use place::{Excerpt, Place};
 pub use problem::{ConfigErrors, PROBLEMS_SHOWN, Problem, Warning};
 pub use reference::reference_markdown;
 pub use tables::{
-    ACCEPT_RATE, CERTIFICATE_LEEWAY, CONNECT_TIMEOUT, CONNECTIONS_MAX, DIFFICULTY_MIN, DIFFICULTY_START,
-    EXTRANONCE1_SIZE, EXTRANONCE2_SIZE, FRAME, HANDSHAKE, HTTP_LISTEN, Http, IDLE, KEEPALIVE, LINE,
+    ACCEPT_RATE, CERTIFICATE_LEEWAY, CONNECT_TIMEOUT, CONNECTIONS_MAX, Chain, DIFFICULTY_MIN,
+    DIFFICULTY_START, DeclareMode, Declared, EXTRANONCE1_SIZE, EXTRANONCE2_SIZE, FEE_THRESHOLD,
+    FEE_THRESHOLD_MAX, FRAME, HANDSHAKE, HTTP_LISTEN, Http, IDLE, Interface, KEEPALIVE, LINE,
     LISTENER_LISTEN, LOOKUP, Limits, Listener, Log, LogFormat, LogLevel, MAX_CONNECTIONS,
-    MAX_CONNECTIONS_PER_ADDRESS, MEMORY_MAX, MEMORY_MIN, NTIME_SLACK, NTIME_SLACK_MAX, OPEN_FILES_RESERVE,
-    OUTAGE_GRACE, OUTBOX, RETURN_AFTER, Reply, Route, SETUP, SHARES_PER_MINUTE, SHARES_UNSETTLED_MAX,
-    SHARES_UNSETTLED_MIN, SHUTDOWN_GRACE, Source, VERSION, VERSION_MASK,
+    MAX_CONNECTIONS_PER_ADDRESS, MEMORY_MAX, MEMORY_MIN, MIN_INTERVAL, NTIME_SLACK, NTIME_SLACK_MAX,
+    OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX, PAYOUT_PERCENT, RETURN_AFTER, Reply, Route, RpcLogin, SETUP,
+    SHARES_PER_MINUTE, SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN, SHUTDOWN_GRACE, Solo, Source, State,
+    Template, TemplateFrom, TemplateKind, VERSION, VERSION_MASK, state_directory,
 };
 
 use document::{Document, VERSION_KEY};
@@ -65,10 +70,19 @@ const ENVIRONMENT_NAME: &str = "the environment";
 pub struct Config {
     /// The ports that miners connect to, at least one.
     pub listeners: BTreeMap<Name, Listener>,
-    /// The pools that work comes from, at least one.
+    /// The pools that work comes from. There is at least one of these, of `solos` or of `declared`, and no two of
+    /// them have the same name.
     pub sources: BTreeMap<Name, Source>,
-    /// What binds the two, at least one.
+    /// Where templates come from.
+    pub templates: BTreeMap<Name, Template>,
+    /// Sources that mine for the farm itself.
+    pub solos: BTreeMap<Name, Solo>,
+    /// Sources that declare the farm's own templates to a pool.
+    pub declared: BTreeMap<Name, Declared>,
+    /// What binds listeners and sources, at least one.
     pub routes: BTreeMap<Name, Route>,
+    /// What is kept between runs.
+    pub state: State,
     /// Metrics, health and status.
     pub http: Http,
     /// What is logged.
@@ -227,11 +241,15 @@ fn assemble(
     let mut parts = check::Parts {
         listeners: read_named(&mut document, Table::Listener, &mut reader, Listener::read),
         sources: read_named(&mut document, Table::Source, &mut reader, Source::read),
+        templates: read_named(&mut document, Table::Template, &mut reader, Template::read),
+        solos: read_named(&mut document, Table::Solo, &mut reader, Solo::read),
+        declared: read_named(&mut document, Table::Declared, &mut reader, Declared::read),
         routes: read_named(&mut document, Table::Route, &mut reader, Route::read),
         http: read_single(&mut document, Table::Http, &mut reader, Http::read).unwrap_or_default(),
         limits: read_single(&mut document, Table::Limits, &mut reader, Limits::read).unwrap_or_default(),
         given,
     };
+    let state = read_single(&mut document, Table::State, &mut reader, State::read).unwrap_or_default();
     let log = read_single(&mut document, Table::Log, &mut reader, Log::read).unwrap_or_default();
     if reader.spot("limits.max_connections").is_none() {
         parts.limits.max_connections = machine.connections(parts.limits.max_connections);
@@ -245,9 +263,10 @@ fn assemble(
             listener.difficulty_start = listener.difficulty_start.clamp(listener.difficulty_min, max);
         }
     }
+    one_channel_for_declared(&mut parts, &reader);
     check::cross_checks(&parts, machine, &mut reader);
-    let check::Parts { listeners, sources, routes, http, limits, given } = parts;
-    let config = Config { listeners, sources, routes, http, log, limits };
+    let check::Parts { listeners, sources, templates, solos, declared, routes, http, limits, given } = parts;
+    let config = Config { listeners, sources, templates, solos, declared, routes, state, http, log, limits };
     if !reader.has_problems() {
         warn::add_warnings(&config, machine, &given, &mut reader);
     }
@@ -256,6 +275,23 @@ fn assemble(
         Ok(Loaded { config, path: None, warnings })
     } else {
         Err(ConfigErrors::Refused { name: name.to_owned(), problems })
+    }
+}
+
+/// Where a route has a declared source, all its miners share one channel at each of its pools, unless somebody chose
+/// otherwise: that is refused.
+fn one_channel_for_declared(parts: &mut check::Parts, reader: &Reader<'_>) {
+    for route in parts.routes.values() {
+        if !route.sources.iter().any(|name| parts.declared.contains_key(name)) {
+            continue;
+        }
+        for name in &route.sources {
+            if let Some(source) = parts.sources.get_mut(name)
+                && reader.spot(&format!("source.{name}.miners_per_channel")).is_none()
+            {
+                source.miners_per_channel = Some(MinersPerChannel::All);
+            }
+        }
     }
 }
 

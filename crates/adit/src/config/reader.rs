@@ -35,6 +35,8 @@ pub(crate) struct Reader<'a> {
     warnings: Vec<Warning>,
     /// Where each key and each list item (`route.main.sources[1]`) stands.
     spots: BTreeMap<String, Spot>,
+    /// Where the names of keys stand.
+    key_spots: BTreeMap<String, Spot>,
     /// Keys with a bad value: what is compared with them is not judged.
     bad: BTreeSet<String>,
 }
@@ -49,6 +51,7 @@ impl<'a> Reader<'a> {
             broken: false,
             warnings: Vec::new(),
             spots: BTreeMap::new(),
+            key_spots: BTreeMap::new(),
             bad: BTreeSet::new(),
         }
     }
@@ -106,6 +109,11 @@ impl<'a> Reader<'a> {
     /// Where a key or list item stands, if it was set.
     pub(crate) fn spot(&self, path: &str) -> Option<&Spot> {
         self.spots.get(path)
+    }
+
+    /// Where a key's name stands, if it was set: for keys whose value may be a secret.
+    pub(crate) fn key_spot(&self, path: &str) -> Option<&Spot> {
+        self.key_spots.get(path)
     }
 
     /// Reports a problem at a spot.
@@ -169,7 +177,10 @@ impl<'a> Reader<'a> {
             }
             return default;
         };
-        self.spots.insert(path.clone(), entry.spot.clone());
+        self.key_spots.insert(path.clone(), entry.key_spot.clone());
+        // Nothing ever points at a secret.
+        let spot = if K::SECRET { &entry.key_spot } else { &entry.spot };
+        self.spots.insert(path.clone(), spot.clone());
         if let Given::List(items) = &entry.given {
             for (at, (spot, _)) in items.iter().enumerate() {
                 self.spots.insert(format!("{path}[{at}]"), spot.clone());
@@ -287,7 +298,8 @@ impl<'a> Reader<'a> {
         };
         let expected = refusal.expected.unwrap_or_else(|| kind.expected());
         // The marked value itself would show the secret: mark the key.
-        let (spot, cut) = if K::SECRET { (&entry.key_spot, true) } else { (spot, false) };
+        let hidden = K::SECRET || refusal.hidden;
+        let (spot, cut) = if hidden { (&entry.key_spot, true) } else { (spot, false) };
         self.report_cut(spot, &path, cut, expected, found, fix);
     }
 

@@ -13,8 +13,14 @@ pub fn reference_markdown() -> String {
     for table in Table::ALL {
         let about = match table {
             Table::Listener => "One port that miners connect to; at least one.",
-            Table::Source => "One pool that work comes from; at least one.",
+            Table::Source => "One pool that work comes from. There is at least one source, solo or declared.",
+            Table::Template => "One node, or template provider, that says what the next block may hold.",
+            Table::Solo => "Mining for the farm itself, without a pool: a source of its own.",
+            Table::Declared => {
+                "Mining for a pool on templates of the farm's own choice: a source of its own."
+            }
             Table::Route => "Binds listeners to sources; at least one.",
+            Table::State => "What Adit keeps between its runs.",
             Table::Http => "Metrics, health and status over HTTP.",
             Table::Log => "What is logged.",
             Table::Limits => "Bounds that keep one peer from costing the others.",

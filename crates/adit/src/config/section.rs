@@ -11,22 +11,42 @@ use super::place::Spot;
 pub(crate) enum Table {
     Listener,
     Source,
+    Template,
+    Solo,
+    Declared,
     Route,
+    State,
     Http,
     Log,
     Limits,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Listener, Self::Source, Self::Route, Self::Http, Self::Log, Self::Limits];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Listener,
+        Self::Source,
+        Self::Template,
+        Self::Solo,
+        Self::Declared,
+        Self::Route,
+        Self::State,
+        Self::Http,
+        Self::Log,
+        Self::Limits,
+    ];
+    /// The tables that work comes from: a route's `sources` name any of them, so their names differ.
+    pub(crate) const WORK: [Self; 3] = [Self::Source, Self::Solo, Self::Declared];
 
     /// The word for it in a file.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Listener => "listener",
             Self::Source => "source",
+            Self::Template => "template",
+            Self::Solo => "solo",
+            Self::Declared => "declared",
             Self::Route => "route",
+            Self::State => "state",
             Self::Http => "http",
             Self::Log => "log",
             Self::Limits => "limits",
@@ -40,7 +60,7 @@ impl Table {
 
     /// Whether there are several, each with a name.
     pub(crate) const fn named(self) -> bool {
-        matches!(self, Self::Listener | Self::Source | Self::Route)
+        !matches!(self, Self::State | Self::Http | Self::Log | Self::Limits)
     }
 
     /// Its header in a file, with `NAME` where a name belongs.

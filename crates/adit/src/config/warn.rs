@@ -1,5 +1,7 @@
 //! What is allowed but deserves a second look.
 
+mod work;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -44,11 +46,9 @@ pub(crate) fn add_warnings(
             };
             reader.warn(&format!("source.{name}.insecure"), message.to_owned());
         }
-        if !config.routes.values().any(|route| route.sources.contains(name)) {
-            let spot = given.get(&(Table::Source, name.clone())).unwrap_or(&Spot::Whole);
-            reader.warn_at(spot, &format!("source.{name}"), "no route uses this source".to_owned());
-        }
     }
+    unused(config, given, reader);
+    work::add(config, reader);
     if let Some(reach) = reach(config.http.listen.ip()).filter(|_| config.http.enabled) {
         let message = format!(
             "{} answers {reach} without a password: listen on this machine, or let a firewall keep others out",
@@ -65,6 +65,28 @@ pub(crate) fn add_warnings(
             );
             reader.warn("limits.max_connections", message);
         }
+    }
+}
+
+/// Sources of whatever kind that no route uses, and templates that none of them uses.
+fn unused(config: &Config, given: &BTreeMap<(Table, Name), Spot>, reader: &mut Reader<'_>) {
+    let in_route = |name: &Name| config.routes.values().any(|route| route.sources.contains(name));
+    let declares = |name: &Name| config.declared.values().any(|declared| declared.pool == *name);
+    let lists = config
+        .solos
+        .values()
+        .map(|solo| &solo.templates)
+        .chain(config.declared.values().map(|d| &d.templates));
+    for ((table, name), spot) in given {
+        let what = match table {
+            Table::Source if !in_route(name) && !declares(name) => "no route uses this source",
+            Table::Solo | Table::Declared if !in_route(name) => "no route uses this source",
+            Table::Template if !lists.clone().any(|list| list.contains(name)) => {
+                "no solo or declared uses this template"
+            }
+            _ => continue,
+        };
+        reader.warn_at(spot, &format!("{}.{name}", table.word()), what.to_owned());
     }
 }
 

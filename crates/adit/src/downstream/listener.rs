@@ -72,7 +72,7 @@ pub async fn run_listener(
                 continue;
             }
         };
-        if let Err(error) = crate::sockets::prepare(&stream) {
+        if let Err(error) = link::prepare(&stream) {
             debug!(listener = context.name, %address, %error, "connection broke at once");
             continue;
         }

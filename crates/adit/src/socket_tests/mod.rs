@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use lab::dev_pool::{DevPool, DevPoolKeys, DevPoolOptions};
 
 use crate::config::Config;
-use crate::proxy::Proxy;
+use crate::proxy::{Embedded, Proxy};
 
 /// A proxy in front of a pool.
 struct Farm {
@@ -37,7 +37,7 @@ impl Farm {
             pool.url()
         );
         let config = Config::from_str_named("test", &text).expect("a configuration").config;
-        let proxy = Proxy::start(&config, false).await.expect("a proxy");
+        let proxy = Proxy::start(&config, Embedded::default()).await.expect("a proxy");
         Self { pool, proxy }
     }
 

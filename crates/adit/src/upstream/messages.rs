@@ -1,7 +1,7 @@
 //! What miners' tasks, sources' tasks and the router's task send each other, and the queues between them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -107,6 +107,24 @@ pub struct SourceFigures {
     pub certificate_until: AtomicU64,
     /// Handshakes that failed.
     pub handshake_failures: AtomicU64,
+}
+
+impl SourceFigures {
+    /// A job has come, at this moment.
+    pub fn count_job(&self, now: Duration) {
+        self.jobs.fetch_add(1, Relaxed);
+        self.last_job_ms.store(milliseconds(now), Relaxed);
+    }
+
+    /// A tip has come, at this moment.
+    pub fn count_tip(&self, now: Duration) {
+        self.tips.fetch_add(1, Relaxed);
+        self.last_tip_ms.store(milliseconds(now), Relaxed);
+    }
+}
+
+fn milliseconds(moment: Duration) -> u64 {
+    u64::try_from(moment.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a source's task shows of itself.

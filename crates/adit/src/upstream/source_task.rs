@@ -4,32 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use engine::source::{DownReason, Effects, SourceCommand, SourceEvent, Sv2Pool};
-use engine::{OutgoingShare, SourceId};
+use engine::OutgoingShare;
+use engine::source::{DownReason, Effects, SourceCommand, Sv2Pool};
+use link::{DialError, Link, LinkError, Resolver};
 use noise::PoolUrl;
 use sv2::FrameHeader;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use super::link::{self, DialError, Link, LinkError};
-use super::messages::{Mailboxes, RouterMessage, SourceFigures, SourceReport};
-use super::resolve::Resolver;
+use super::messages::{SourceFigures, SourceReport};
+use super::outlet::Outlet;
+use super::{BATCH, GATHER, OUTBOX_FULL, WRITE_STALL, security};
 use crate::clock::Clock;
-
-/// Shares taken from the queue at once, encrypted and written together.
-const BATCH: usize = 256;
-/// After shares were taken from the queue, those that follow gather this long, so that a busy farm costs one
-/// wake-up, one record and one write for many shares. The first after a pause and blocks go at once.
-const GATHER: Duration = Duration::from_millis(2);
-/// No more shares are taken from the queue while this much waits to be written.
-const OUTBOX_FULL: usize = 256 * 1024;
-/// A pool that takes nothing from a full outbox for this long is gone.
-const WRITE_STALL: Duration = Duration::from_secs(20);
 
 /// What a source's task is made of.
 pub struct SourceTask {
-    /// Its name in the configuration.
-    pub name: String,
+    /// Where its events and answers go.
+    pub outlet: Outlet,
     /// Its state machine.
     pub machine: Sv2Pool,
     /// Where it is.
@@ -50,16 +41,10 @@ pub struct SourceTask {
     pub shares: mpsc::Receiver<OutgoingShare>,
     /// From miners: blocks.
     pub solutions: mpsc::Receiver<OutgoingShare>,
-    /// To the router.
-    pub router: mpsc::Sender<RouterMessage>,
-    /// To miners that wait for answers.
-    pub mailboxes: Arc<Mailboxes>,
     /// What it shows of itself.
     pub report: watch::Sender<SourceReport>,
     /// Its figures.
     pub figures: Arc<SourceFigures>,
-    /// Histograms.
-    pub latencies: telemetry::Latencies,
     /// The process's clock.
     pub clock: Clock,
 }
@@ -148,10 +133,6 @@ async fn sleep_until(clock: &Clock, deadline: Option<Duration>) {
 }
 
 impl SourceTask {
-    fn id(&self) -> SourceId {
-        self.machine.id()
-    }
-
     fn show(&self) {
         let report = SourceReport { status: self.machine.status(), at: self.clock.now().mono };
         self.report.send_replace(report);
@@ -176,37 +157,8 @@ impl SourceTask {
             }
             _ => fx.frames.clear(),
         }
-        if !fx.answers.is_empty() {
-            self.mailboxes.deliver(fx.answers.drain(..));
-        }
-        for waited in fx.ack_latencies.drain(..) {
-            self.latencies.share_to_ack().observe(waited);
-        }
-        let mut events = std::mem::take(&mut fx.events);
-        for event in events.drain(..) {
-            self.log(&event);
-            // The router never waits for a source, so this cannot stand still for good.
-            if self.router.send(RouterMessage::Source(self.id(), event)).await.is_err() {
-                break;
-            }
-        }
-        fx.events = events;
+        self.outlet.deliver(fx).await;
         failed
-    }
-
-    fn log(&self, event: &SourceEvent) {
-        let source = self.name.as_str();
-        match event {
-            SourceEvent::Ready { worker_names } => info!(source, worker_names, "pool is ready"),
-            SourceEvent::Down(why) if *why == DownReason::NotStarted => {}
-            SourceEvent::Down(why) => warn!(source, reason = %why, "pool is down"),
-            SourceEvent::NotOpened { why, .. } => warn!(source, reason = %why, "no channel"),
-            SourceEvent::Closed { channel_id, reason } => {
-                warn!(source, channel_id, reason, "the pool closed a channel");
-            }
-            SourceEvent::Opened { .. } | SourceEvent::TargetChanged { .. } => {}
-            SourceEvent::Work(_) => {}
-        }
     }
 
     /// Runs a connection to its end. Gives the address to go to next if the pool named one.
@@ -219,8 +171,8 @@ impl SourceTask {
         // What an earlier attempt left says nothing about this link.
         fx.hang_up = false;
         fx.reconnect_to = None;
-        self.figures.certificate_until.store(link.certificate_until.map_or(0, u64::from), Relaxed);
-        self.machine.connected(link.security, self.clock.now(), fx);
+        self.figures.certificate_until.store(link.certificate_until().map_or(0, u64::from), Relaxed);
+        self.machine.connected(security(&link), self.clock.now(), fx);
         let mut failed = self.carry_out(fx, Some(&mut link)).await;
         let mut stalled_since = None;
         let mut shown = Duration::ZERO;
@@ -296,11 +248,11 @@ impl SourceTask {
         // Under the same authority key, or not at all (specification, 3.6.5).
         match PoolUrl::new(&host, port, self.url.authority().copied()) {
             Ok(url) => {
-                info!(source = self.name.as_str(), to = url.host_and_port(), "the pool asked to reconnect");
+                info!(source = self.outlet.name, to = url.host_and_port(), "the pool asked to reconnect");
                 Some(url)
             }
             Err(error) => {
-                warn!(source = self.name.as_str(), %error, "the pool asked to reconnect to a bad address");
+                warn!(source = self.outlet.name, %error, "the pool asked to reconnect to a bad address");
                 None
             }
         }
@@ -322,16 +274,13 @@ impl SourceTask {
 
     fn count(&self, header: &FrameHeader, now: Duration) {
         use sv2::Message;
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         if header.extension_type != 0 {
             return;
         }
         if header.msg_type == sv2::mining::NewExtendedMiningJob::MSG_TYPE {
-            self.figures.jobs.fetch_add(1, Relaxed);
-            self.figures.last_job_ms.store(now, Relaxed);
+            self.figures.count_job(now);
         } else if header.msg_type == sv2::mining::SetNewPrevHash::MSG_TYPE {
-            self.figures.tips.fetch_add(1, Relaxed);
-            self.figures.last_tip_ms.store(now, Relaxed);
+            self.figures.count_tip(now);
         }
     }
 }

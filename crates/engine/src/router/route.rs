@@ -8,6 +8,10 @@ use crate::ids::SourceId;
 /// A source that failed a route's channels is left out by that route for this long.
 pub(super) const UNUSABLE_FOR: Duration = Duration::from_secs(30);
 
+/// So long after the start a better source is taken as soon as it is ready: none has failed yet, they only come up one after
+/// the other.
+const STARTING: Duration = Duration::from_secs(15);
+
 /// What a route knows of one of its sources.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
@@ -31,6 +35,8 @@ pub(super) struct Route {
     pub(super) settings: RouteSettings,
     pub(super) candidates: Vec<Candidate>,
     pub(super) active: Option<SourceId>,
+    /// When it began.
+    began: Duration,
     /// No source since.
     pub(super) down_since: Option<Duration>,
     /// Miners were told of the outage.
@@ -45,11 +51,19 @@ impl Route {
             .iter()
             .map(|s| Candidate { source: *s, ready_since: None, unusable_until: None, unusable_why: None })
             .collect();
-        Self { settings, candidates, active: None, down_since: Some(now), told: false, switches: 0 }
+        Self {
+            settings,
+            candidates,
+            active: None,
+            began: now,
+            down_since: Some(now),
+            told: false,
+            switches: 0,
+        }
     }
 
     /// The source that the route should mine for now. It leaves a working source only for a better one that
-    /// has been ready for `return_after`.
+    /// has been ready for `return_after`, or that comes up while the route is starting.
     pub(super) fn choose(&self, now: Duration) -> Option<SourceId> {
         let best = |stable: bool| {
             self.candidates.iter().find(|c| {
@@ -61,7 +75,8 @@ impl Route {
             })
         };
         let active_works = self.candidates.iter().any(|c| Some(c.source) == self.active && c.usable(now));
-        best(active_works).or_else(|| best(false)).map(|c| c.source)
+        let starting = now.saturating_sub(self.began) < STARTING;
+        best(active_works && !starting).or_else(|| best(false)).map(|c| c.source)
     }
 
     /// When the choice may change by the passing of time alone.
@@ -109,12 +124,21 @@ mod tests {
         route.candidate(SourceId(1)).unwrap().ready_since = Some(s(1));
         assert_eq!(route.choose(s(1)), Some(SourceId(1)), "anything beats nothing");
         route.active = Some(SourceId(1));
-        route.candidate(SourceId(0)).unwrap().ready_since = Some(s(10));
-        assert_eq!(route.choose(s(69)), Some(SourceId(1)));
-        assert_eq!(route.deadline(s(69)), Some(s(70)));
-        assert_eq!(route.choose(s(70)), Some(SourceId(0)));
+        route.candidate(SourceId(0)).unwrap().ready_since = Some(s(20));
+        assert_eq!(route.choose(s(79)), Some(SourceId(1)));
+        assert_eq!(route.deadline(s(79)), Some(s(80)));
+        assert_eq!(route.choose(s(80)), Some(SourceId(0)));
         route.candidate(SourceId(1)).unwrap().ready_since = None;
-        assert_eq!(route.choose(s(11)), Some(SourceId(0)), "no waiting when the active one is gone");
+        assert_eq!(route.choose(s(21)), Some(SourceId(0)), "no waiting when the active one is gone");
+    }
+
+    #[test]
+    fn at_the_start_the_better_one_need_not_wait_because_it_came_second() {
+        let mut route = route();
+        route.candidate(SourceId(1)).unwrap().ready_since = Some(s(1));
+        route.active = route.choose(s(1));
+        route.candidate(SourceId(0)).unwrap().ready_since = Some(s(2));
+        assert_eq!(route.choose(s(2)), Some(SourceId(0)));
     }
 
     #[test]

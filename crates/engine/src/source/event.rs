@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use work::coinbase::PayoutMismatch;
 use work::{SplitError, Target};
 
 use crate::feed::{ChannelState, Feed};
@@ -97,6 +98,15 @@ pub enum DownReason {
     /// The pool's jobs cannot be given to miners.
     #[error("the pool's job is unusable: {0}")]
     BadJob(String),
+    /// The pool's job does not pay whom the configuration says.
+    #[error("the pool's job pays others: {0}")]
+    Payout(Box<PayoutMismatch>),
+    /// Nobody gives templates.
+    #[error("no templates: {0}")]
+    NoTemplates(String),
+    /// The template of a new tip cannot be mined on.
+    #[error("the template is unusable: {0}")]
+    BadTemplate(String),
     /// The pool refuses all shares.
     #[error("the pool refuses every share ({0})")]
     RefusesShares(&'static str),
@@ -109,9 +119,6 @@ pub enum DownReason {
     /// The link ended.
     #[error("the connection ended: {0}")]
     Lost(String),
-    /// There is nothing to mine on, or nothing that can be.
-    #[error("no template to mine on: {0}")]
-    NoTemplate(String),
     /// The job declarator server is not there.
     #[error("no job declarator server: {0}")]
     NoDeclarator(String),

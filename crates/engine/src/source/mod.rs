@@ -7,6 +7,7 @@ mod jds;
 mod ready_job;
 mod settle;
 mod solo;
+mod status;
 mod sv2_pool;
 
 pub use backoff::Backoff;
@@ -23,4 +24,5 @@ pub use jds::{
 };
 pub use settle::{MAX_BATCH_SEEN, OpenShares};
 pub use solo::{BlockOutcome, FoundBlock, Solo, SoloError, SoloSettings};
-pub use sv2_pool::{LinkSecurity, SourceSettings, SourceState, SourceStatus, Sv2Pool};
+pub use status::{PoolStatus, SourceState, SourceStatus};
+pub use sv2_pool::{LinkSecurity, SourceSettings, Sv2Pool};

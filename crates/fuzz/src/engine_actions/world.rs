@@ -78,6 +78,7 @@ impl World {
             ntime_slack: 600,
             unsettled_max: (b & 1 == 1).then_some(3),
             work_selection: false,
+            payout: None,
         };
         let plan = |id: u16| SourcePlan {
             id: SourceId(id),

@@ -17,7 +17,7 @@ use super::client::{Client, Hangup};
 use super::{Orders, Shared, unix_now};
 
 /// Time for the Noise handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time for SetupConnection and the first channel.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,7 +48,7 @@ pub(super) enum End {
     HandshakeTimeout,
     #[error("{0}")]
     Handshake(#[from] HandshakeError),
-    #[error("no channel within {} s", SETUP_TIMEOUT.as_secs())]
+    #[error("not set up within {} s", SETUP_TIMEOUT.as_secs())]
     SetupTimeout,
     #[error("{0}")]
     Open(#[from] OpenError),
@@ -68,7 +68,7 @@ pub(super) async fn serve(stream: TcpStream, shared: &Arc<Shared>) -> End {
     let orders = shared.orders.subscribe();
     tokio::select! {
         biased;
-        () = ordered_to_end(orders.clone()) => End::Ordered,
+        () = ordered_to_end(orders.clone(), |orders| (orders.disconnects, 0)) => End::Ordered,
         end = talk(stream, shared, orders) => match end {
             Ok(never) => match never {},
             Err(end) => end,
@@ -76,10 +76,14 @@ pub(super) async fn serve(stream: TcpStream, shared: &Arc<Shared>) -> End {
     }
 }
 
-/// Completes when this connection is to end, at once and in the middle of whatever it does.
-async fn ordered_to_end(mut orders: watch::Receiver<Orders>) {
-    let disconnects = orders.borrow_and_update().disconnects;
-    let over = |now: &Orders| now.shutdown || now.disconnects != disconnects;
+/// Completes when this connection is to end, at once and in the middle of whatever it does: when the pool ends, or what
+/// `count` reads from the orders changes.
+pub(super) async fn ordered_to_end(
+    mut orders: watch::Receiver<Orders>,
+    count: impl Fn(&Orders) -> (u64, u64),
+) {
+    let before = count(&orders.borrow_and_update());
+    let over = |now: &Orders| now.shutdown || count(now) != before;
     // An error means that the pool is gone.
     let _ = orders.wait_for(over).await;
 }
@@ -97,7 +101,7 @@ async fn talk(
     let mut works = shared.work.subscribe();
     let work = Arc::clone(&works.borrow_and_update());
     let mut client = Client::new(Arc::clone(shared), work, rotations);
-    let mut output = Output { sealer, plain: BytesMut::new(), sealed: BytesMut::new() };
+    let mut output = Output::new(sealer);
     let mut input = BytesMut::with_capacity(READ_SIZE);
     let setup_deadline = tokio::time::Instant::now() + SETUP_TIMEOUT;
     let mut had_channel = false;
@@ -134,7 +138,7 @@ async fn talk(
     }
 }
 
-async fn handshake(stream: &mut TcpStream, shared: &Shared) -> Result<(Sealer, Opener), End> {
+pub(super) async fn handshake(stream: &mut TcpStream, shared: &Shared) -> Result<(Sealer, Opener), End> {
     let mut act1 = [0; ACT1_LEN];
     stream.read_exact(&mut act1).await?;
     let keys = &shared.keys;
@@ -161,14 +165,18 @@ fn on_bytes(
 }
 
 /// Frames on their way out.
-struct Output {
+pub(super) struct Output {
     sealer: Sealer,
-    plain: BytesMut,
+    pub(super) plain: BytesMut,
     sealed: BytesMut,
 }
 
 impl Output {
-    async fn flush(&mut self, stream: &mut TcpStream) -> Result<(), End> {
+    pub(super) fn new(sealer: Sealer) -> Output {
+        Output { sealer, plain: BytesMut::new(), sealed: BytesMut::new() }
+    }
+
+    pub(super) async fn flush(&mut self, stream: &mut TcpStream) -> Result<(), End> {
         if self.plain.is_empty() {
             return Ok(());
         }

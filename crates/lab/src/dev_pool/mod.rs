@@ -8,11 +8,19 @@
 //! Shares are hashed and judged with the `bitcoin` crate alone, not with crate `work`: what the proxy accepts and
 //! this pool refuses, or the other way round, is a mistake of one of them.
 //!
+//! With [`DevPoolOptions::jds`] it is also a Job Declarator Server and takes custom jobs ([`JdsOptions`]), and its chain
+//! can be a farm's node at the same time ([`DevPool::template_provider`]). [`DevPool::bind_following`] makes a pool on
+//! somebody else's chain.
+//!
 //! Deviations on purpose: batches are also acknowledged after a time ([`DevPoolOptions::acknowledge_after`]; the
 //! reference waits for a full batch for ever), and the chain's difficulty is low.
 
+mod blocks;
 mod channel;
 mod client;
+mod farm_node;
+mod follow;
+mod jds;
 mod keys;
 mod link;
 mod options;
@@ -25,16 +33,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bitcoin::{BlockHash, Transaction};
 use noise::AuthorityPublicKey;
-use template::dev_chain::{BlockAccepted, BlockRejected, DevChain, Tip, UnknownBlock};
+use template::dev_chain::{DevChain, DevTemplate, Tip, UnknownBlock};
+use template::{ProviderHandle, ProviderOrders};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
+use jds::Jds;
 use work::{PoolWork, WorkError};
 
+pub use jds::{AskFor, JdsFaults, JdsMode, JdsOptions, JdsStats};
 pub use keys::DevPoolKeys;
 pub use options::{BadOption, DevPoolOptions};
 pub use stats::{DevPoolStats, UserStats};
@@ -62,6 +74,9 @@ pub enum DevPoolError {
     /// Tag and extranonce do not fit the coinbase.
     #[error("{0}")]
     Work(#[from] WorkError),
+    /// The provider of the node to follow gives nothing.
+    #[error("the template provider has ended before its first template")]
+    NodeEnded,
 }
 
 /// A running pool. Dropping the handle ends it as [`DevPool::shutdown`] does, without waiting.
@@ -69,6 +84,7 @@ pub enum DevPoolError {
 pub struct DevPool {
     shared: Arc<Shared>,
     local_addr: SocketAddr,
+    jds_addr: Option<SocketAddr>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -77,6 +93,8 @@ pub struct DevPool {
 struct Orders {
     /// Connections older than this number of calls to `disconnect_all` end.
     disconnects: u64,
+    /// Connections to the declarator server older than this number of calls to `disconnect_jds` end.
+    jds_disconnects: u64,
     /// Counts calls to `rotate_extranonce_prefixes`.
     rotations: u64,
     /// The pool ends.
@@ -89,7 +107,12 @@ struct Shared {
     options: DevPoolOptions,
     keys: DevPoolKeys,
     chain: Mutex<DevChain>,
+    /// Takes the chain's place, if the pool follows a node.
+    node: Option<ProviderOrders>,
+    jds: Option<Arc<Jds>>,
     work: watch::Sender<Arc<PoolWork>>,
+    /// The chain's tip.
+    tip: watch::Sender<BlockHash>,
     orders: watch::Sender<Orders>,
     stats: stats::Counters,
     /// The channels' extranonce prefixes, counted.
@@ -108,15 +131,49 @@ impl DevPool {
         options: DevPoolOptions,
         keys: DevPoolKeys,
     ) -> Result<DevPool, DevPoolError> {
+        DevPool::start(address, options, keys, None).await
+    }
+
+    /// As [`bind`](Self::bind), but the pool's chain is that of a node: jobs are made of the node's templates, custom jobs
+    /// are judged against its tip, and blocks are handed to it. Of a declared block's value it believes what is
+    /// declared: fees are the node's business. [`tip`](Self::tip) and what moves a dev chain
+    /// ([`new_tip`](Self::new_tip) and so on) are about a chain here that nobody is on.
+    ///
+    /// # Errors
+    /// As `bind`; the provider ends.
+    pub async fn bind_following(
+        address: SocketAddr,
+        options: DevPoolOptions,
+        keys: DevPoolKeys,
+        node: ProviderHandle,
+    ) -> Result<DevPool, DevPoolError> {
+        DevPool::start(address, options, keys, Some(node)).await
+    }
+
+    async fn start(
+        address: SocketAddr,
+        options: DevPoolOptions,
+        keys: DevPoolKeys,
+        mut node: Option<ProviderHandle>,
+    ) -> Result<DevPool, DevPoolError> {
         options.check()?;
         let mut chain = DevChain::new(options.chain.clone())?;
-        let work = PoolWork::first(&mut chain, &options, unix_now())?;
-        let bind = |source| DevPoolError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(bind)?;
-        let local_addr = listener.local_addr().map_err(bind)?;
+        let (listener, local_addr) = listen(address).await?;
+        let jds_listener = match &options.jds {
+            Some(jds) => Some(listen(jds.listen).await?),
+            None => None,
+        };
+        let template = match &mut node {
+            Some(node) => follow::first_template(node).await?,
+            None => chain.template(unix_now()),
+        };
+        let work = PoolWork::first(template, &options)?;
         let shared = Arc::new(Shared {
             keys,
             chain: Mutex::new(chain),
+            node: node.as_ref().map(|node| node.orders.clone()),
+            jds: options.jds.clone().map(|options| Arc::new(Jds::new(options))),
+            tip: watch::Sender::new(work.job.template.prev_hash),
             work: watch::Sender::new(Arc::new(work)),
             orders: watch::Sender::new(Orders::default()),
             stats: stats::Counters::default(),
@@ -125,12 +182,21 @@ impl DevPool {
             options,
         });
         info!(%local_addr, "dev pool listens");
-        let tasks = vec![
-            tokio::spawn(accept(listener, Arc::clone(&shared))),
-            tokio::spawn(refresh_templates(Arc::clone(&shared))),
-            tokio::spawn(find_blocks_elsewhere(Arc::clone(&shared))),
-        ];
-        Ok(DevPool { shared, local_addr, tasks })
+        let mut tasks = vec![tokio::spawn(accept(listener, Arc::clone(&shared)))];
+        match node {
+            Some(node) => tasks.push(tokio::spawn(follow::follow(node.events, Arc::clone(&shared)))),
+            None => {
+                tasks.push(tokio::spawn(refresh_templates(Arc::clone(&shared))));
+                tasks.push(tokio::spawn(find_blocks_elsewhere(Arc::clone(&shared))));
+            }
+        }
+        let jds_addr = jds_listener.as_ref().map(|(_, address)| *address);
+        if let (Some((listener, address)), Some(jds)) = (jds_listener, &shared.jds) {
+            info!(local_addr = %address, "job declarator server listens");
+            jds.learn(shared.work.borrow().job.template.transactions.iter());
+            tasks.push(tokio::spawn(jds::accept(listener, Arc::clone(&shared), Arc::clone(jds))));
+        }
+        Ok(DevPool { shared, local_addr, jds_addr, tasks })
     }
 
     /// Where it listens.
@@ -148,9 +214,29 @@ impl DevPool {
         format!("{}://{}/{}", noise::SCHEME, self.local_addr, self.authority_public_key())
     }
 
+    /// Where its declarator server listens, if it has one.
+    pub fn jds_addr(&self) -> Option<SocketAddr> {
+        self.jds_addr
+    }
+
+    /// As [`url`](Self::url), of the declarator server. The key is the same.
+    pub fn jds_url(&self) -> Option<String> {
+        let address = self.jds_addr?;
+        Some(format!("{}://{address}/{}", noise::SCHEME, self.authority_public_key()))
+    }
+
+    /// A template provider over the pool's dev chain: a farm's node in the same process, with transactions that the pool
+    /// has not all seen. Templates on the same tip come every `refresh`. It lives as long as its handle, pool or not.
+    ///
+    /// Not for a pool that follows a node: its own chain stands still.
+    pub fn template_provider(&self, refresh: Duration) -> ProviderHandle {
+        template::dev_node::start(Arc::clone(&self.shared), refresh)
+    }
+
     /// What was counted so far.
     pub fn stats(&self) -> DevPoolStats {
-        self.shared.stats.snapshot()
+        let jds = self.shared.jds.as_ref().map(|jds| jds.counters.snapshot());
+        DevPoolStats { jds: jds.unwrap_or_default(), ..self.shared.stats.snapshot() }
     }
 
     /// The chain's tip.
@@ -190,6 +276,26 @@ impl DevPool {
         self.shared.orders.send_modify(|orders| orders.disconnects += 1);
     }
 
+    /// Ends all connections to the declarator server at once; it goes on listening.
+    pub fn disconnect_jds(&self) {
+        self.shared.orders.send_modify(|orders| orders.jds_disconnects += 1);
+    }
+
+    /// What the declarator server, and the pool with custom jobs, do wrong from now on. Nothing without a server.
+    pub fn set_jds_faults(&self, faults: JdsFaults) {
+        if let Some(jds) = &self.shared.jds {
+            jds.set_faults(faults);
+        }
+    }
+
+    /// Other outputs for coinbases under tokens to come: their scripts, the pool's payout first. Tokens that were given
+    /// keep theirs.
+    pub fn set_payout_outputs(&self, scripts: &[Vec<u8>]) {
+        if let Some(jds) = &self.shared.jds {
+            jds.set_outputs(scripts);
+        }
+    }
+
     /// Ends all connections and stops listening.
     pub async fn shutdown(mut self) {
         self.shared.orders.send_modify(|orders| orders.shutdown = true);
@@ -227,31 +333,34 @@ impl Shared {
 
     /// Makes a template and gives it to all connections. Holding the chain keeps the order.
     fn publish(&self, chain: &mut DevChain) {
+        if self.node.is_some() {
+            debug!("the pool follows a node: its own chain makes no jobs");
+            return;
+        }
+        self.publish_template(chain.template(unix_now()));
+    }
+
+    /// Gives a template to all connections. Whoever calls holds the chain.
+    fn publish_template(&self, template: Arc<DevTemplate>) {
         let last = Arc::clone(&self.work.borrow());
-        match PoolWork::next(chain, &self.options, unix_now(), &last) {
+        if let Some(jds) = &self.jds {
+            jds.learn(template.transactions.iter());
+        }
+        let tip = template.prev_hash;
+        match PoolWork::next(template, &self.options, &last) {
             Ok(work) => {
                 self.work.send_replace(Arc::new(work));
             }
             // The height has outgrown tag and extranonce: the old job goes on.
             Err(error) => warn!(%error, "no job from the new template"),
         }
+        self.tip.send_if_modified(|last| std::mem::replace(last, tip) != tip);
     }
 
-    /// A share that is a block.
-    fn submit_solution(
-        &self,
-        template_id: u64,
-        version: u32,
-        ntime: u32,
-        nonce: u32,
-        coinbase: &[u8],
-    ) -> Result<BlockAccepted, BlockRejected> {
-        let mut chain = self.chain();
-        let accepted = chain.submit_solution(template_id, version, ntime, nonce, coinbase, unix_now())?;
-        if accepted.new_tip {
-            self.publish(&mut chain);
-        }
-        Ok(accepted)
+    /// What the coinbase of a block with these other transactions may claim, satoshi. `None`: only the node knows.
+    fn allowed_value(&self, transactions: &[Arc<Transaction>]) -> Option<u64> {
+        let of = transactions.iter().map(|transaction| &**transaction);
+        self.node.is_none().then(|| self.chain().allowed_value(of))
     }
 
     /// The extranonce prefix of the next channel; `None` when all are given out.
@@ -268,6 +377,13 @@ impl Shared {
         prefix.extend_from_slice(&number.to_be_bytes()[4 - counted..]);
         Some(prefix)
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), DevPoolError> {
+    let bind = |source| DevPoolError::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(bind)?;
+    let local_addr = listener.local_addr().map_err(bind)?;
+    Ok((listener, local_addr))
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {

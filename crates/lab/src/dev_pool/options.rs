@@ -6,6 +6,8 @@ use sv2::extensions::WORKER_HASHRATE_TRACKING;
 use template::dev_chain::DevChainOptions;
 use thiserror::Error;
 
+use super::jds::JdsOptions;
+
 /// Most bytes that prefix and rollable extranonce have together: a standard channel's prefix is a B0_32.
 const MAX_EXTRANONCE: u8 = 32;
 
@@ -50,6 +52,8 @@ pub struct DevPoolOptions {
     /// Accepted shares of one channel on one tip; a channel with more costs its connection, as in the reference
     /// (whose budget is 1,200 minutes' shares).
     pub duplicate_budget: usize,
+    /// The Job Declarator Server, and with it custom jobs; `None`: the pool takes none.
+    pub jds: Option<JdsOptions>,
 }
 
 /// An option that is out of its range.
@@ -85,6 +89,7 @@ impl Default for DevPoolOptions {
             max_channels: 20_000,
             max_past_jobs: 16,
             duplicate_budget: 1 << 22,
+            jds: None,
         }
     }
 }
@@ -129,6 +134,6 @@ impl DevPoolOptions {
         if self.max_past_jobs > 1_000 {
             return bad("max_past_jobs", &self.max_past_jobs, "at most 1000");
         }
-        Ok(())
+        self.jds.as_ref().map_or(Ok(()), JdsOptions::check)
     }
 }

@@ -4,7 +4,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Target};
 use sv2::error_code;
 
-use super::channel::{Channel, Goal};
+use super::channel::Goal;
 use super::work::{PoolJob, ShareFields};
 
 /// Version bits that may be rolled (BIP 323).
@@ -66,32 +66,40 @@ pub(super) struct GoodShare {
     pub(super) is_block: bool,
 }
 
+/// What a channel adds to a job.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ShareTerms<'a> {
+    /// Bytes that a share must bring.
+    pub(super) rollable_size: usize,
+    /// The channel's extranonce prefix in force for the job.
+    pub(super) prefix: &'a [u8],
+    /// The channel's target in force for the job.
+    pub(super) goal: Goal,
+    /// Whether versions may be rolled.
+    pub(super) version_rolling: bool,
+}
+
 /// Judges a share of a job that is not stale. Duplicates are the caller's.
 pub(super) fn judge(
-    channel: &Channel,
     job: &PoolJob,
-    version_rolling: bool,
+    terms: &ShareTerms<'_>,
     share: &ShareFields<'_>,
 ) -> Result<GoodShare, Refusal> {
-    if share.extranonce.len() != channel.rollable_size {
+    if share.extranonce.len() != terms.rollable_size {
         return Err(Refusal::BadExtranonceSize);
     }
     if share.ntime < job.min_ntime || share.ntime > job.min_ntime.saturating_add(MAX_NTIME_AHEAD) {
         return Err(Refusal::InvalidShare);
     }
     let changed = share.version ^ job.template.version;
-    if !version_rolling && changed != 0 {
+    if !terms.version_rolling && changed != 0 {
         return Err(Refusal::VersionRollingNotAllowed);
     }
     if changed & !VERSION_ROLLING_MASK != 0 {
         return Err(Refusal::InvalidNonRollableVersionBit);
     }
-    // A job that the channel never had: it was opened later.
-    let (Some(prefix), Some(goal)) = (channel.prefixes.at(job.id), channel.goals.at(job.id)) else {
-        return Err(Refusal::InvalidJobId);
-    };
-    let Goal { target, difficulty } = *goal;
-    let hash = job.hash(prefix, share);
+    let Goal { target, difficulty } = terms.goal;
+    let hash = job.hash(terms.prefix, share);
     let value = Target::from_le_bytes(hash.to_byte_array());
     let is_block = value <= job.template.target;
     if is_block || value <= target {

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+use super::blocks::Route;
+use super::jds::JdsStats;
 use super::share::Refusal;
 
 /// User identities that are counted apart; further ones count as [`OTHER`].
@@ -39,8 +41,13 @@ pub struct DevPoolStats {
     pub blocks_refused: u64,
     /// Hash of the last block that a client found, as hashes are written; empty before the first.
     pub last_block: String,
+    /// Blocks by the way that the pool came by them first: `own-job`, `declared-job`, `push-solution`, `coinbase-only`
+    /// (which the pool only hears of), `farm-node`.
+    pub blocks_by_route: BTreeMap<&'static str, u64>,
     /// UpdateChannel messages taken.
     pub channel_updates: u64,
+    /// Declared and custom jobs; nothing in it without a declarator server.
+    pub jds: JdsStats,
     /// Shares by user: the worker's name if extension 0x0002 gave one, else the channel's user identity.
     pub users: BTreeMap<String, UserStats>,
 }
@@ -93,6 +100,7 @@ pub(super) struct Counters {
     rejected: [AtomicU64; Refusal::ALL.len()],
     blocks_found: AtomicU64,
     blocks_refused: AtomicU64,
+    routes: [AtomicU64; Route::ALL.len()],
     channel_updates: AtomicU64,
     last_block: Mutex<String>,
     users: Mutex<BTreeMap<String, Arc<UserCounters>>>,
@@ -103,6 +111,7 @@ impl Counters {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let rejected =
             Refusal::ALL.iter().zip(&self.rejected).map(|(reason, count)| (reason.code(), get(count)));
+        let routes = Route::ALL.iter().zip(&self.routes).map(|(route, count)| (route.name(), get(count)));
         let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         DevPoolStats {
             connections: get(&self.connections),
@@ -116,7 +125,9 @@ impl Counters {
             blocks_found: get(&self.blocks_found),
             blocks_refused: get(&self.blocks_refused),
             last_block: self.last_block.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            blocks_by_route: routes.filter(|(_, count)| *count > 0).collect(),
             channel_updates: get(&self.channel_updates),
+            jds: JdsStats::default(),
             users: users.iter().map(|(name, user)| (name.clone(), user.snapshot())).collect(),
         }
     }
@@ -170,6 +181,10 @@ impl Counters {
         if let Some(user) = user {
             user.rejected.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub(super) fn route(&self, route: Route) {
+        self.routes[route as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn block(&self, accepted: bool, hash: &bitcoin::BlockHash) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bitcoin::block::{Header, Version};
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::{BlockHash, TxMerkleNode, Txid};
-use template::dev_chain::{CoinbaseTooLong, DevChain, DevTemplate, fold_merkle_path};
+use template::dev_chain::{CoinbaseHalves, CoinbaseTooLong, DevTemplate, fold_merkle_path};
 use thiserror::Error;
 
 use super::options::DevPoolOptions;
@@ -54,21 +54,15 @@ pub(super) struct ShareFields<'a> {
 }
 
 impl PoolWork {
-    pub(super) fn first(
-        chain: &mut DevChain,
-        options: &DevPoolOptions,
-        now: u32,
-    ) -> Result<PoolWork, WorkError> {
-        Ok(PoolWork { job: Arc::new(PoolJob::new(1, chain.template(now), options)?), tip_number: 1 })
+    pub(super) fn first(template: Arc<DevTemplate>, options: &DevPoolOptions) -> Result<PoolWork, WorkError> {
+        Ok(PoolWork { job: Arc::new(PoolJob::new(1, template, options)?), tip_number: 1 })
     }
 
     pub(super) fn next(
-        chain: &mut DevChain,
+        template: Arc<DevTemplate>,
         options: &DevPoolOptions,
-        now: u32,
         last: &PoolWork,
     ) -> Result<PoolWork, WorkError> {
-        let template = chain.template(now);
         let same_tip = template.prev_hash == last.job.template.prev_hash;
         let id = last.job.id.checked_add(1).ok_or(WorkError::JobIds)?;
         Ok(PoolWork {
@@ -89,16 +83,21 @@ impl PoolJob {
         let extranonce = usize::from(options.extranonce_prefix_size) + usize::from(options.extranonce_size);
         let payout = DevTemplate::anyone_can_spend();
         let halves = template.coinbase_halves(&options.coinbase_tag, extranonce, payout)?;
+        Ok(PoolJob::with_coinbase(id, template, halves))
+    }
+
+    /// A job with a coinbase of somebody's own, hashed from the template's `header_timestamp` on.
+    pub(super) fn with_coinbase(id: u32, template: Arc<DevTemplate>, halves: CoinbaseHalves) -> PoolJob {
         let mut engine = Txid::engine();
         engine.input(&halves.prefix);
-        Ok(PoolJob {
+        PoolJob {
             id,
             min_ntime: template.header_timestamp,
             template,
             coinbase_tx_prefix: halves.prefix,
             coinbase_tx_suffix: halves.suffix,
             engine,
-        })
+        }
     }
 
     /// The merkle root under this extranonce, internal byte order.

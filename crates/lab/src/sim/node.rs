@@ -37,7 +37,8 @@ pub(super) enum NodeTimer {
 #[derive(Clone, Debug)]
 pub(super) enum NodeNews {
     Template(Arc<Template>),
-    Completed(Arc<Template>),
+    /// The transactions of a template that came without.
+    Completed(Arc<Template>, Arc<[TemplateTransaction]>),
     Lost,
     /// Solo mining: what became of a block.
     Verdict(u64, BlockOutcome),
@@ -232,9 +233,11 @@ impl World {
         }
         let mut bare = Template::clone(&whole);
         bare.transactions = None;
+        let (bare, transactions) = (Arc::new(bare), whole.transactions.clone().unwrap_or_default());
         let after = self.rng.range(0, 3 * SECOND);
-        self.events.at(arrives, Event::Node(NodeTimer::Reaches(NodeNews::Template(Arc::new(bare)))));
-        self.events.at(arrives + after, Event::Node(NodeTimer::Reaches(NodeNews::Completed(whole))));
+        self.events.at(arrives, Event::Node(NodeTimer::Reaches(NodeNews::Template(Arc::clone(&bare)))));
+        self.events
+            .at(arrives + after, Event::Node(NodeTimer::Reaches(NodeNews::Completed(bare, transactions))));
     }
 
     /// The node goes away, or comes back.
@@ -260,7 +263,7 @@ impl World {
                     node.told = Some((template.prev_hash, self.now));
                 }
             }
-            NodeNews::Completed(_) => self.tally.message(Message::TemplateCompleted),
+            NodeNews::Completed(..) => self.tally.message(Message::TemplateCompleted),
             NodeNews::Lost => self.tally.message(Message::TemplatesLost),
             NodeNews::Verdict(..) => {
                 self.adit.sources[solo].templates.push_back(news);

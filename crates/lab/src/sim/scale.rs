@@ -165,6 +165,7 @@ fn farm(miners: usize, books: &Arc<Books>) -> Farm {
         ntime_slack: 600,
         unsettled_max: None,
         work_selection: false,
+        payout: None,
     };
     let hashrate = miners as f64 * DIFFICULTY * 4_294_967_296.0 / 3.0;
     let sources = vec![SourcePlan {

@@ -12,6 +12,7 @@ pub use histogram::Histogram;
 struct Histograms {
     share_to_reply: Histogram,
     share_to_ack: Histogram,
+    template_to_ack: Histogram,
     job_fanout: Histogram,
     job_fanout_last: Histogram,
     job_fanout_spread: Histogram,
@@ -33,6 +34,12 @@ impl Latencies {
     #[must_use]
     pub fn share_to_ack(&self) -> &Histogram {
         &self.0.share_to_ack
+    }
+
+    /// From a template to the pool's acknowledgement of its job.
+    #[must_use]
+    pub fn template_to_ack(&self) -> &Histogram {
+        &self.0.template_to_ack
     }
 
     /// From reading a job's frame from the source to writing one miner's notify; once per job and miner.

@@ -4,7 +4,8 @@ use super::families::Families;
 use super::table as t;
 use crate::latency::Latencies;
 use crate::snapshot::{
-    AccountSnapshot, ListenerSnapshot, RouteSnapshot, Snapshot, SourceSnapshot, SourceState,
+    AccountSnapshot, BlocksSnapshot, DeclarationState, ListenerSnapshot, RouteSnapshot, Snapshot,
+    SourceSnapshot, SourceState, TemplateSnapshot,
 };
 
 /// All metrics that come from the snapshot.
@@ -33,6 +34,11 @@ pub(crate) fn snapshot(to: &mut Families, snapshot: &Snapshot) {
     snapshot.listeners.iter().for_each(|l| listener(to, l));
     snapshot.routes.iter().for_each(|r| route(to, r));
     snapshot.sources.iter().for_each(|s| source(to, s));
+    snapshot.templates.iter().for_each(|t| template(to, t));
+    // Without templates there are no blocks to hand in.
+    if !snapshot.templates.is_empty() {
+        blocks(to, snapshot.blocks);
+    }
 }
 
 fn account(to: &mut Families, account: &AccountSnapshot) {
@@ -101,7 +107,18 @@ fn source(to: &mut Families, source: &SourceSnapshot) {
     to.count(t::SOURCE_OPEN_SHARES, [name], source.open_shares);
     to.count(t::SOURCE_OPEN_SHARES_MAX, [name], source.open_shares_max);
     to.count(t::SOURCE_QUEUE_DEPTH, [name], source.queue_depth);
-    to.flag(t::SOURCE_WORKER_NAMES, [name], source.worker_names);
+    if let Some(worker_names) = source.worker_names {
+        to.flag(t::SOURCE_WORKER_NAMES, [name], worker_names);
+    }
+    if let Some(declaration) = &source.declaration {
+        for state in DeclarationState::ALL {
+            to.flag(t::DECLARATION_STATE, [name, state.as_str()], declaration.state == state);
+        }
+        to.flag(t::DECLARATOR_UP, [name], declaration.jds_up);
+        to.count(t::DECLARED_JOBS, [name, "acknowledged"], declaration.acknowledged_total);
+        to.count(t::DECLARED_JOBS, [name, "refused"], declaration.refused_total);
+        to.count(t::HELD_SHARES, [name], declaration.held_shares);
+    }
     to.count(t::SOURCE_JOBS, [name], source.jobs_total);
     to.count(t::SOURCE_TIPS, [name], source.tips_total);
     if let Some(age) = source.job_age_seconds {
@@ -115,10 +132,36 @@ fn source(to: &mut Families, source: &SourceSnapshot) {
     }
 }
 
+fn template(to: &mut Families, template: &TemplateSnapshot) {
+    let name = template.name.as_str();
+    to.flag(t::TEMPLATE_UP, [name], template.up);
+    to.count(t::TEMPLATE_LOSSES, [name], template.losses_total);
+    to.count(t::TEMPLATES, [name], template.templates_total);
+    if let Some(height) = template.height {
+        to.count(t::TEMPLATE_HEIGHT, [name], height);
+    }
+    if let Some(value) = template.value_remaining_sat {
+        to.count(t::TEMPLATE_VALUE, [name], value);
+    }
+    if let Some(age) = template.age_seconds {
+        to.add(t::TEMPLATE_AGE, [name], age);
+    }
+}
+
+fn blocks(to: &mut Families, blocks: BlocksSnapshot) {
+    to.count(t::BLOCKS_HANDED_IN, ["taken"], blocks.taken_total);
+    to.count(t::BLOCKS_HANDED_IN, ["refused"], blocks.refused_total);
+    to.count(t::BLOCKS_HANDED_IN, ["passed_over"], blocks.passed_over_total);
+    to.count(t::BLOCKS_OPEN, ["in_work"], blocks.in_work);
+    to.count(t::BLOCKS_OPEN, ["on_disk"], blocks.waiting_on_disk);
+    to.count(t::BLOCK_DISK_ERRORS, [], blocks.disk_errors_total);
+}
+
 /// All histograms, each with the buckets that can say something about it.
 pub(crate) fn latencies(to: &mut Families, latencies: &Latencies) {
     to.histogram(t::SHARE_TO_REPLY, latencies.share_to_reply(), 5e-6, 2.5);
     to.histogram(t::SHARE_TO_ACK, latencies.share_to_ack(), 1e-4, 60.0);
+    to.histogram(t::TEMPLATE_TO_ACK, latencies.template_to_ack(), 1e-3, 60.0);
     to.histogram(t::JOB_FANOUT, latencies.job_fanout(), 2.5e-5, 10.0);
     to.histogram(t::JOB_FANOUT_LAST, latencies.job_fanout_last(), 2.5e-5, 10.0);
     to.histogram(t::JOB_FANOUT_SPREAD, latencies.job_fanout_spread(), 1e-6, 10.0);

@@ -4,6 +4,7 @@ mod books;
 mod listener;
 mod route;
 mod source;
+mod template;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,7 +15,8 @@ use serde::Serialize;
 pub use books::{BooksSnapshot, Reasons, WorkSnapshot};
 pub use listener::{ListenerSnapshot, MinersSnapshot};
 pub use route::{Readiness, RouteSnapshot, RouteSourceSnapshot};
-pub use source::{SourceSnapshot, SourceState};
+pub use source::{DeclarationSnapshot, DeclarationState, SourceKind, SourceSnapshot, SourceState};
+pub use template::{BlocksSnapshot, TemplateSnapshot};
 
 /// The books of one listener's miners on one route and one source: the only place where shares are handed
 /// in. Every other sum is made from these.
@@ -80,7 +82,11 @@ pub struct Snapshot {
     pub listeners: Vec<ListenerSnapshot>,
     /// Where work comes from.
     pub sources: Vec<SourceSnapshot>,
-    /// What binds the two.
+    /// Where templates come from.
+    pub templates: Vec<TemplateSnapshot>,
+    /// Blocks that Adit hands in by itself.
+    pub blocks: BlocksSnapshot,
+    /// What binds listeners and sources.
     pub routes: Vec<RouteSnapshot>,
     /// All shares. Derived from the accounts: leave it empty.
     pub books: BooksSnapshot,

@@ -1,9 +1,9 @@
 //! A snapshot with a value in every field.
 
 use telemetry::{
-    AccountSnapshot, AlarmSnapshot, BooksSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot,
-    OverloadSnapshot, Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceSnapshot,
-    SourceState, WorkSnapshot,
+    AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState,
+    LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
+    RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
 };
 
 fn reasons<const N: usize>(pairs: [(&'static str, u64); N]) -> Reasons {
@@ -78,7 +78,8 @@ pub(crate) fn snapshot() -> Snapshot {
         sources: vec![
             SourceSnapshot {
                 name: "pool".into(),
-                address: "pool.example:3333".into(),
+                kind: SourceKind::Pool,
+                address: Some("pool.example:3333".into()),
                 state: SourceState::Ready,
                 state_since_seconds: 3500.25,
                 last_down: Some("closed by the peer".into()),
@@ -87,7 +88,16 @@ pub(crate) fn snapshot() -> Snapshot {
                 open_shares: 7,
                 open_shares_max: 4096,
                 queue_depth: 2,
-                worker_names: true,
+                worker_names: Some(true),
+                declaration: Some(DeclarationSnapshot {
+                    state: DeclarationState::Acknowledged,
+                    jds_address: "pool.example:34264".into(),
+                    jds_up: true,
+                    jds_last_down: Some("closed by the peer".into()),
+                    acknowledged_total: 30,
+                    refused_total: 2,
+                    held_shares: 1,
+                }),
                 jobs_total: 120,
                 tips_total: 6,
                 job_age_seconds: Some(12.5),
@@ -97,13 +107,34 @@ pub(crate) fn snapshot() -> Snapshot {
             },
             SourceSnapshot {
                 name: "spare".into(),
-                address: "spare.example:3333".into(),
+                address: Some("spare.example:3333".into()),
                 state: SourceState::Waiting,
                 state_since_seconds: 1.0,
                 last_down: Some("connection refused".into()),
                 ..SourceSnapshot::default()
             },
         ],
+        templates: vec![TemplateSnapshot {
+            name: "node".into(),
+            up: true,
+            what: Some("a node".into()),
+            state_since_seconds: 3500.0,
+            last_down: Some("no node.sock".into()),
+            losses_total: 1,
+            templates_total: 130,
+            height: Some(900_001),
+            value_remaining_sat: Some(312_500_000),
+            age_seconds: Some(4.5),
+        }],
+        blocks: BlocksSnapshot {
+            found_total: 6,
+            taken_total: 3,
+            refused_total: 1,
+            passed_over_total: 1,
+            in_work: 1,
+            waiting_on_disk: 1,
+            disk_errors_total: 2,
+        },
         routes,
         books: BooksSnapshot::default(),
         accounts: vec![account(Some("pool"), 10), account(Some("spare"), 1), account(None, 0)],

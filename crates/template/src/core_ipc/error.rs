@@ -59,7 +59,7 @@ pub enum IpcError {
         found: String,
     },
     /// None of the known numberings fits.
-    #[error("the node speaks none of the interfaces that Adit knows (Core 30, 31, 31.99): {0}")]
+    #[error("the node speaks none of the interfaces that Adit knows (Core 30, 31, 31.99, 32): {0}")]
     NoSchema(String),
     /// The template itself.
     #[error("the node's template cannot be used: {0}")]

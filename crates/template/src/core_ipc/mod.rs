@@ -2,13 +2,18 @@
 //!
 //! Core numbers the methods of this interface differently from version to version, has no call that tells the version,
 //! and a crossed numbering loses a found block without a word. So each connection finds out what it speaks to and proves
-//! it on the first template, before any work is handed out (`read.rs`).
+//! it on the first templates, before any work is handed out (`read.rs`): what its calls say must agree, and
+//! `submitSolution` must refuse a solution without proof of work as `submitSolution` does.
 
 mod error;
+#[cfg(test)]
+mod fake_node;
 mod node;
 mod provider;
 mod read;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use error::IpcError;

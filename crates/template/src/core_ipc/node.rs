@@ -201,8 +201,28 @@ impl Node {
         nodes.into_iter().map(hash).collect()
     }
 
-    /// Hands in a solution of a template that is still held. The coinbase is whole, with its witness. `true`: the node
-    /// took the block.
+    /// The tip's hash, internal order; `None`: there is none yet.
+    pub(super) async fn tip(&self) -> Result<Option<[u8; 32]>, IpcError> {
+        const CALL: &str = "getTip";
+        let mut ask = call(&self.mining, schema::MINING, schema::GET_TIP);
+        StructureMut::<0, 1>::of(&mut ask).structure::<0, 2>(0).set_capability(0, &self.quick);
+        let answer = answer(CALL, ANSWER, ask).await?;
+        let result = Structure::of(&answer).map_err(during(CALL))?;
+        if !result.flag(0) {
+            return Ok(None);
+        }
+        let tip = result.structure(0).map_err(during(CALL))?;
+        let hash = tip.data(0).map_err(during(CALL))?;
+        let got = || IpcError::Answer {
+            call: CALL,
+            got: format!("{} bytes", hash.len()),
+            expected: "a hash of 32",
+        };
+        hash.try_into().map(Some).map_err(|_| got())
+    }
+
+    /// Hands in a solution of a template that is still held: the node writes it into the template. The coinbase is whole,
+    /// with its witness.
     pub(super) async fn submit_solution(
         &self,
         of: &NodeTemplate,
@@ -210,7 +230,7 @@ impl Node {
         ntime: u32,
         nonce: u32,
         coinbase: &[u8],
-    ) -> Result<bool, IpcError> {
+    ) -> Result<SolutionAnswer, IpcError> {
         const CALL: &str = "submitSolution";
         let mut submit = call(&of.0, schema::BLOCK_TEMPLATE, self.schema.submit_solution);
         let mut params = StructureMut::<2, 2>::of(&mut submit);
@@ -220,7 +240,17 @@ impl Node {
         params.set_u32(2, nonce);
         params.set_data(1, coinbase);
         let answer = answer(CALL, TEMPLATE, submit).await?;
-        Ok(Structure::of(&answer).map_err(during(CALL))?.flag(0))
+        let result = Structure::of(&answer).map_err(during(CALL))?;
+        if result.words().map_err(during(CALL))? == 0 {
+            // Another method's: even a no has a place.
+            return Err(IpcError::Answer { call: CALL, got: "nothing".to_owned(), expected: "yes or no" });
+        }
+        let reason = if self.schema.submit_tells_reason {
+            format!("{} {}", result.text(0), result.text(1)).trim().to_owned()
+        } else {
+            String::new()
+        };
+        Ok(SolutionAnswer { taken: result.flag(0), reason })
     }
 
     /// Hands in a whole block, where the node can take one. `Ok(None)`: it took it; else its reason.
@@ -244,6 +274,14 @@ impl Node {
         StructureMut::<0, 1>::of(&mut ask).structure::<0, 2>(0).set_capability(0, &self.quick);
         answer(name, ANSWER, ask).await
     }
+}
+
+/// What a node says to a solution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SolutionAnswer {
+    pub(super) taken: bool,
+    /// Why not, from versions that say it; else empty.
+    pub(super) reason: String,
 }
 
 /// What a node says of its coinbase.

@@ -59,7 +59,7 @@ pub fn start(settings: CoreIpcSettings) -> std::io::Result<ProviderHandle> {
             commands,
             held: VecDeque::new(),
             next_id: 1,
-            min_ntime: None,
+            told: None,
         };
         tokio::task::LocalSet::new().block_on(&runtime, provider.run());
     })?;
@@ -83,8 +83,26 @@ struct Provider {
     /// Oldest first.
     held: VecDeque<Held>,
     next_id: u64,
-    /// The present tip, and the smallest time told for it: that must not change while the tip stands.
-    min_ntime: Option<([u8; 32], u32)>,
+    /// What was told last.
+    told: Option<Told>,
+}
+
+/// A template that was told, as far as the next one is compared with it.
+#[derive(Clone, Copy)]
+struct Told {
+    prev_hash: [u8; 32],
+    /// The smallest time told for this tip, which must not change while the tip stands.
+    min_ntime: u32,
+    nbits: u32,
+    value: u64,
+}
+
+/// What became of a template of the node's.
+enum HandedOut {
+    /// It was told: on another tip than the last one, or on the same.
+    Told { same_tip: bool },
+    /// It is not worth a job. On test chains whose tip is old the node makes a new one every second.
+    NoBetter,
 }
 
 /// Nobody listens any more.
@@ -148,10 +166,11 @@ impl Provider {
         let (node, mut newest) = self.connect().await?;
         let what = format!("Bitcoin Core by IPC, interface {}", node.schema.name);
         self.tell(ProviderEvent::Up { what }).await?;
-        self.hand_out(&node, newest.clone()).await?;
+        self.hand_out(&node, newest.clone(), true).await?;
         loop {
             let fee_threshold = i64::try_from(self.settings.fee_threshold).unwrap_or(i64::MAX);
             let mut since = Instant::now();
+            let mut anyway = false;
             let last = newest.clone();
             let next = node.wait_next(&last, fee_threshold);
             tokio::pin!(next);
@@ -166,6 +185,7 @@ impl Provider {
                                 // Templates with too little room must not be mined: a new one at once.
                                 node.interrupt(&newest);
                                 since = Instant::now() - self.settings.min_interval;
+                                anyway = true;
                                 break node.create(self.options).await?;
                             }
                         }
@@ -183,9 +203,11 @@ impl Provider {
                 }
             };
             let Some(found) = found else { continue };
-            let same_tip = self.hand_out(&node, found.clone()).await?;
-            newest = found;
-            if same_tip {
+            let handed_out = self.hand_out(&node, found.clone(), anyway).await?;
+            if !matches!(handed_out, HandedOut::NoBetter) {
+                newest = found;
+            }
+            if !matches!(handed_out, HandedOut::Told { same_tip: false }) {
                 // Fees may grow faster than miners want new jobs. A new tip ends the next wait at once.
                 self.rest(&node, &newest, since + self.settings.min_interval).await?;
             }
@@ -196,20 +218,16 @@ impl Provider {
     async fn connect(&self) -> Result<(Node, NodeTemplate), IpcError> {
         let tried = match self.settings.schema {
             Some(schema) => vec![schema],
-            // 31 and 31.99 differ only in a call that one of them lacks.
-            None => vec![Schema::V31_99, Schema::V30],
+            None => Schema::TRIED.to_vec(),
         };
         let mut failed = Vec::new();
         for schema in tried {
             let attempt = async {
                 let node = Node::connect(&self.settings.path, schema).await?;
-                let template = node.create(self.options).await?.ok_or(IpcError::Answer {
-                    call: "createNewBlock",
-                    got: "nothing".to_owned(),
-                    expected: "a template: is the node shutting down?",
-                })?;
+                let template = self.create(&node).await?;
                 let head = read::head(&node, &template, 0, self.constraints).await?;
                 read::prove(&node, &template, &head).await?;
+                read::prove_submit(&node, &self.create(&node).await?).await?;
                 Ok((node, template))
             };
             match attempt.await {
@@ -230,16 +248,35 @@ impl Provider {
         Err(IpcError::NoSchema(reasons.join("; ")))
     }
 
-    /// Reads a template, tells it, and then its transactions. Gives whether it stands on the same tip as the last one.
-    async fn hand_out(&mut self, node: &Node, template: NodeTemplate) -> Result<bool, Over> {
+    async fn create(&self, node: &Node) -> Result<NodeTemplate, IpcError> {
+        node.create(self.options).await?.ok_or(IpcError::Answer {
+            call: "createNewBlock",
+            got: "nothing".to_owned(),
+            expected: "a template: is the node shutting down?",
+        })
+    }
+
+    /// Reads a template and, if it is on another tip, better by enough, or `anyway`, tells it, and then its transactions.
+    async fn hand_out(
+        &mut self,
+        node: &Node,
+        template: NodeTemplate,
+        anyway: bool,
+    ) -> Result<HandedOut, Over> {
         let id = self.next_id;
-        self.next_id += 1;
         let mut head = read::head(node, &template, id, self.constraints).await?;
-        let same_tip = self.min_ntime.is_some_and(|(tip, _)| tip == head.prev_hash);
-        match self.min_ntime {
-            Some((_, min_ntime)) if same_tip => head.min_ntime = min_ntime,
-            _ => self.min_ntime = Some((head.prev_hash, head.min_ntime)),
+        let value = head.coinbase.value_remaining;
+        let last = self.told.filter(|last| last.prev_hash == head.prev_hash);
+        if let Some(last) = last {
+            let gained = value.saturating_sub(last.value);
+            if !anyway && head.nbits == last.nbits && gained < self.settings.fee_threshold.max(1) {
+                return Ok(HandedOut::NoBetter);
+            }
+            head.min_ntime = last.min_ntime;
         }
+        self.next_id += 1;
+        self.told =
+            Some(Told { prev_hash: head.prev_hash, min_ntime: head.min_ntime, nbits: head.nbits, value });
         let now = Instant::now();
         self.held.iter_mut().for_each(|held| {
             held.superseded.get_or_insert(now);
@@ -249,7 +286,7 @@ impl Provider {
         self.tell(ProviderEvent::Template(Arc::new(head))).await?;
         let transactions = read::transactions(node, &template).await?;
         self.tell(ProviderEvent::Transactions { template_id: id, transactions }).await?;
-        Ok(same_tip)
+        Ok(HandedOut::Told { same_tip: last.is_some() })
     }
 
     /// Waits until `until`, but not longer than the tip stands; solutions are handed in meanwhile.
@@ -276,7 +313,7 @@ impl Provider {
                         if self.constrain(constraints) {
                             node.interrupt(newest);
                             if let Some(found) = node.create(self.options).await? {
-                                self.hand_out(node, found).await?;
+                                self.hand_out(node, found, true).await?;
                             }
                             return Ok(());
                         }
@@ -317,11 +354,26 @@ impl Provider {
         let submitted = node
             .submit_solution(&held.template, header.version, header.ntime, header.nonce, &solution.coinbase)
             .await;
-        match submitted {
-            Ok(true) => Submitted::Taken,
-            Ok(false) => {
+        // What the node keeps may be found invalid when it is connected, for its amounts for one: `submitSolution` says
+        // yes all the same. A block that is taken is the tip.
+        let connected = match submitted {
+            Ok(answer) if answer.taken => {
+                node.tip().await.map(|tip| (answer, tip == Some(header.hash().to_bytes())))
+            }
+            Ok(answer) => Ok((answer, false)),
+            Err(error) => Err(error),
+        };
+        match connected {
+            Ok((_, true)) => Submitted::Taken,
+            Ok((answer, false)) if answer.taken => Submitted::Refused(
+                "inconclusive: the node keeps the block, but it is not the tip: it is invalid, or another one of its \
+                 height came first; the node's log has the reason"
+                    .to_owned(),
+            ),
+            Ok((answer, false)) if answer.reason.is_empty() => {
                 Submitted::Refused("submitSolution says no; the node's log has the reason".to_owned())
             }
+            Ok((answer, false)) => Submitted::by_reason(&answer.reason),
             Err(error) => {
                 warn!(%error, "a block could not be handed in by IPC");
                 Submitted::NotPossible(error.to_string())
@@ -351,7 +403,7 @@ async fn submit_block(node: &Node, block: &[u8]) -> Submitted {
     match node.submit_block(block).await {
         None => Submitted::NotPossible(format!("interface {} has no submitBlock", node.schema.name)),
         Some(Ok(None)) => Submitted::Taken,
-        Some(Ok(Some(reason))) => Submitted::Refused(reason),
+        Some(Ok(Some(reason))) => Submitted::by_reason(&reason),
         Some(Err(error)) => Submitted::NotPossible(error.to_string()),
     }
 }

@@ -6,7 +6,9 @@ use bitcoin::consensus::Decodable;
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Block, Transaction, Weight, consensus};
 use work::coinbase::{CoinbaseTemplate, Output};
-use work::{CoinbaseConstraints, Header, Template, TemplateParts, TemplateTransaction, merkle};
+use work::{
+    CoinbaseConstraints, Header, Target, Template, TemplateError, TemplateParts, TemplateTransaction, merkle,
+};
 
 use super::error::IpcError;
 use super::node::{Node, NodeCoinbase, NodeTemplate};
@@ -66,9 +68,7 @@ pub(super) async fn prove(node: &Node, of: &NodeTemplate, head: &Template) -> Re
     if *merkle::path(&txids) != *head.merkle_path {
         return Err(crossed("the merkle path is not that of getBlock's transactions".to_owned()));
     }
-    // The node's own coinbase pays the whole reward with its first output; the rest must be in any coinbase.
-    let rest: Vec<Output> =
-        theirs.output.iter().filter(|output| output.value.to_sat() == 0).map(output).collect();
+    let rest = required(theirs);
     let reward: u64 = theirs.output.iter().map(|output| output.value.to_sat()).sum();
     if reward != ours.value_remaining || rest != ours.outputs {
         return Err(crossed(format!(
@@ -93,6 +93,48 @@ pub(super) async fn prove(node: &Node, of: &NodeTemplate, head: &Template) -> Re
     Ok(())
 }
 
+/// Proves that `submitSolution` is where this version has it, before a block depends on it: hands in a solution without
+/// proof of work, which every node refuses, and looks at the answer. `of` is a template for this alone: the node writes the
+/// solution into it.
+///
+/// # Errors
+/// The answer is not `submitSolution`'s, or there is none.
+pub(super) async fn prove_submit(node: &Node, of: &NodeTemplate) -> Result<(), IpcError> {
+    let crossed = |found: String| IpcError::Schema { schema: node.schema.name, found };
+    let block = read_block(&node.block(of).await?)?;
+    let target = Target::from_compact(block.header.bits.to_consensus()).map_err(TemplateError::from)?;
+    let root = block.compute_merkle_root();
+    let (Some(coinbase), Some(root)) = (block.txdata.first(), root) else {
+        return Err(crossed("getBlock gives a block without transactions".to_owned()));
+    };
+    // The node computes the root anew; what its header says of it before does not count.
+    let mut worthless = bitcoin::block::Header { merkle_root: root, ..block.header };
+    // On test chains every other nonce is a block.
+    while target_met(&worthless, &target) {
+        worthless.nonce = worthless.nonce.wrapping_add(1);
+    }
+    let version = worthless.version.to_consensus().cast_unsigned();
+    let submitted = node
+        .submit_solution(of, version, worthless.time, worthless.nonce, &consensus::serialize(coinbase))
+        .await
+        .map_err(|error| {
+            crossed(format!("a solution without proof of work is not refused as one: {error}"))
+        })?;
+    if submitted.taken {
+        return Err(crossed("it says yes to a solution without proof of work".to_owned()));
+    }
+    if node.schema.submit_tells_reason && submitted.reason.is_empty() {
+        return Err(crossed("it refuses a solution without proof of work without a reason".to_owned()));
+    }
+    Ok(())
+}
+
+fn target_met(header: &bitcoin::block::Header, target: &Target) -> bool {
+    let bytes = consensus::serialize(header);
+    let header = bytes.first_chunk().map(Header::from_bytes);
+    header.is_some_and(|header| header.hash().meets(target))
+}
+
 fn coinbase_template(coinbase: NodeCoinbase) -> Result<CoinbaseTemplate, IpcError> {
     const CALL: &str = "getCoinbaseTx";
     let bad = |got: String, expected| IpcError::Answer { call: CALL, got, expected };
@@ -110,12 +152,7 @@ fn coinbase_template(coinbase: NodeCoinbase) -> Result<CoinbaseTemplate, IpcErro
                 prefix: prefix.into(),
                 input_sequence: input.sequence.0,
                 value_remaining: whole.output.iter().map(|output| output.value.to_sat()).sum(),
-                outputs: whole
-                    .output
-                    .iter()
-                    .filter(|output| output.value.to_sat() == 0)
-                    .map(output)
-                    .collect(),
+                outputs: required(&whole),
                 locktime: whole.lock_time.to_consensus_u32(),
                 witness_reserved_value: input.witness.nth(0).and_then(|item| item.try_into().ok()),
             })
@@ -148,6 +185,11 @@ fn coinbase_template(coinbase: NodeCoinbase) -> Result<CoinbaseTemplate, IpcErro
             })
         }
     }
+}
+
+/// The node's own coinbase pays the whole reward with its first output, be it nothing; the rest must be in any coinbase.
+fn required(coinbase: &Transaction) -> Vec<Output> {
+    coinbase.output.iter().skip(1).map(output).collect()
 }
 
 /// The height's push; Core 30 puts a dummy extranonce after it.
@@ -187,6 +229,28 @@ fn output(output: &bitcoin::TxOut) -> Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reward_of_nothing_is_no_output_that_must_be() {
+        for reward in [0, 5_000] {
+            let pays = |value, script: &[u8]| bitcoin::TxOut {
+                value: bitcoin::Amount::from_sat(value),
+                script_pubkey: bitcoin::ScriptBuf::from_bytes(script.to_vec()),
+            };
+            let whole = Transaction {
+                version: bitcoin::transaction::Version::TWO,
+                lock_time: bitcoin::absolute::LockTime::ZERO,
+                input: vec![bitcoin::TxIn {
+                    script_sig: bitcoin::ScriptBuf::from_bytes(vec![1, 17]),
+                    ..bitcoin::TxIn::default()
+                }],
+                output: vec![pays(reward, &[0x51]), pays(0, &[0x6a])],
+            };
+            let read = coinbase_template(NodeCoinbase::Whole(consensus::serialize(&whole))).unwrap();
+            assert_eq!(read.value_remaining, reward);
+            assert_eq!(read.outputs, [Output { value: 0, script_pubkey: [0x6a].into() }]);
+        }
+    }
 
     #[test]
     fn the_height_is_the_first_push() {

@@ -17,6 +17,8 @@ pub(super) const BLOCK_TEMPLATE: u64 = 0xf967_1ad8_41b2_f622;
 pub(super) const CONSTRUCT: u16 = 0;
 /// `ThreadMap.makeThread`
 pub(super) const MAKE_THREAD: u16 = 0;
+/// `Mining.getTip`
+pub(super) const GET_TIP: u16 = 2;
 /// `Mining.createNewBlock`
 pub(super) const CREATE_NEW_BLOCK: u16 = 4;
 /// `BlockTemplate.getBlockHeader`
@@ -41,6 +43,8 @@ pub struct Schema {
     pub(super) get_merkle_path: u16,
     /// `submitSolution`
     pub(super) submit_solution: u16,
+    /// `submitSolution` tells why a block was not taken.
+    pub(super) submit_tells_reason: bool,
     /// `waitNext`
     pub(super) wait_next: u16,
     /// `interruptWait`
@@ -58,6 +62,7 @@ impl Schema {
         coinbase_is_structure: false,
         get_merkle_path: 8,
         submit_solution: 9,
+        submit_tells_reason: false,
         wait_next: 10,
         interrupt_wait: 11,
         submit_block: None,
@@ -71,6 +76,7 @@ impl Schema {
         coinbase_is_structure: true,
         get_merkle_path: 6,
         submit_solution: 7,
+        submit_tells_reason: false,
         wait_next: 8,
         interrupt_wait: 9,
         submit_block: None,
@@ -79,6 +85,13 @@ impl Schema {
     /// Core's development after 31.
     pub const V31_99: Self = Self { name: "31.99", submit_block: Some(7), ..Self::V31 };
 
+    /// Core 32: another `submitSolution`, which tells its reasons; the old one gives an error.
+    pub const V32: Self = Self { name: "32", submit_solution: 10, submit_tells_reason: true, ..Self::V31_99 };
+
     /// All that are known, the newest first.
-    pub const ALL: [Self; 3] = [Self::V31_99, Self::V31, Self::V30];
+    pub const ALL: [Self; 4] = [Self::V32, Self::V31_99, Self::V31, Self::V30];
+
+    /// What is tried, in this order, where the version is not configured. 31 and 31.99 differ only in a call that one of
+    /// them lacks. No order can do harm: until a version is proven, the node is asked for nothing but templates.
+    pub(super) const TRIED: [Self; 3] = [Self::V32, Self::V31_99, Self::V30];
 }

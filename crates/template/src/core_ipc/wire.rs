@@ -26,6 +26,12 @@ impl<'a> Structure<'a> {
         answer.get()?.get_as()
     }
 
+    /// Words of 64 bits that it has on the wire, with all that it points to. A method that gives nothing has 0; one that
+    /// gives a flag has at least 1, whatever the flag.
+    pub(super) fn words(&self) -> capnp::Result<u64> {
+        self.0.total_size().map(|size| size.word_count)
+    }
+
     pub(super) fn flag(&self, bit: usize) -> bool {
         self.0.get_bool_field(bit)
     }
@@ -88,6 +94,21 @@ impl<'a, const DATA: u16, const POINTERS: u16> StructureMut<'a, DATA, POINTERS> 
     /// The parameters of a call.
     pub(super) fn of(call: &'a mut Call) -> Self {
         call.get().init_as()
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_i32(&mut self, at: usize, value: i32) {
+        self.0.set_data_field(at, value);
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_data_list(&mut self, pointer: usize, values: &[Vec<u8>]) {
+        let pointer = self.0.reborrow().get_pointer_field(pointer);
+        let length = u32::try_from(values.len()).expect("a test's list is short");
+        let mut list = capnp::data_list::Builder::init_pointer(pointer, length);
+        for (at, value) in (0..).zip(values) {
+            list.set(at, value);
+        }
     }
 
     /// `default` is the schema's: what is on the wire is the difference from it.

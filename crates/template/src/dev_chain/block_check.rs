@@ -5,7 +5,7 @@ use bitcoin::{Amount, Block, CompactTarget, Target};
 use super::error::BlockRejected;
 use super::template::{MAX_SCRIPT_SIG, height_push};
 
-/// What a coinbase may claim. It does not halve, and dummy transactions pay no fees.
+/// What a coinbase may claim besides fees. It does not halve.
 pub const SUBSIDY: Amount = Amount::from_int_btc(50);
 
 /// Consensus limit of a block's weight.
@@ -28,6 +28,8 @@ pub(super) struct Rules {
     /// Median time past of the parent.
     pub(super) after: u32,
     pub(super) now: u32,
+    /// What the coinbase may claim: subsidy and fees, satoshi.
+    pub(super) allowed_value: u64,
 }
 
 /// Judges a block whose parent is known. The cheap rules that most bad blocks break come first.
@@ -49,7 +51,7 @@ pub(super) fn check(block: &Block, rules: &Rules) -> Result<(), BlockRejected> {
     if header.time > latest {
         return Err(BlockRejected::TimeTooNew { got: header.time, latest });
     }
-    check_coinbase(block, rules.height)?;
+    check_coinbase(block, rules)?;
     let weight = block.weight().to_wu();
     if weight > MAX_BLOCK_WEIGHT {
         return Err(BlockRejected::TooHeavy { got: weight });
@@ -76,7 +78,7 @@ pub(super) fn check(block: &Block, rules: &Rules) -> Result<(), BlockRejected> {
     Ok(())
 }
 
-fn check_coinbase(block: &Block, height: u32) -> Result<(), BlockRejected> {
+fn check_coinbase(block: &Block, rules: &Rules) -> Result<(), BlockRejected> {
     let Some((coinbase, others)) = block.txdata.split_first() else {
         return Err(BlockRejected::CoinbasePosition);
     };
@@ -87,12 +89,12 @@ fn check_coinbase(block: &Block, height: u32) -> Result<(), BlockRejected> {
     if !(MIN_SCRIPT_SIG..=MAX_SCRIPT_SIG).contains(&script_sig.len()) {
         return Err(BlockRejected::CoinbaseScriptSize { got: script_sig.len() });
     }
-    if !script_sig.starts_with(height_push(height).as_bytes()) {
-        return Err(BlockRejected::CoinbaseHeight { expected: height });
+    if !script_sig.starts_with(height_push(rules.height).as_bytes()) {
+        return Err(BlockRejected::CoinbaseHeight { expected: rules.height });
     }
     let claimed = coinbase.output.iter().fold(0_u64, |sum, output| sum.saturating_add(output.value.to_sat()));
-    if claimed > SUBSIDY.to_sat() {
-        return Err(BlockRejected::CoinbaseValue { got: claimed, allowed: SUBSIDY.to_sat() });
+    if claimed > rules.allowed_value {
+        return Err(BlockRejected::CoinbaseValue { got: claimed, allowed: rules.allowed_value });
     }
     Ok(())
 }

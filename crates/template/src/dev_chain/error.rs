@@ -93,12 +93,12 @@ pub enum BlockRejected {
         /// Height of the block.
         expected: u32,
     },
-    /// The coinbase claims more than the subsidy (dummy transactions pay no fees).
+    /// The coinbase claims more than subsidy and fees.
     #[error("coinbase claims {got} satoshi, at most {allowed} are allowed")]
     CoinbaseValue {
         /// Sum of the outputs, satoshi.
         got: u64,
-        /// Subsidy, satoshi.
+        /// Subsidy and fees, satoshi.
         allowed: u64,
     },
     /// Transactions have witnesses, but the coinbase does not commit to them, or wrongly.

@@ -14,6 +14,7 @@
 
 mod block_check;
 mod error;
+mod from_node;
 mod merkle;
 mod template;
 mod transactions;
@@ -29,6 +30,7 @@ pub use block_check::{MAX_BLOCK_WEIGHT, MAX_FUTURE_BLOCK_TIME, SUBSIDY};
 pub use error::{BlockRejected, OptionsError, UnknownBlock};
 pub use merkle::{fold_merkle_path, merkle_path_of_coinbase};
 pub use template::{CoinbaseHalves, CoinbaseTooLong, DevTemplate, MAX_SCRIPT_SIG};
+pub use transactions::DUMMY_COIN;
 
 /// Version of every header and template: BIP 9 top bits, no deployment signalled.
 pub const BLOCK_VERSION: i32 = 0x2000_0000;
@@ -57,6 +59,9 @@ pub struct DevChainOptions {
     /// Whether templates carry a BIP 141 witness commitment, so that the coinbase needs a witness.
     /// Default `false`.
     pub witness_commitment: bool,
+    /// Whether dummy transactions pay fees, each more than the last: a later template on the same tip is worth more. The
+    /// coins that they spend are supposed to hold [`DUMMY_COIN`]. Default `false`.
+    pub fees: bool,
     /// Headers that are kept, side branches included. Default 288.
     pub header_history: usize,
     /// Time of the genesis block, Unix seconds.
@@ -72,6 +77,7 @@ impl Default for DevChainOptions {
             nbits: 0x1e00_ffff,
             dummy_transactions: 5,
             witness_commitment: false,
+            fees: false,
             header_history: 288,
             genesis_time: 1_231_006_505,
             seed: 0,
@@ -159,6 +165,7 @@ impl DevChain {
             options.seed,
             options.dummy_transactions,
             options.witness_commitment,
+            options.fees,
         );
         Ok(DevChain {
             options,
@@ -209,6 +216,17 @@ impl DevChain {
     ///
     /// `now` is the header time to start with unless the median time past is later.
     pub fn template(&mut self, now: u32) -> Arc<DevTemplate> {
+        let template = self.detached_template(now);
+        while self.templates.len() >= TEMPLATE_HISTORY {
+            self.templates.pop_front();
+        }
+        self.templates.push_back(Arc::clone(&template));
+        template
+    }
+
+    /// As [`template`](Self::template), but the chain does not remember it: whoever asked hands in whole blocks
+    /// ([`submit_block`](Self::submit_block)).
+    pub fn detached_template(&mut self, now: u32) -> Arc<DevTemplate> {
         let transactions = self.pool.next_set(self.tip.hash);
         let template = Arc::new(DevTemplate::new(template::Parts {
             template_id: self.next_template_id,
@@ -219,14 +237,18 @@ impl DevChain {
             nbits: self.nbits(),
             target: self.target,
             witness_commitment: self.options.witness_commitment,
+            value: self.allowed_value(transactions.iter()),
             transactions,
         }));
         self.next_template_id += 1;
-        while self.templates.len() >= TEMPLATE_HISTORY {
-            self.templates.pop_front();
-        }
-        self.templates.push_back(Arc::clone(&template));
         template
+    }
+
+    /// What the coinbase of a block with these other transactions may claim, satoshi.
+    pub fn allowed_value<'a>(&self, transactions: impl IntoIterator<Item = &'a Transaction>) -> u64 {
+        let fees = transactions.into_iter().map(transactions::fee);
+        let fees = if self.options.fees { fees.fold(0, u64::saturating_add) } else { 0 };
+        SUBSIDY.to_sat().saturating_add(fees)
     }
 
     /// The template with this id, if it is among the last [`TEMPLATE_HISTORY`].
@@ -336,6 +358,7 @@ impl DevChain {
                 target: self.target,
                 after: self.median_time_past(parent),
                 now,
+                allowed_value: self.allowed_value(block.txdata.iter().skip(1)),
             },
         )?;
         let block = Tip { hash, prev_hash, height, time: block.header.time };

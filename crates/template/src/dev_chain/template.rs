@@ -12,7 +12,7 @@ use bitcoin::{
 };
 use thiserror::Error;
 
-use super::block_check::{COMMITMENT, SUBSIDY};
+use super::block_check::COMMITMENT;
 use super::merkle::{fold_merkle_path, merkle_path_of_coinbase};
 use super::{BLOCK_VERSION, transactions};
 
@@ -64,6 +64,8 @@ pub(super) struct Parts {
     pub(super) nbits: CompactTarget,
     pub(super) target: Target,
     pub(super) witness_commitment: bool,
+    /// What the coinbase may claim, satoshi.
+    pub(super) value: u64,
     pub(super) transactions: Arc<[Transaction]>,
 }
 
@@ -106,7 +108,7 @@ impl DevTemplate {
             nbits: parts.nbits,
             target: parts.target,
             coinbase_prefix: height_push(parts.height).into_bytes(),
-            coinbase_tx_value_remaining: SUBSIDY.to_sat(),
+            coinbase_tx_value_remaining: parts.value,
             coinbase_tx_outputs,
             merkle_path: merkle_path_of_coinbase(&txids),
             transactions: parts.transactions,
@@ -165,7 +167,7 @@ impl DevTemplate {
     }
 
     /// Puts a block together. A coinbase without a witness gets one if the template commits to witnesses.
-    pub(super) fn assemble(&self, version: u32, time: u32, nonce: u32, mut coinbase: Transaction) -> Block {
+    pub fn assemble(&self, version: u32, time: u32, nonce: u32, mut coinbase: Transaction) -> Block {
         let coinbase_txid = coinbase.compute_txid().to_byte_array();
         if !self.coinbase_tx_outputs.is_empty()
             && let Some(input) = coinbase.input.first_mut()

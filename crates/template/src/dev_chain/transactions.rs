@@ -10,6 +10,19 @@ use bitcoin::{
     Amount, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, opcodes,
 };
 
+/// What the coins that dummy transactions spend are supposed to hold where fees are paid, satoshi.
+pub const DUMMY_COIN: u64 = 100_000;
+
+/// What a dummy transaction pays out where no fees are paid, satoshi.
+const DUMMY_OUTPUT: u64 = 1_000;
+
+/// What a transaction pays if each of its inputs holds [`DUMMY_COIN`], satoshi.
+pub(super) fn fee(transaction: &Transaction) -> u64 {
+    let held = DUMMY_COIN.saturating_mul(transaction.input.len() as u64);
+    let paid = transaction.output.iter().fold(0_u64, |sum, output| sum.saturating_add(output.value.to_sat()));
+    held.saturating_sub(paid)
+}
+
 /// The coinbase of the genesis block.
 pub(super) fn genesis_coinbase(seed: u64) -> Transaction {
     let script_sig = ScriptBuf::builder()
@@ -42,6 +55,8 @@ pub(super) struct DummyPool {
     size: usize,
     /// Whether the transactions carry witnesses.
     witnesses: bool,
+    /// Whether they pay fees.
+    fees: bool,
     /// Transactions made so far: no two are alike.
     made: u64,
     tip: Option<BlockHash>,
@@ -51,8 +66,8 @@ pub(super) struct DummyPool {
 }
 
 impl DummyPool {
-    pub(super) fn new(seed: u64, size: usize, witnesses: bool) -> DummyPool {
-        DummyPool { seed, size, witnesses, made: 0, tip: None, current: Arc::new([]), next: 0 }
+    pub(super) fn new(seed: u64, size: usize, witnesses: bool, fees: bool) -> DummyPool {
+        DummyPool { seed, size, witnesses, fees, made: 0, tip: None, current: Arc::new([]), next: 0 }
     }
 
     /// The transactions of the next template on `tip`, without the coinbase.
@@ -80,6 +95,9 @@ impl DummyPool {
         if self.witnesses {
             witness.push([1]);
         }
+        // Each pays one satoshi more than the last, up to all that it has.
+        let value =
+            if self.fees { DUMMY_COIN.saturating_sub(500).saturating_sub(self.made) } else { DUMMY_OUTPUT };
         Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,
@@ -89,7 +107,7 @@ impl DummyPool {
                 sequence: Sequence::MAX,
                 witness,
             }],
-            output: vec![TxOut { value: Amount::from_sat(1_000), script_pubkey: anyone_can_spend() }],
+            output: vec![TxOut { value: Amount::from_sat(value), script_pubkey: anyone_can_spend() }],
         }
     }
 }

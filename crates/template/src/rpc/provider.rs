@@ -67,9 +67,7 @@ pub async fn submit_block(node: &RpcNode, block: &[u8]) -> Submitted {
     let hex = bitcoin::hex::DisplayHex::to_lower_hex_string(block);
     match node.call("submitblock", &format!("[\"{hex}\"]"), SUBMIT).await {
         Ok(answer) if answer.get() == "null" => Submitted::Taken,
-        // The node has it already, from somebody else or by another way.
-        Ok(answer) if answer.get().starts_with("\"duplicate") => Submitted::Taken,
-        Ok(answer) => Submitted::Refused(answer.get().trim_matches('"').to_owned()),
+        Ok(answer) => Submitted::by_reason(answer.get().trim_matches('"')),
         Err(error) => Submitted::NotPossible(error.to_string()),
     }
 }

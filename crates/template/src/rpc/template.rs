@@ -7,10 +7,8 @@ use work::{
     CoinbaseConstraints, Template, TemplateError, TemplateParts, TemplateTransaction, merkle, sha256d,
 };
 
-/// What begins the script of a witness commitment (BIP 141): `OP_RETURN`, a push of 36 bytes, the magic.
-const COMMITMENT: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
-/// The witness reserved value that all software uses.
-const RESERVED_VALUE: [u8; 32] = [0; 32];
+use crate::witness::{COMMITMENT, RESERVED_VALUE};
+
 /// Where a node names no limits: consensus.
 const WEIGHT_LIMIT: u64 = 4_000_000;
 const SIGOP_LIMIT: u64 = 80_000;
@@ -27,6 +25,9 @@ pub(super) struct BlockTemplate {
     curtime: u32,
     bits: String,
     height: u32,
+    /// Rules that the chain follows by now; a `!` in front: they change the block or its coinbase.
+    #[serde(default)]
+    rules: Vec<String>,
     default_witness_commitment: Option<String>,
     weightlimit: Option<u64>,
     sigoplimit: Option<u64>,
@@ -79,7 +80,9 @@ impl BlockTemplate {
         let dropped: u64 = self.transactions[kept..].iter().map(|transaction| transaction.fee).sum();
         let transactions: Vec<TemplateTransaction> =
             self.transactions[..kept].iter().map(Transaction::read).collect::<Result<_, _>>()?;
-        let commitment = match &self.default_witness_commitment {
+        // Core names a commitment also before SegWit is active; a block with a witness is refused then.
+        let default = self.default_witness_commitment.as_ref().filter(|_| self.follows_segwit());
+        let commitment = match default {
             None => None,
             Some(whole) if kept == self.transactions.len() => {
                 Some(hex(whole).ok_or_else(|| bad("default_witness_commitment", whole, "hex"))?)
@@ -127,6 +130,12 @@ impl BlockTemplate {
             constraints,
         };
         Ok(Template::new(parts)?)
+    }
+
+    /// SegWit is active. A node that names no rules at all is older than BIP 9, or newer than naming them: it names a
+    /// commitment when there is one to make.
+    fn follows_segwit(&self) -> bool {
+        self.rules.is_empty() || self.rules.iter().any(|rule| rule.trim_start_matches('!') == "segwit")
     }
 
     /// How many transactions there is room for.
@@ -278,6 +287,55 @@ mod tests {
         let read: BlockTemplate = serde_json::from_value(answer).unwrap();
         let sigops = CoinbaseConstraints { additional_sigops: 9, ..constraints };
         assert_eq!(read.read(5, sigops).unwrap().transactions.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn heights_are_written_as_bip_34_wants_them() {
+        let cases: [(u32, &[u8]); 14] = [
+            (1, &[0x51]),
+            (16, &[0x60]),
+            (17, &[1, 17]),
+            (127, &[1, 0x7f]),
+            (128, &[2, 0x80, 0]),
+            (255, &[2, 0xff, 0]),
+            (256, &[2, 0, 1]),
+            (32_767, &[2, 0xff, 0x7f]),
+            (32_768, &[3, 0, 0x80, 0]),
+            (65_536, &[3, 0, 0, 1]),
+            (840_000, &[3, 0x40, 0xd1, 0x0c]),
+            (8_388_607, &[3, 0xff, 0xff, 0x7f]),
+            (8_388_608, &[4, 0, 0, 0x80, 0]),
+            (500_000_000, &[4, 0, 0x65, 0xcd, 0x1d]),
+        ];
+        for (height, wanted) in cases {
+            let (mut answer, _) = answer(0);
+            answer["height"] = height.into();
+            let read: BlockTemplate = serde_json::from_value(answer).unwrap();
+            let template = read.read(5, CoinbaseConstraints::default()).unwrap();
+            assert_eq!(*template.coinbase.prefix, *wanted, "{height}");
+            let told = block(&template).bip34_block_height();
+            // The `bitcoin` crate reads pushes only.
+            assert!(height <= 16 || told == Ok(u64::from(height)), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn before_segwit_is_active_a_block_has_neither_commitment_nor_witness() {
+        let (mut answer, _) = answer(0);
+        for (rules, active) in [
+            (serde_json::json!(["csv"]), false),
+            (serde_json::json!(["csv", "!segwit", "taproot"]), true),
+            (serde_json::json!(["segwit"]), true),
+        ] {
+            answer["rules"] = rules;
+            let read: BlockTemplate = serde_json::from_value(answer.clone()).unwrap();
+            let block = block(&read.read(5, CoinbaseConstraints::default()).unwrap());
+            let coinbase = &block.txdata[0];
+            assert_eq!(
+                (coinbase.output.len(), coinbase.input[0].witness.len()),
+                if active { (2, 1) } else { (1, 0) }
+            );
+        }
     }
 
     #[test]

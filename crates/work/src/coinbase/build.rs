@@ -28,6 +28,28 @@ pub struct CoinbaseTemplate {
     pub witness_reserved_value: Option<[u8; 32]>,
 }
 
+impl CoinbaseTemplate {
+    /// The height of the block that it is for, as BIP 34 has it in `prefix`; `None` if that does not begin with a number.
+    #[must_use]
+    pub fn height(&self) -> Option<u32> {
+        // OP_1..OP_16 stand for small numbers, and a push of up to four bytes is a number, lowest byte first.
+        const ZERO: u8 = 0x00;
+        const BEFORE_ONE: u8 = 0x50;
+        match *self.prefix.first()? {
+            ZERO => Some(0),
+            opcode @ 0x51..=0x60 => Some(u32::from(opcode - BEFORE_ONE)),
+            len @ 1..=4 => {
+                let number = self.prefix.get(1..=usize::from(len))?;
+                // The highest bit is the sign: no height has it.
+                let negative = number.last().is_some_and(|byte| byte & 0x80 != 0);
+                let value = number.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+                (!negative).then_some(value)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A whole coinbase but for its extranonce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coinbase {
@@ -42,7 +64,8 @@ pub struct Coinbase {
 
 impl Coinbase {
     /// The template's coinbase with `outputs` before the template's own. `tag` comes after the height as it stands: a
-    /// push of its own, or nothing. `extranonce_len` is the whole extranonce, which ends `script_sig`.
+    /// push of its own, or nothing. `extranonce_len` is the whole extranonce, which ends `script_sig`, in a push of its
+    /// own: nodes count signature operations in a coinbase's `script_sig` too, and whatever miners roll must be none.
     ///
     /// # Errors
     /// The script is too short or too long, the outputs pay more than the template leaves, or there is none.
@@ -52,13 +75,15 @@ impl Coinbase {
         extranonce_len: u8,
         outputs: &[Output],
     ) -> Result<Self, BuildError> {
-        let script_sig_head = [&*template.prefix, tag].concat();
+        let push = opcode_of_push(extranonce_len);
+        let script_sig_head = [&*template.prefix, tag, push.as_slice()].concat();
         let script = script_sig_head.len().saturating_add(usize::from(extranonce_len));
         if !(MIN_SCRIPT_SIG..=MAX_SCRIPT_SIG).contains(&script) {
             return Err(BuildError::ScriptSig {
                 got: script,
                 height: template.prefix.len(),
                 tag: tag.len(),
+                push: push.len(),
                 extranonce_len,
             });
         }
@@ -179,13 +204,24 @@ impl Coinbase {
     }
 }
 
+/// What pushes `len` bytes; nothing pushes none.
+fn opcode_of_push(len: u8) -> Vec<u8> {
+    const LONGEST_SHORT: u8 = 75;
+    const PUSHDATA1: u8 = 0x4c;
+    match len {
+        0 => Vec::new(),
+        1..=LONGEST_SHORT => vec![len],
+        _ => vec![PUSHDATA1, len],
+    }
+}
+
 /// Why a template's coinbase cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BuildError {
     /// `script_sig` is too short or too long.
     #[error(
-        "script_sig would have {got} bytes (height {height}, tag {tag}, extranonce {extranonce_len}): consensus wants \
-         {MIN_SCRIPT_SIG} to {MAX_SCRIPT_SIG}; shorten the tag"
+        "script_sig would have {got} bytes (height {height}, tag {tag}, extranonce {extranonce_len} and {push} to push \
+         it): consensus wants {MIN_SCRIPT_SIG} to {MAX_SCRIPT_SIG}; shorten the tag"
     )]
     ScriptSig {
         /// Bytes in all.
@@ -194,6 +230,8 @@ pub enum BuildError {
         height: usize,
         /// Of which the tag's.
         tag: usize,
+        /// Of which the extranonce's push, less the extranonce.
+        push: usize,
         /// Of which the extranonce's.
         extranonce_len: u8,
     },
@@ -271,14 +309,40 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn the_height_is_the_number_that_the_bitcoin_crate_writes(height in prop_oneof![0_u32..300, any::<u32>()]) {
+            let script = bitcoin::script::Builder::new().push_int(i64::from(height)).into_script();
+            let of = |prefix: &[u8]| CoinbaseTemplate { prefix: prefix.into(), ..template(Vec::new(), true) }.height();
+            // Four bytes hold 31 bits: no chain gets there.
+            prop_assert_eq!(of(script.as_bytes()), Some(height).filter(|height| *height < 1 << 31));
+            prop_assert_eq!((of(&[]), of(&[2, 1]), of(&[0x6a])), (None, None, None));
+        }
+
+        #[test]
+        fn no_extranonce_is_a_signature_operation(
+            extranonce in proptest::collection::vec(prop::sample::select(vec![0x4c_u8, 0x4e, 0xac, 0xad, 0xae, 0xaf]), 0..=90),
+        ) {
+            let len = u8::try_from(extranonce.len()).unwrap();
+            let coinbase = Coinbase::new(&template(Vec::new(), true), &[], len, &[output(1, 1)]).unwrap();
+            let script = [coinbase.script_sig_head(), &extranonce].concat();
+            let script = bitcoin::Script::from_bytes(&script);
+            prop_assert_eq!(script.count_sigops_legacy(), 0);
+            // It is the last push, whole.
+            let last = script.instructions().last().unwrap().unwrap();
+            let pushed = last.push_bytes().unwrap().as_bytes();
+            prop_assert!(pushed == extranonce || extranonce.is_empty());
+        }
+    }
+
     #[test]
     fn what_consensus_refuses_is_not_built() {
         let of = |tag: usize, extranonce_len, paid| {
             Coinbase::new(&template(Vec::new(), true), &vec![1; tag], extranonce_len, &[output(paid, 22)])
         };
-        assert!(of(64, 32, 5_000).is_ok());
-        let long = BuildError::ScriptSig { got: 101, height: 4, tag: 65, extranonce_len: 32 };
-        assert_eq!(of(65, 32, 5_000), Err(long));
+        assert!(of(63, 32, 5_000).is_ok());
+        let long = BuildError::ScriptSig { got: 101, height: 4, tag: 64, push: 1, extranonce_len: 32 };
+        assert_eq!(of(64, 32, 5_000), Err(long));
         assert_eq!(of(0, 8, 5_001), Err(BuildError::PaysTooMuch { paid: 5_001, remaining: 5_000 }));
         let none = Coinbase::new(&template(Vec::new(), true), &[], 8, &[]);
         assert_eq!(none, Err(CoinbaseError::NoOutputs.into()));

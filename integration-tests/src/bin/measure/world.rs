@@ -61,6 +61,11 @@ impl World {
 }
 
 fn start_pool(name: &str, node: &Node, folder: &Folder, shares_per_minute: f64) -> Pool {
-    let settings = PoolSettings { share_batch_size: BATCH, shares_per_minute, worker_names: false };
+    let settings = PoolSettings {
+        share_batch_size: BATCH,
+        shares_per_minute,
+        worker_names: false,
+        ..PoolSettings::default()
+    };
     Pool::start_quiet(name, node, folder.path(), &settings)
 }

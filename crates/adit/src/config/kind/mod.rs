@@ -1,11 +1,17 @@
 //! The kinds of values that keys take: what each expects, how it is read and how it is written.
 
 mod address;
+mod host;
 mod identity;
+mod list;
 mod measure;
 mod names;
 mod networks;
+mod path;
+mod payee;
 mod plain;
+mod secret;
+mod signature;
 mod url;
 mod version_mask;
 
@@ -14,14 +20,22 @@ use std::ops::RangeInclusive;
 use super::given::Given;
 
 pub(crate) use address::Address;
+pub(crate) use host::HostPort;
 pub(crate) use identity::Identity;
 pub use identity::USER_IDENTITY_MAX;
 pub(crate) use measure::{Hashrate, Size, Span};
-pub(crate) use names::Names;
+pub(crate) use names::{Names, OneName};
 pub use networks::Network;
 pub(crate) use networks::Networks;
+pub(crate) use path::FilePath;
+pub use payee::{EXTRA_OUTPUTS_MAX, ExtraOutput, PayScript, PayTo, SCRIPT_MAX};
+pub(crate) use payee::{ExtraOutputs, PayoutAddress, PayoutScript};
 pub use plain::MinersPerChannel;
 pub(crate) use plain::{Channels, Choice, Flag, Number, Whole};
+pub use secret::Secret;
+pub(crate) use secret::{Password, UserName};
+pub(crate) use signature::Signature;
+pub use signature::{SIGNATURE_MAX, signature_push};
 pub(crate) use url::Url;
 pub use version_mask::VERSION_BITS_ROLLABLE;
 pub(crate) use version_mask::VersionMask;
@@ -54,6 +68,8 @@ pub(crate) struct Refusal {
     pub(crate) fix: Option<Fix>,
     /// Which item of a list it is about.
     pub(crate) item: Option<usize>,
+    /// The value may hold a secret: it is not shown.
+    pub(crate) hidden: bool,
 }
 
 /// What would be right.
@@ -89,6 +105,7 @@ pub(crate) struct Maybe<K>(pub(crate) K);
 
 impl<K: Kind> Kind for Maybe<K> {
     type Value = Option<K::Value>;
+    const SECRET: bool = K::SECRET;
 
     fn expected(&self) -> String {
         self.0.expected()

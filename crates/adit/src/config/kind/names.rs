@@ -1,5 +1,6 @@
-//! Lists of names.
+//! Names of other tables, one or a list.
 
+use super::list::texts;
 use super::{Fix, Kind, Refusal};
 use crate::config::given::{Given, quoted, quoted_short};
 use crate::config::name::{NAME_RULE, Name};
@@ -15,31 +16,12 @@ impl Kind for Names {
     }
 
     fn read(&self, given: &Given) -> Result<Vec<Name>, Refusal> {
-        let texts: Vec<&str> = match given {
-            Given::Loose(text) => {
-                // As in the file, or plain.
-                let text = text.trim();
-                let items = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-                items.split(',').map(|item| item.trim().trim_matches(['"', '\''])).collect()
-            }
-            Given::List(items) => {
-                let texts: Option<Vec<&str>> = items.iter().map(|(_, item)| item.text()).collect();
-                texts.ok_or_else(|| {
-                    let item = items.iter().position(|(_, item)| item.text().is_none());
-                    let found = item.map(|at| items[at].1.to_string());
-                    Refusal {
-                        expected: Some(NAME_RULE.to_owned()),
-                        found,
-                        item,
-                        ..Refusal::words("write the name in quotes, or leave it out")
-                    }
-                })?
-            }
-            Given::Text(text) if Name::new(text).is_some() => {
-                return Err(Refusal::value(format!("[{}]", quoted(text))));
-            }
-            _ => return Err(Refusal::plain()),
-        };
+        if let Given::Text(text) = given
+            && Name::new(text).is_some()
+        {
+            return Err(Refusal::value(format!("[{}]", quoted(text))));
+        }
+        let texts = texts(given, NAME_RULE, "write the name in quotes, or leave it out")?;
         if texts.is_empty() {
             return Err(Refusal::plain());
         }
@@ -53,6 +35,7 @@ impl Kind for Names {
                     None => "leave it out".to_owned(),
                 })),
                 item: Some(at),
+                ..Refusal::default()
             })?);
         }
         Ok(names)
@@ -61,5 +44,28 @@ impl Kind for Names {
     fn write(&self, value: &Vec<Name>) -> Option<String> {
         let names: Vec<String> = value.iter().map(|name| quoted(name.as_str())).collect();
         Some(format!("[{}]", names.join(", ")))
+    }
+}
+
+/// The name of one table.
+pub(crate) struct OneName;
+
+impl Kind for OneName {
+    type Value = Name;
+
+    fn expected(&self) -> String {
+        NAME_RULE.to_owned()
+    }
+
+    fn read(&self, given: &Given) -> Result<Name, Refusal> {
+        let text = given.text().ok_or_else(Refusal::plain)?;
+        Name::new(text).ok_or_else(|| match Name::suggested(text) {
+            Some(name) => Refusal::value(quoted(name.as_str())),
+            None => Refusal::plain(),
+        })
+    }
+
+    fn write(&self, value: &Name) -> Option<String> {
+        Some(quoted(value.as_str()))
     }
 }

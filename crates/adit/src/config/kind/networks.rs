@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::list::texts;
 use super::{Kind, Refusal};
 use crate::config::given::{Given, quoted, quoted_short};
 
@@ -79,31 +80,15 @@ impl Kind for Networks {
     }
 
     fn read(&self, given: &Given) -> Result<Vec<Network>, Refusal> {
-        let texts: Vec<&str> = match given {
-            Given::Loose(text) => {
-                // As in the file, or plain.
-                let text = text.trim();
-                let items = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-                let items = items.split(',').map(|item| item.trim().trim_matches(['"', '\'']));
-                items.filter(|item| !item.is_empty()).collect()
-            }
-            Given::List(items) => {
-                let texts: Option<Vec<&str>> = items.iter().map(|(_, item)| item.text()).collect();
-                texts.ok_or_else(|| {
-                    let item = items.iter().position(|(_, item)| item.text().is_none());
-                    Refusal {
-                        expected: Some(RULE.to_owned()),
-                        found: item.map(|at| items[at].1.to_string()),
-                        item,
-                        ..Refusal::words("write it in quotes, or leave it out")
-                    }
-                })?
-            }
-            Given::Text(text) if Network::parse(text).is_ok() => {
-                return Err(Refusal::value(format!("[{}]", quoted(text))));
-            }
-            _ => return Err(Refusal::plain()),
-        };
+        if let Given::Text(text) = given
+            && Network::parse(text).is_ok()
+        {
+            return Err(Refusal::value(format!("[{}]", quoted(text))));
+        }
+        let mut texts = texts(given, RULE, "write it in quotes, or leave it out")?;
+        if matches!(given, Given::Loose(_)) {
+            texts.retain(|text| !text.is_empty());
+        }
         let network = |(at, text): (usize, &&str)| {
             Network::parse(text).map_err(|meant| Refusal {
                 expected: Some(RULE.to_owned()),

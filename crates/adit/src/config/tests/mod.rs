@@ -8,9 +8,20 @@ mod properties;
 mod reference;
 mod refused;
 mod secrets;
+mod work;
 
 /// An authority key that is nobody's and no published example.
 const OWN_KEY: &str = "9bGBU8kQmhxVgkB8FENf6brbbJ1pdw6Bjw79EmTUiv99YZ7Zhuz";
+
+/// Addresses whose keys nobody has, by the words that stand for them in tests: longer words first.
+const ADDRESSES: [(&str, &str); 3] = [
+    ("REGTEST", "bcrt1qzyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3lgth6c"),
+    ("TEST", "tb1qzyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3apj6d3"),
+    ("MAIN", "bc1qzyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3h8ffkz"),
+];
+
+/// The address of `MAIN`.
+const ADDRESS: &str = ADDRESSES[2].1;
 
 /// A pool's URL with that key.
 fn url() -> String {

@@ -1,5 +1,4 @@
-//! Keys that hold secrets: from `KEY` or from the file that `KEY_file` names, and shown nowhere. No table
-//! has such a key yet; the promises are those of any kind that says that it is secret.
+//! Keys that hold secrets: from `KEY` or from the file that `KEY_file` names, and shown nowhere.
 
 use std::io;
 use std::path::Path;

@@ -44,7 +44,7 @@ impl Declared {
         let (coinbase, ready, feed) = match made {
             Ok(made) => made,
             Err(why) => {
-                self.fall(DownReason::NoTemplate(why), now, fx);
+                self.fall(DownReason::BadTemplate(why), now, fx);
                 return;
             }
         };
@@ -83,12 +83,11 @@ impl Declared {
     /// Every channel works on the present template.
     pub(super) fn catch_up(&mut self, now: Now, fx: &mut DeclaredEffects) {
         let Some(template) = &self.template else { return };
-        let template_id = (template.template_id, template.prev_hash);
+        let origin = Arc::clone(&template.origin);
         for channel_id in self.pool.custom_channels() {
             let newest = self.jobs.iter().rev().find(|job| job.channel_id == channel_id);
-            let has = newest.is_some_and(|job| {
-                (job.template.template_id, job.template.prev_hash) == template_id && job.stage != Stage::Over
-            });
+            let has = newest
+                .is_some_and(|job| Arc::ptr_eq(&job.template.origin, &origin) && job.stage != Stage::Over);
             if !has && self.up {
                 self.begin(channel_id, now, fx);
             }

@@ -1,11 +1,12 @@
 //! A custom job on its way from a template to the pool's acknowledgement.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use work::coinbase::Coinbase;
-use work::{Target, Template};
+use work::{Target, Template, TemplateTransaction};
 
 use crate::feed::Feed;
 use crate::share::OutgoingShare;
@@ -49,13 +50,48 @@ impl Stage {
     }
 }
 
+/// A template as it was given, and as its jobs have it.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    /// As it came: whoever gets a found block knows the template by this.
+    pub(super) origin: Arc<Template>,
+    /// With its tip's smallest time and, as soon as they are there, with its transactions.
+    template: Arc<Template>,
+}
+
+impl Given {
+    /// A template whose tip has this smallest time.
+    pub(super) fn new(origin: Arc<Template>, min_ntime: u32) -> Self {
+        let mut template = Arc::clone(&origin);
+        if template.min_ntime != min_ntime {
+            Arc::make_mut(&mut template).min_ntime = min_ntime;
+        }
+        Self { origin, template }
+    }
+
+    /// The same, with its transactions.
+    pub(super) fn with(&self, transactions: Arc<[TemplateTransaction]>) -> Self {
+        let mut template = Template::clone(&self.template);
+        template.transactions = Some(transactions);
+        Self { origin: Arc::clone(&self.origin), template: Arc::new(template) }
+    }
+}
+
+impl Deref for Given {
+    type Target = Template;
+
+    fn deref(&self) -> &Template {
+        &self.template
+    }
+}
+
 /// A job that miners were given.
 #[derive(Debug)]
 pub(super) struct CustomJob {
     /// Our number for it, which stands in shares.
     pub(super) id: u32,
     pub(super) channel_id: u32,
-    pub(super) template: Arc<Template>,
+    pub(super) template: Given,
     pub(super) coinbase: Arc<Coinbase>,
     pub(super) ready: ReadyJob,
     /// As miners were given it last.

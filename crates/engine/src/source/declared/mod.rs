@@ -19,16 +19,17 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use sv2::FrameHeader;
+use work::CoinbaseConstraints;
 use work::coinbase::Output;
-use work::{CoinbaseConstraints, Template};
 
-use job::{CustomJobs, Stage};
+use job::{CustomJobs, Given, Stage};
 
 use super::backoff::Backoff;
 use super::event::{DownReason, Effects, SourceCommand, SourceEvent};
 use super::jds::{JdsEffects, JdsEvent, JdsSettings, JdsState, JobDeclarator};
 use super::solo::FoundBlock;
-use super::sv2_pool::{LinkSecurity, SourceSettings, SourceStatus, Sv2Pool};
+use super::status::SourceStatus;
+use super::sv2_pool::{LinkSecurity, SourceSettings, Sv2Pool};
 use crate::books::Books;
 use crate::ids::SourceId;
 use crate::now::{Now, earliest};
@@ -113,19 +114,15 @@ impl DeclaredState {
     }
 }
 
-/// The source as it is shown.
+/// What there is to show of declaring.
 #[derive(Clone, Debug)]
 pub struct DeclaredStatus {
     /// Where it stands.
     pub state: DeclaredState,
-    /// The connection to the pool.
-    pub pool: SourceStatus,
     /// The connection to the declarator server.
     pub jds: JdsState,
     /// Why that was last down.
     pub jds_last_down: DownReason,
-    /// Why declaring last failed.
-    pub last_fall: Option<DownReason>,
     /// Jobs that were acknowledged, ever.
     pub acknowledged: u64,
     /// Jobs that the pool or its declarator server refused, ever; those that a change of tip was to blame for too.
@@ -158,7 +155,7 @@ pub struct Declared {
     up: bool,
     resting: Option<Duration>,
     backoff: Backoff,
-    template: Option<Arc<Template>>,
+    template: Option<Given>,
     /// When the present tip was heard of.
     tip_since: Duration,
     /// What the pool wants in coinbases.
@@ -167,7 +164,10 @@ pub struct Declared {
     jobs: CustomJobs,
     next_block: u64,
     jds_last_down: DownReason,
-    last_fall: Option<DownReason>,
+    /// Why the router was last told that it is down.
+    last_down: DownReason,
+    /// When it last came up or went down.
+    since: Duration,
     acknowledged: u64,
     refused: u64,
 }
@@ -197,7 +197,8 @@ impl Declared {
             jobs: CustomJobs::default(),
             next_block: 0,
             jds_last_down: DownReason::NotStarted,
-            last_fall: None,
+            last_down: DownReason::NotStarted,
+            since: Duration::ZERO,
             acknowledged: 0,
             refused: 0,
         }
@@ -223,16 +224,23 @@ impl Declared {
 
     /// The source as it is shown.
     #[must_use]
-    pub fn status(&self) -> DeclaredStatus {
-        DeclaredStatus {
-            state: self.state(),
-            pool: self.pool.status(),
-            jds: self.jds.state(),
-            jds_last_down: self.jds_last_down.clone(),
-            last_fall: self.last_fall.clone(),
-            acknowledged: self.acknowledged,
-            refused: self.refused,
-            held: self.jobs.held(),
+    pub fn status(&self) -> SourceStatus {
+        let pool = self.pool.status();
+        SourceStatus {
+            state: self.source_state(),
+            since: pool.since.max(self.since),
+            last_down: self.last_down.clone(),
+            open_shares: pool.open_shares + self.jobs.held(),
+            open_shares_max: pool.open_shares_max + HELD_AT_MOST,
+            declared: Some(DeclaredStatus {
+                state: self.state(),
+                jds: self.jds.state(),
+                jds_last_down: self.jds_last_down.clone(),
+                acknowledged: self.acknowledged,
+                refused: self.refused,
+                held: self.jobs.held(),
+            }),
+            ..pool
         }
     }
 
@@ -363,6 +371,8 @@ impl Declared {
                 self.channels.clear();
                 self.end_open_jobs(crate::books::UnsentReason::NoSource, fx);
                 self.up = false;
+                self.since = now.mono;
+                self.last_down = why.clone();
                 fx.pool.events.push(SourceEvent::Down(why));
             }
             SourceEvent::Opened { request, channel, target } => {

@@ -124,7 +124,7 @@ impl Declared {
         let extranonce = [told.extranonce_prefix(), share.extranonce.as_slice()].concat();
         let Some(coinbase) = job.coinbase.transaction(&extranonce) else { return };
         self.next_block += 1;
-        let (number, template) = (self.next_block, std::sync::Arc::clone(&job.template));
+        let (number, template) = (self.next_block, std::sync::Arc::clone(&job.template.origin));
         fx.blocks.push(FoundBlock { number, template, header, coinbase });
         if self.full_template {
             self.jds.push_solution(&PushedSolution { header, extranonce }, &mut fx.jds);

@@ -4,16 +4,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use work::coinbase::Output;
-use work::{CoinbaseConstraints, Template};
+use work::{CoinbaseConstraints, Template, TemplateTransaction};
 
-use super::job::Stage;
+use super::job::{Given, Stage};
 use super::{Declared, DeclaredEffects, DeclaredState, LEAST_ROOM};
 use crate::books::UnsentReason;
 use crate::now::Now;
 use crate::source::event::{DownReason, SourceCommand, SourceEvent};
 use crate::source::jds::JdsState;
+use crate::source::status::SourceState;
 
 impl Declared {
+    /// Where the source stands, in the words of all sources.
+    pub(super) fn source_state(&self) -> SourceState {
+        match self.state() {
+            DeclaredState::Off => SourceState::Off,
+            DeclaredState::Resting { until } => SourceState::Waiting { until },
+            DeclaredState::NoPool => self.pool.status().state,
+            DeclaredState::NoDeclarator => SourceState::AwaitingDeclarator,
+            DeclaredState::NoTemplate => SourceState::AwaitingTemplate,
+            DeclaredState::Ready | DeclaredState::Declaring | DeclaredState::Acknowledged => {
+                SourceState::Ready
+            }
+        }
+    }
+
     pub(super) fn state(&self) -> DeclaredState {
         if !self.wanted {
             return DeclaredState::Off;
@@ -47,8 +62,12 @@ impl Declared {
 
     /// A template: on a new tip, or a better one on the same.
     pub fn template(&mut self, template: Arc<Template>, now: Now, fx: &mut DeclaredEffects) {
-        let template = self.with_its_tips_time(template);
-        let another_tip = self.template.as_ref().is_none_or(|last| last.prev_hash != template.prev_hash);
+        // The smallest time is the same for all templates of a tip, whichever provider they come from: the reference pool
+        // takes all earlier jobs of a tip for stale when it changes.
+        let same_tip = self.template.as_ref().filter(|last| last.prev_hash == template.prev_hash);
+        let another_tip = same_tip.is_none();
+        let min_ntime = same_tip.map_or(template.min_ntime, |last| last.min_ntime);
+        let template = Given::new(template, min_ntime);
         let fits = template.constraints.hold(self.room());
         if !fits && !another_tip {
             // One with more room was asked for.
@@ -63,7 +82,7 @@ impl Declared {
             self.rise(now, fx);
         } else if !fits {
             let why = "the template leaves too little room for the pool's outputs".to_owned();
-            self.fall(DownReason::NoTemplate(why), now, fx);
+            self.fall(DownReason::BadTemplate(why), now, fx);
         } else if self.jds.state() == JdsState::Ready {
             self.catch_up(now, fx);
         } else if another_tip {
@@ -73,32 +92,19 @@ impl Declared {
         // Else the job that was acknowledged goes on, until the server is back.
     }
 
-    /// The transactions of a template that came without: the same template, whole.
-    pub fn completed(&mut self, template: &Template, now: Now, fx: &mut DeclaredEffects) {
-        let Some(transactions) = &template.transactions else { return };
-        let same = |known: &Template| {
-            known.transactions.is_none()
-                && known.template_id == template.template_id
-                && known.prev_hash == template.prev_hash
-                && known.merkle_path == template.merkle_path
-        };
-        let complete = |known: &mut Arc<Template>| {
-            if same(known) {
-                let mut whole = Template::clone(known);
-                whole.transactions = Some(Arc::clone(transactions));
-                *known = Arc::new(whole);
-            }
-        };
-        self.template.iter_mut().for_each(complete);
-        // One value, however many jobs have it.
-        let newest = self.template.clone();
-        for job in self.jobs.iter_mut().filter(|job| same(&job.template)) {
-            match &newest {
-                Some(newest) if newest.template_id == template.template_id => {
-                    job.template = Arc::clone(newest)
-                }
-                _ => complete(&mut job.template),
-            }
+    /// The transactions of a template that came without.
+    pub fn transactions(
+        &mut self,
+        of: &Arc<Template>,
+        transactions: &Arc<[TemplateTransaction]>,
+        now: Now,
+        fx: &mut DeclaredEffects,
+    ) {
+        let known = self.template.iter_mut().chain(self.jobs.iter_mut().map(|job| &mut job.template));
+        let mut whole: Option<Given> = None;
+        for given in known.filter(|given| Arc::ptr_eq(&given.origin, of) && given.transactions.is_none()) {
+            // One value, however many jobs have it.
+            *given = whole.get_or_insert_with(|| given.with(Arc::clone(transactions))).clone();
         }
         self.advance(now, fx);
     }
@@ -106,20 +112,7 @@ impl Declared {
     /// There are no templates any more.
     pub fn templates_lost(&mut self, why: &str, now: Now, fx: &mut DeclaredEffects) {
         if self.template.take().is_some() && self.up {
-            self.fall(DownReason::NoTemplate(why.to_owned()), now, fx);
-        }
-    }
-
-    /// The smallest time is the same for all templates of a tip, whichever provider they come from: the reference pool
-    /// takes all earlier jobs of a tip for stale when it changes.
-    fn with_its_tips_time(&self, template: Arc<Template>) -> Arc<Template> {
-        match &self.template {
-            Some(last) if last.prev_hash == template.prev_hash && last.min_ntime != template.min_ntime => {
-                let mut same = Template::clone(&template);
-                same.min_ntime = last.min_ntime;
-                Arc::new(same)
-            }
-            _ => template,
+            self.fall(DownReason::NoTemplates(why.to_owned()), now, fx);
         }
     }
 
@@ -164,6 +157,7 @@ impl Declared {
         }
         self.resting = None;
         self.up = true;
+        self.since = now.mono;
         let worker_names = self.pool.has_worker_names();
         fx.pool.events.push(SourceEvent::Ready { worker_names });
     }
@@ -173,7 +167,7 @@ impl Declared {
     pub(super) fn fall(&mut self, why: DownReason, now: Now, fx: &mut DeclaredEffects) {
         let wait = match &why {
             // Not the pool's fault: over when there are templates again.
-            DownReason::NoTemplate(_) => Duration::ZERO,
+            DownReason::NoTemplates(_) => Duration::ZERO,
             _ => self.backoff.next_wait(),
         };
         self.end_open_jobs(UnsentReason::JobRefused, fx);
@@ -183,7 +177,8 @@ impl Declared {
         }
         self.up = false;
         self.resting = Some(now.mono + wait);
-        self.last_fall = Some(why.clone());
+        self.last_down = why.clone();
+        self.since = now.mono;
         fx.pool.events.push(SourceEvent::Down(why));
     }
 

@@ -10,9 +10,13 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use work::coinbase::{BuildError, Coinbase, Output};
-use work::{ChannelJob, ChannelTerms, ExtranonceSplit, Header, JobError, Template, merkle, sha256d};
+use work::{
+    ChannelJob, ChannelJobError, ChannelTerms, CoinbaseConstraints, ExtranonceSplit, Header, JobError,
+    Template, merkle, sha256d,
+};
 
 use super::event::{ChannelRefusal, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent};
+use super::status::{SourceState, SourceStatus};
 use crate::books::{Books, Final, RefuseCode, UnsentReason};
 use crate::feed::{ChannelState, Feed};
 use crate::ids::{ChannelKey, MinerRef, SourceId};
@@ -21,6 +25,8 @@ use crate::share::{Answer, OutgoingShare};
 
 /// Jobs that blocks are still taken of, whatever tip they are on.
 const JOBS: usize = 32;
+/// Bytes of a channel's number in its extranonce prefix.
+const CHANNEL_NUMBER: usize = 4;
 /// Blocks that wait for the node's word.
 const OPEN_BLOCKS: usize = 64;
 
@@ -37,6 +43,14 @@ pub struct SoloSettings {
     pub instance: Vec<u8>,
     /// How far a share's ntime may run ahead of the clock, seconds.
     pub ntime_slack: u32,
+}
+
+impl SoloSettings {
+    /// The room that templates must leave for the outputs.
+    #[must_use]
+    pub fn constraints(&self) -> CoinbaseConstraints {
+        CoinbaseConstraints::of(&self.outputs)
+    }
 }
 
 /// A block that a miner found, for every way out that there is.
@@ -66,12 +80,26 @@ pub enum BlockOutcome {
 /// Why a template gives no work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SoloError {
+    /// With the farm's outputs the block could be too heavy.
+    #[error(
+        "the template leaves {} bytes and {} signature operations for the coinbase's outputs, {} and {} are needed",
+        got.additional_size, got.additional_sigops, needed.additional_size, needed.additional_sigops
+    )]
+    Room {
+        /// What the template leaves.
+        got: CoinbaseConstraints,
+        /// What the outputs take.
+        needed: CoinbaseConstraints,
+    },
     /// Its coinbase.
     #[error("the coinbase cannot be built: {0}")]
     Coinbase(#[from] BuildError),
     /// Its job.
     #[error("the template is no job: {0}")]
     Job(#[from] JobError),
+    /// Its job on a channel.
+    #[error("the template is no job for a channel: {0}")]
+    Channel(#[from] ChannelJobError),
 }
 
 #[derive(Debug)]
@@ -107,6 +135,9 @@ pub struct Solo {
     /// Counts its times of being up.
     session: u32,
     template: Option<Arc<Template>>,
+    /// Since when it is what it is: off, waiting for a template, ready.
+    since: Duration,
+    last_down: DownReason,
     channels: HashMap<u32, Channel, foldhash::fast::FixedState>,
     next_channel: u32,
     next_generation: u32,
@@ -127,6 +158,8 @@ impl Solo {
             on: false,
             session: 0,
             template: None,
+            since: Duration::ZERO,
+            last_down: DownReason::NotStarted,
             channels: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
             next_channel: 0,
             next_generation: 0,
@@ -149,6 +182,26 @@ impl Solo {
         self.on && self.template.is_some()
     }
 
+    /// What it shows of itself.
+    #[must_use]
+    pub fn status(&self) -> SourceStatus {
+        SourceStatus {
+            state: match (self.on, &self.template) {
+                (false, _) => SourceState::Off,
+                (true, None) => SourceState::AwaitingTemplate,
+                (true, Some(_)) => SourceState::Ready,
+            },
+            since: self.since,
+            last_down: self.last_down.clone(),
+            connections: self.session,
+            channels: self.channels.len(),
+            open_shares: self.open.len(),
+            open_shares_max: OPEN_BLOCKS,
+            pool: None,
+            declared: None,
+        }
+    }
+
     /// Blocks that wait for the node's word.
     #[must_use]
     pub fn open_blocks(&self) -> usize {
@@ -161,13 +214,14 @@ impl Solo {
             SourceCommand::Start => {
                 if !self.on {
                     self.on = true;
-                    self.rise(fx);
+                    self.since = now.mono;
+                    self.rise(now, fx);
                 }
             }
             SourceCommand::Stop => {
                 if self.on {
                     self.on = false;
-                    self.fall(DownReason::NotStarted, fx);
+                    self.fall(DownReason::NotStarted, now, fx);
                 }
             }
             SourceCommand::Open(wish) => self.open(&wish, now, fx),
@@ -185,18 +239,23 @@ impl Solo {
     /// The node has a template: work for every channel.
     ///
     /// # Errors
-    /// It cannot be mined on; the work before it stays.
+    /// It cannot be mined on. The work before it stays if it is on the same tip; else it is worth nothing any more, and
+    /// the source is down.
     pub fn template(&mut self, template: Arc<Template>, now: Now, fx: &mut Effects) -> Result<(), SoloError> {
         let was_ready = self.is_ready();
         let another_tip = self.template.as_ref().is_none_or(|last| last.prev_hash != template.prev_hash);
-        // Tried once before anything is promised: the longest extranonce that a listener can have.
-        self.coinbase(&template, self.longest_extranonce())?;
+        if let Err(error) = self.examine(&template) {
+            if another_tip {
+                self.lost(DownReason::BadTemplate(error.to_string()), now, fx);
+            }
+            return Err(error);
+        }
         self.template = Some(template);
         if !self.on {
             return Ok(());
         }
         if !was_ready {
-            self.rise(fx);
+            self.rise(now, fx);
         }
         let mut ids: Vec<u32> = self.channels.keys().copied().collect();
         ids.sort_unstable();
@@ -207,15 +266,30 @@ impl Solo {
                     channel.generation = generation;
                 }
             }
-            self.publish(id, now, fx)?;
+            self.publish(id, now, fx);
         }
         Ok(())
     }
 
-    /// The node gives no templates any more.
-    pub fn lost(&mut self, why: String, fx: &mut Effects) {
+    /// Tries a template once before anything is promised, with an extranonce as most listeners have it.
+    fn examine(&self, template: &Template) -> Result<(), SoloError> {
+        let needed = self.settings.constraints();
+        if !template.constraints.hold(needed) {
+            return Err(SoloError::Room { got: template.constraints, needed });
+        }
+        let own = self.settings.instance.len() + CHANNEL_NUMBER;
+        let miners = usize::from(ExtranonceSplit::DEFAULT_MINER_ID + ExtranonceSplit::DEFAULT_EXTRANONCE2);
+        let coinbase = self.coinbase(template, u8::try_from(own + miners).unwrap_or(u8::MAX))?;
+        template.job(0, &coinbase)?;
+        Ok(())
+    }
+
+    /// There are no templates any more, for this reason.
+    pub fn lost(&mut self, why: DownReason, now: Now, fx: &mut Effects) {
         if self.template.take().is_some() && self.on {
-            self.fall(DownReason::Lost(why), fx);
+            self.fall(why, now, fx);
+        } else if self.on {
+            self.last_down = why;
         }
     }
 
@@ -268,6 +342,13 @@ impl Solo {
         self.settle(&open.share, end, fx);
     }
 
+    /// The end: what became of the blocks that are still open will not be heard here any more.
+    pub fn end(&mut self, fx: &mut Effects) {
+        for open in std::mem::take(&mut self.open) {
+            self.settle(&open.share, Final::Unknown, fx);
+        }
+    }
+
     fn open(&mut self, wish: &OpenChannel, now: Now, fx: &mut Effects) {
         let request = wish.request;
         let Some(template) = self.template.as_ref().filter(|_| self.on) else {
@@ -287,21 +368,31 @@ impl Solo {
         self.next_channel = self.next_channel.wrapping_add(1);
         let channel_id = self.next_channel;
         let key = ChannelKey { source: self.settings.id, connection: self.session, channel_id };
-        let state = Arc::new(ChannelState::with_nodes(key));
+        // Blocks of its jobs are blocks even when the node is away: they are kept until it is back.
+        let state = Arc::new(ChannelState::of_own_blocks(key));
         let generation = self.generation();
         let prefix = self.prefix(channel_id);
         self.channels.insert(channel_id, Channel { state: Arc::clone(&state), split, generation, prefix });
         fx.events.push(SourceEvent::Opened { request, channel: state, target });
-        if let Err(error) = self.publish(channel_id, now, fx) {
-            self.channels.remove(&channel_id);
-            fx.events.push(SourceEvent::Closed { channel_id, reason: error.to_string() });
+        self.publish(channel_id, now, fx);
+    }
+
+    /// Makes the present template's work for a channel. One that cannot have any is closed; the others go on.
+    fn publish(&mut self, channel_id: u32, now: Now, fx: &mut Effects) {
+        match self.work(channel_id, now) {
+            Ok(feed) => fx.events.extend(feed.map(SourceEvent::Work)),
+            Err(error) => {
+                if let Some(channel) = self.channels.remove(&channel_id) {
+                    channel.state.end();
+                }
+                fx.events.push(SourceEvent::Closed { channel_id, reason: error.to_string() });
+            }
         }
     }
 
-    /// Makes the present template's work for a channel.
-    fn publish(&mut self, channel_id: u32, now: Now, fx: &mut Effects) -> Result<(), SoloError> {
+    fn work(&mut self, channel_id: u32, now: Now) -> Result<Option<Feed>, SoloError> {
         let (Some(template), Some(channel)) = (self.template.clone(), self.channels.get(&channel_id)) else {
-            return Ok(());
+            return Ok(None);
         };
         let extranonce = channel.prefix.len() + usize::from(channel.split.extranonce_size());
         let extranonce = u8::try_from(extranonce).unwrap_or(u8::MAX);
@@ -330,7 +421,6 @@ impl Solo {
             job.version,
             job.nbits,
         ));
-        let Some(channel) = self.channels.get(&channel_id) else { return Ok(()) };
         let terms = ChannelTerms {
             source: work::SourceId(self.settings.id.0),
             generation: channel.generation,
@@ -340,21 +430,14 @@ impl Solo {
             ntime_slack: self.settings.ntime_slack,
             received_at: now.seconds(),
         };
-        match ChannelJob::new(job, terms) {
-            Ok(job) => fx.events.push(SourceEvent::Work(Feed {
-                sequence: 0,
-                channel: Arc::clone(&channel.state),
-                generation: channel.generation,
-                job: Arc::new(job),
-                notify,
-                received: now.mono,
-            })),
-            Err(error) => {
-                let reason = error.to_string();
-                fx.events.push(SourceEvent::Closed { channel_id, reason });
-            }
-        }
-        Ok(())
+        Ok(Some(Feed {
+            sequence: 0,
+            channel: Arc::clone(&channel.state),
+            generation: channel.generation,
+            job: Arc::new(ChannelJob::new(job, terms)?),
+            notify,
+            received: now.mono,
+        }))
     }
 
     /// The coinbase of a template: the first output gets what the others leave.
@@ -372,25 +455,22 @@ impl Solo {
         [&*self.settings.instance, &channel_id.to_be_bytes()].concat()
     }
 
-    fn longest_extranonce(&self) -> u8 {
-        let own = self.settings.instance.len() + 4;
-        let miners = usize::from(ExtranonceSplit::DEFAULT_MINER_ID + ExtranonceSplit::DEFAULT_EXTRANONCE2);
-        u8::try_from(own + miners).unwrap_or(u8::MAX)
-    }
-
     fn generation(&mut self) -> u32 {
         self.next_generation = self.next_generation.wrapping_add(1);
         self.next_generation
     }
 
-    fn rise(&mut self, fx: &mut Effects) {
+    fn rise(&mut self, now: Now, fx: &mut Effects) {
         if self.is_ready() {
+            self.since = now.mono;
             self.session = self.session.wrapping_add(1);
             fx.events.push(SourceEvent::Ready { worker_names: false });
         }
     }
 
-    fn fall(&mut self, why: DownReason, fx: &mut Effects) {
+    fn fall(&mut self, why: DownReason, now: Now, fx: &mut Effects) {
+        self.since = now.mono;
+        self.last_down = why.clone();
         for (_, channel) in self.channels.drain() {
             channel.state.end();
         }
@@ -406,5 +486,7 @@ impl Solo {
     }
 }
 
+#[cfg(test)]
+mod assembled;
 #[cfg(test)]
 mod tests;

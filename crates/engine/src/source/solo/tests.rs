@@ -6,7 +6,7 @@ use work::{Extranonce, TemplateParts};
 use super::*;
 use crate::books::AccountKey;
 
-fn at(seconds: u64) -> Now {
+pub(super) fn at(seconds: u64) -> Now {
     Now { mono: Duration::from_secs(seconds), unix: 1_700_000_000 }
 }
 
@@ -33,7 +33,7 @@ fn template(id: u64, tip: u8) -> Arc<Template> {
     Arc::new(Template::new(parts).unwrap())
 }
 
-fn solo(outputs: Vec<Output>) -> (Solo, Arc<Books>) {
+pub(super) fn solo(outputs: Vec<Output>) -> (Solo, Arc<Books>) {
     let books = Arc::new(Books::default());
     let settings = SoloSettings {
         id: SourceId(3),
@@ -52,7 +52,7 @@ fn payout() -> Vec<Output> {
     ]
 }
 
-fn wish(request: u64) -> OpenChannel {
+pub(super) fn wish(request: u64) -> OpenChannel {
     OpenChannel {
         request,
         user_identity: "farm".into(),
@@ -63,7 +63,7 @@ fn wish(request: u64) -> OpenChannel {
     }
 }
 
-fn feeds(fx: &mut Effects) -> Vec<Feed> {
+pub(super) fn feeds(fx: &mut Effects) -> Vec<Feed> {
     let works = |event| match event {
         SourceEvent::Work(feed) => Some(feed),
         _ => None,
@@ -73,9 +73,14 @@ fn feeds(fx: &mut Effects) -> Vec<Feed> {
 
 /// A block of this feed's job, as a miner's share.
 fn block(feed: &Feed, books: &Books) -> (OutgoingShare, Header) {
+    rolled_block(feed, books, 0, 0)
+}
+
+/// As [`block`], with these version bits flipped and its time so far after the smallest.
+pub(super) fn rolled_block(feed: &Feed, books: &Books, bits: u32, later: u32) -> (OutgoingShare, Header) {
     let rolled: [&[u8]; 2] = [&[9; 4], &[7; 4]];
     let job = &feed.job;
-    let header = |nonce| job.header(&rolled, job.job.version, job.job.min_ntime, nonce);
+    let header = |nonce| job.header(&rolled, job.job.version ^ bits, job.job.min_ntime + later, nonce);
     let header = (0..).map(header).find(|header| header.hash().meets(&job.job.network_target)).unwrap();
     let key = AccountKey { listener: 0, route: 0, source: Some(3) };
     let account = books.account(key);
@@ -181,15 +186,83 @@ fn a_coinbase_that_pays_too_much_gives_no_work_and_leaves_what_there_was() {
 
 #[test]
 fn without_the_node_the_source_is_down_and_comes_back() {
-    let (mut solo, _) = solo(payout());
+    let (mut solo, books) = solo(payout());
     let mut fx = Effects::default();
     solo.command(SourceCommand::Start, at(0), &mut fx);
     solo.template(template(1, 7), at(1), &mut fx).unwrap();
     solo.command(SourceCommand::Open(wish(1)), at(1), &mut fx);
     let feed = feeds(&mut fx).pop().unwrap();
-    solo.lost("the node is gone".to_owned(), &mut fx);
-    assert!(matches!(fx.events[..], [SourceEvent::Down(DownReason::Lost(_))]) && !feed.channel.is_alive());
+    let gone = DownReason::NoTemplates("the node is gone".to_owned());
+    solo.lost(gone.clone(), at(5), &mut fx);
+    assert!(matches!(fx.events[..], [SourceEvent::Down(DownReason::NoTemplates(_))]));
+    let status = solo.status();
+    assert_eq!((status.state, status.last_down), (SourceState::AwaitingTemplate, gone));
     fx.events.clear();
+    // What miners find meanwhile is a block all the same.
+    assert!(!feed.channel.is_alive() && feed.channel.takes(true) && !feed.channel.takes(false));
+    let (share, header) = block(&feed, &books);
+    assert_eq!(solo.share(&share, at(6), &mut fx).unwrap().header, header);
     solo.template(template(2, 7), at(9), &mut fx).unwrap();
     assert!(matches!(fx.events[..], [SourceEvent::Ready { .. }]));
+    assert_eq!((solo.status().state, solo.status().since), (SourceState::Ready, at(9).mono));
+}
+
+#[test]
+fn a_template_without_room_for_the_outputs_is_refused_and_on_a_new_tip_the_old_work_ends() {
+    let (mut solo, _) = solo(payout());
+    let mut fx = Effects::default();
+    solo.command(SourceCommand::Start, at(0), &mut fx);
+    solo.template(template(1, 7), at(1), &mut fx).unwrap();
+    solo.command(SourceCommand::Open(wish(1)), at(1), &mut fx);
+    fx.events.clear();
+    let narrow = |id, tip| {
+        let mut narrow = Template::clone(&template(id, tip));
+        narrow.constraints.additional_size = 19;
+        Arc::new(narrow)
+    };
+    let error = solo.template(narrow(2, 7), at(2), &mut fx).unwrap_err();
+    assert!(matches!(error, SoloError::Room { needed, .. } if needed.additional_size == 20), "{error}");
+    assert!(fx.events.is_empty() && solo.is_ready(), "the work on this tip is as good as before");
+    solo.template(narrow(3, 8), at(3), &mut fx).unwrap_err();
+    assert!(matches!(fx.events[..], [SourceEvent::Down(DownReason::BadTemplate(_))]) && !solo.is_ready());
+}
+
+#[test]
+fn a_flood_of_templates_leaves_as_many_jobs_as_are_kept_and_the_last_of_them_count() {
+    let (mut solo, books) = solo(payout());
+    let mut fx = Effects::default();
+    solo.command(SourceCommand::Start, at(0), &mut fx);
+    solo.template(template(0, 7), at(1), &mut fx).unwrap();
+    solo.command(SourceCommand::Open(wish(1)), at(1), &mut fx);
+    for id in 1..10_000 {
+        fx.events.clear();
+        solo.template(template(id, 7), at(1), &mut fx).unwrap();
+    }
+    assert_eq!(solo.works.len(), JOBS);
+    let feed = feeds(&mut fx).pop().unwrap();
+    let (share, _) = block(&feed, &books);
+    assert_eq!(solo.share(&share, at(2), &mut fx).unwrap().template.template_id, 9_999);
+}
+
+#[test]
+fn a_channel_that_the_coinbase_has_no_room_for_is_closed_and_the_others_go_on() {
+    let books = Arc::new(Books::default());
+    let settings = SoloSettings {
+        id: SourceId(3),
+        outputs: payout(),
+        // With 2 bytes of height, 8 of prefix and 8 of extranonce `script_sig` has 99 of its 100.
+        tag: vec![0; 81],
+        instance: vec![1, 2, 3, 4],
+        ntime_slack: 600,
+    };
+    let mut solo = Solo::new(settings, books, 1);
+    let mut fx = Effects::default();
+    solo.command(SourceCommand::Start, at(0), &mut fx);
+    solo.template(template(1, 7), at(1), &mut fx).unwrap();
+    solo.command(SourceCommand::Open(OpenChannel { extranonce2_size: 6, ..wish(1) }), at(1), &mut fx);
+    solo.command(SourceCommand::Open(wish(2)), at(1), &mut fx);
+    assert!(fx.events.iter().any(|event| matches!(event, SourceEvent::Closed { channel_id: 1, .. })));
+    solo.template(template(2, 8), at(2), &mut fx).unwrap();
+    let channels: Vec<u32> = feeds(&mut fx).iter().map(|feed| feed.channel.key.channel_id).collect();
+    assert_eq!(channels, [2, 2]);
 }

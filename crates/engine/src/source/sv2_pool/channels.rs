@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use work::ExtranonceSplit;
 
+use super::super::status::SourceState;
 use super::channel::Channel;
 use super::drafts::FutureJobs;
 use super::shares::end_open_shares;
-use super::{MAX_GROUPS, MAX_PENDING_OPENS, OPEN_DEADLINE, SourceState, Sv2Pool, protocol, shown};
+use super::{MAX_GROUPS, MAX_PENDING_OPENS, OPEN_DEADLINE, Sv2Pool, protocol, shown};
 use crate::feed::ChannelState;
 use crate::ids::ChannelKey;
 use crate::now::Now;
@@ -93,8 +94,11 @@ impl Sv2Pool {
         };
         let target = read_target(message.target)?;
         let key = ChannelKey { source: self.settings.id, connection: self.connection, channel_id };
-        let state =
-            if self.settings.work_selection { ChannelState::with_nodes(key) } else { ChannelState::new(key) };
+        let state = if self.settings.work_selection {
+            ChannelState::of_own_blocks(key)
+        } else {
+            ChannelState::new(key)
+        };
         let state = Arc::new(state);
         let group_id = message.group_channel_id;
         let channel = Channel {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use sv2::mining::NewExtendedMiningJob;
+use work::coinbase::{PayoutError, PayoutRule};
 use work::{Job, JobError, JobParts};
 
 use crate::source::ready_job::ReadyJob;
@@ -64,6 +65,11 @@ impl Draft {
             extranonce_len,
         )?;
         Ok(ReadyJob::new(job))
+    }
+
+    /// Holds the job's coinbase against a rule.
+    pub(super) fn pays(&self, rule: &PayoutRule, extranonce_len: usize) -> Result<(), PayoutError> {
+        rule.check(&self.coinbase_tx_prefix, extranonce_len, &self.coinbase_tx_suffix)
     }
 
     pub(super) fn number(&self) -> u64 {

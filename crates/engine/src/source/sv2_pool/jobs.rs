@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use work::coinbase::PayoutError;
+
 use super::channel::Channel;
 use super::drafts::{Draft, Tip};
-use super::{Sv2Pool, protocol};
+use super::{SourceSettings, Sv2Pool, protocol};
 use crate::now::Now;
 use crate::source::event::{DownReason, Effects, SourceEvent};
 use crate::source::ready_job::ReadyJob;
@@ -24,6 +26,7 @@ impl Sv2Pool {
         self.job_messages += 1;
         let draft = Arc::new(Draft::read(self.job_messages, message));
         let Some(min_ntime) = message.min_ntime else {
+            self.future_job_pays(&draft, message.channel_id)?;
             if let Some(channel) = self.channels.get_mut(&message.channel_id) {
                 channel.future.insert(draft);
             } else if let Some((future, _)) = self.groups.get_mut(&message.channel_id) {
@@ -44,7 +47,23 @@ impl Sv2Pool {
                 return Err(protocol("NewExtendedMiningJob with min_ntime before any SetNewPrevHash"));
             };
             let tip = Tip { min_ntime, ..tip };
-            publish(channel, &draft, tip, &mut ready, self.settings.ntime_slack, now, fx)?;
+            publish(channel, &draft, tip, &mut ready, &self.settings, now, fx)?;
+        }
+        Ok(())
+    }
+
+    /// A future job is looked at when it comes, not only when its tip does: then there would be no time to lose.
+    fn future_job_pays(&self, draft: &Draft, address: u32) -> Result<(), DownReason> {
+        let mut looked = None;
+        for id in self.addressed(address) {
+            let Some(channel) = self.channels.get(&id).filter(|channel| channel.draining.is_none()) else {
+                continue;
+            };
+            let len = channel.extranonce_len();
+            if looked != Some(len) {
+                pays(&self.settings, draft, len)?;
+                looked = Some(len);
+            }
         }
         Ok(())
     }
@@ -79,7 +98,7 @@ impl Sv2Pool {
             };
             self.next_generation = self.next_generation.wrapping_add(1);
             channel.set_tip(tip, self.next_generation);
-            publish(channel, &draft, tip, &mut ready, self.settings.ntime_slack, now, fx)?;
+            publish(channel, &draft, tip, &mut ready, &self.settings, now, fx)?;
             channel.forget_old_prefixes();
         }
         if let Some((future, _)) = self.groups.get_mut(&message.channel_id) {
@@ -89,13 +108,22 @@ impl Sv2Pool {
     }
 }
 
+/// Whether a job pays whom the configuration says, if it says so. `extranonce_len` is a channel's whole extranonce.
+fn pays(settings: &SourceSettings, draft: &Draft, extranonce_len: usize) -> Result<(), DownReason> {
+    let Some(rule) = &settings.payout else { return Ok(()) };
+    draft.pays(rule, extranonce_len).map_err(|error| match error {
+        PayoutError::Mismatch(mismatch) => DownReason::Payout(mismatch),
+        PayoutError::Unsound(error) => DownReason::BadJob(error.to_string()),
+    })
+}
+
 /// Puts a job on a channel and tells the router. Channels that share tip and extranonce length share the job.
 fn publish(
     channel: &mut Channel,
     draft: &Draft,
     tip: Tip,
     ready: &mut Option<(Tip, usize, ReadyJob)>,
-    ntime_slack: u32,
+    settings: &SourceSettings,
     now: Now,
     fx: &mut Effects,
 ) -> Result<(), DownReason> {
@@ -106,12 +134,14 @@ fn publish(
     let job = match ready {
         Some((t, l, job)) if *t == tip && *l == len => &*job,
         _ => {
+            pays(settings, draft, len)?;
             let job = draft.on_tip(tip, len).map_err(|e| DownReason::BadJob(e.to_string()))?;
             &ready.insert((tip, len, job)).2
         }
     };
-    let feed =
-        channel.feed(job, draft.number(), ntime_slack, now).map_err(|e| DownReason::BadJob(e.to_string()))?;
+    let feed = channel
+        .feed(job, draft.number(), settings.ntime_slack, now)
+        .map_err(|e| DownReason::BadJob(e.to_string()))?;
     fx.events.push(SourceEvent::Work(feed));
     Ok(())
 }

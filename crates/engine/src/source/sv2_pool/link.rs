@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use sv2::{FrameHeader, Message};
 
+use super::super::status::SourceState;
 use super::shares::end_open_shares;
-use super::{EXTENSIONS_DEADLINE, LinkSecurity, SETUP_DEADLINE, SourceState, Sv2Pool, parse, protocol};
+use super::{EXTENSIONS_DEADLINE, LinkSecurity, SETUP_DEADLINE, Sv2Pool, parse, protocol};
 use crate::now::Now;
 use crate::source::event::{ChannelRefusal, DownReason, Effects, SourceEvent};
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use sv2::{FrameHeader, Message};
+use work::coinbase::PayoutRule;
 
 use channel::{Channel, DRAIN_AT_LEAST, DRAIN_LOOK, Draining};
 use channels::as_f32;
@@ -28,6 +29,7 @@ use super::backoff::Backoff;
 use super::event::{
     ChannelRefusal, CustomJobAnswer, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent,
 };
+use super::status::{PoolStatus, SourceState, SourceStatus};
 
 use crate::books::Books;
 use crate::ids::SourceId;
@@ -84,72 +86,8 @@ pub struct SourceSettings {
     /// The connection is for work that Adit selects itself (`REQUIRES_WORK_SELECTION`, 5.3.1): the pool's own jobs are
     /// not mined, whatever it sends.
     pub work_selection: bool,
-}
-
-/// Where a source stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceState {
-    /// Not wanted.
-    Off,
-    /// Waits to try again.
-    Waiting {
-        /// When it will.
-        until: Duration,
-    },
-    /// The caller connects and shakes hands.
-    Dialling,
-    /// Waits for SetupConnection.Success.
-    SettingUp {
-        /// The last moment for it.
-        deadline: Duration,
-    },
-    /// Waits for RequestExtensions.Success.
-    Negotiating {
-        /// The last moment for it.
-        deadline: Duration,
-    },
-    /// Channels can be opened.
-    Ready,
-}
-
-impl SourceState {
-    /// The word for it in metrics and API.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Waiting { .. } => "waiting",
-            Self::Dialling => "connecting",
-            Self::SettingUp { .. } => "setting_up",
-            Self::Negotiating { .. } => "negotiating",
-            Self::Ready => "ready",
-        }
-    }
-}
-
-/// A source's state as shown to people.
-#[derive(Clone, Debug)]
-pub struct SourceStatus {
-    /// Where it stands.
-    pub state: SourceState,
-    /// Since when.
-    pub since: Duration,
-    /// Why it was last down.
-    pub last_down: DownReason,
-    /// Connections made, ever.
-    pub connections: u32,
-    /// Open channels.
-    pub channels: usize,
-    /// Shares sent and not answered.
-    pub open_shares: usize,
-    /// The bound on them.
-    pub open_shares_max: usize,
-    /// Worker names go up.
-    pub worker_names: bool,
-    /// Messages that Adit does not know, ignored.
-    pub unknown_messages: u64,
-    /// Answers for shares or channels that are not open, ignored.
-    pub stray_answers: u64,
+    /// Whom every job must pay.
+    pub payout: Option<PayoutRule>,
 }
 
 /// See the module.
@@ -247,9 +185,12 @@ impl Sv2Pool {
             channels: self.channels.len(),
             open_shares: self.open_shares,
             open_shares_max: self.unsettled_max(),
-            worker_names: self.worker_names,
-            unknown_messages: self.unknown_messages,
-            stray_answers: self.stray_answers,
+            pool: Some(PoolStatus {
+                worker_names: self.worker_names,
+                unknown_messages: self.unknown_messages,
+                stray_answers: self.stray_answers,
+            }),
+            declared: None,
         }
     }
 
@@ -274,7 +215,11 @@ impl Sv2Pool {
         let state = match self.state {
             SourceState::Waiting { until } => Some(until),
             SourceState::SettingUp { deadline } | SourceState::Negotiating { deadline } => Some(deadline),
-            SourceState::Off | SourceState::Dialling | SourceState::Ready => None,
+            SourceState::Off
+            | SourceState::Dialling
+            | SourceState::AwaitingDeclarator
+            | SourceState::AwaitingTemplate
+            | SourceState::Ready => None,
         };
         let opens = self.pending_order.front().map(|(deadline, _)| *deadline);
         let drains = self.drain_looks.peek().map(|Reverse((at, _))| *at);
@@ -490,3 +435,6 @@ pub(in crate::source) fn protocol(what: impl Into<String>) -> DownReason {
 pub(in crate::source) fn shown(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).take(100).collect()
 }
+
+#[cfg(test)]
+mod payout_tests;

@@ -73,7 +73,12 @@ impl Client {
             rollable_size: 0,
             is_standard: true,
         };
-        match self.open(&request, now) {
+        let opened = if self.custom.is_some() {
+            Err(error_code::STANDARD_CHANNELS_NOT_SUPPORTED_FOR_CUSTOM_WORK)
+        } else {
+            self.open(&request, now)
+        };
+        match opened {
             Ok((channel_id, group_channel_id)) => {
                 let channel = &self.channels[&channel_id];
                 write_frame(

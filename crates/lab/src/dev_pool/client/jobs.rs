@@ -23,6 +23,9 @@ impl Client {
             self.first_job_on_tip = work.job.id;
             self.jobs.clear();
             self.channels.values_mut().for_each(|channel| channel.new_tip(work.job.id));
+            if let Some(custom) = &mut self.custom {
+                custom.new_tip();
+            }
         }
         self.jobs.push_back(Arc::clone(&work.job));
         while self.jobs.len() > self.shared.options.max_past_jobs + 1 {
@@ -33,7 +36,7 @@ impl Client {
     }
 
     fn broadcast(&self, future: bool, out: &mut BytesMut) {
-        if self.channels.is_empty() {
+        if self.channels.is_empty() || self.custom.is_some() {
             return;
         }
         let group =
@@ -55,6 +58,9 @@ impl Client {
 
     /// A channel's first job, as the reference sends it: a future job and its activation.
     pub(super) fn send_first_job(&self, channel_id: u32, out: &mut BytesMut) {
+        if self.custom.is_some() {
+            return;
+        }
         self.send_job(&self.channels[&channel_id], true, out);
         self.send_prev_hash(channel_id, out);
     }
@@ -133,10 +139,18 @@ impl Client {
         if std::mem::replace(&mut self.rotations, rotations) == rotations {
             return;
         }
+        let all: Vec<u32> = self.channels.keys().copied().collect();
+        self.change_prefixes(&all, out);
+    }
+
+    /// Gives channels another extranonce prefix for jobs to come.
+    pub(super) fn change_prefixes(&mut self, channel_ids: &[u32], out: &mut BytesMut) {
         let first_job = self.work.job.id.saturating_add(1);
-        for channel in self.channels.values_mut() {
+        for channel_id in channel_ids {
             // Without prefixes left the old one stays.
-            let Some(mut prefix) = self.shared.next_prefix() else {
+            let (Some(channel), Some(mut prefix)) =
+                (self.channels.get_mut(channel_id), self.shared.next_prefix())
+            else {
                 return;
             };
             prefix.resize(channel.prefixes.latest().len(), 0);

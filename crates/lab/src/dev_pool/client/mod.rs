@@ -1,6 +1,7 @@
 //! One client of a dev pool: the mining protocol's server side. No IO: frames in, frames out.
 
 mod channels;
+mod custom;
 mod jobs;
 mod setup;
 mod shares;
@@ -54,6 +55,8 @@ pub(super) struct Client {
     /// The first one of them on the present tip.
     first_job_on_tip: u32,
     rotations: u64,
+    /// The client's own jobs, if it chooses its work: it gets none of the pool's then.
+    custom: Option<custom::CustomJobs>,
 }
 
 impl Client {
@@ -72,6 +75,7 @@ impl Client {
             jobs: VecDeque::from([job]),
             work,
             rotations,
+            custom: None,
         }
     }
 
@@ -138,7 +142,7 @@ impl Client {
             MiningMessage::UpdateChannel(update) => self.on_update(update, now, out),
             MiningMessage::CloseChannel(close) => self.on_close(close),
             MiningMessage::SubmitSharesStandard(share) => return self.on_standard_share(share, now, out),
-            MiningMessage::SetCustomMiningJob(job) => shares::refuse_custom_job(job, out),
+            MiningMessage::SetCustomMiningJob(job) => self.on_custom_job(job, now, out),
             other => return Err(Hangup::OutOfPlace(other.name())),
         }
         Ok(())

@@ -11,12 +11,18 @@ use sv2::mining::{
 use sv2::{Seq064K, Str0255, error_code, write_frame};
 use tracing::debug;
 
+use super::custom::CustomJobs;
 use super::{Client, Hangup};
 
 impl Client {
     pub(super) fn on_setup(&mut self, setup: &SetupConnection<'_>, out: &mut BytesMut) -> Result<(), Hangup> {
         let options = &self.shared.options;
-        let mut unsupported = setup.flags & REQUIRES_WORK_SELECTION;
+        // Whoever chooses the work cannot be given standard jobs.
+        let selects = setup.flags & REQUIRES_WORK_SELECTION != 0;
+        let mut unsupported = 0;
+        if self.shared.jds.is_none() || setup.flags & REQUIRES_STANDARD_JOBS != 0 {
+            unsupported |= setup.flags & REQUIRES_WORK_SELECTION;
+        }
         if !options.version_rolling {
             unsupported |= setup.flags & REQUIRES_VERSION_ROLLING;
         }
@@ -36,6 +42,9 @@ impl Client {
             return Err(Hangup::SetupRefused(code));
         }
         self.requires_standard_jobs = setup.flags & REQUIRES_STANDARD_JOBS != 0;
+        if selects {
+            self.custom = Some(CustomJobs::default());
+        }
         self.is_set_up = true;
         let flags = if options.version_rolling { 0 } else { REQUIRES_FIXED_VERSION };
         write_frame(&SetupConnectionSuccess { used_version: PROTOCOL_VERSION, flags }, out);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use sv2::mining::{SetCustomMiningJob, SetCustomMiningJobError, SubmitSharesError, SubmitSharesStandard};
-use sv2::{Str0255, error_code, write_frame};
-use tracing::info;
+use sv2::mining::{SubmitSharesError, SubmitSharesStandard};
+use sv2::{Str0255, write_frame};
 
 use super::{Client, Hangup};
-use crate::dev_pool::share::{Refusal, judge};
+use crate::dev_pool::blocks::{Found, Route};
+use crate::dev_pool::share::{GoodShare, Refusal, ShareTerms, judge};
+use crate::dev_pool::stats::UserCounters;
 use crate::dev_pool::work::ShareFields;
 
 impl Client {
@@ -32,6 +33,9 @@ impl Client {
         now: Instant,
         out: &mut BytesMut,
     ) -> Result<(), Hangup> {
+        if self.custom.is_some() {
+            return self.on_custom_share((channel_id, sequence_number, job_id), share, worker, now, out);
+        }
         let shared = Arc::clone(&self.shared);
         let options = &shared.options;
         let mut refuse = |user: Option<&_>, reason: Refusal| {
@@ -50,47 +54,61 @@ impl Client {
             let reason = if was_valid { Refusal::StaleShare } else { Refusal::InvalidJobId };
             return refuse(Some(&user), reason);
         };
-        let good = match judge(channel, job, options.version_rolling, share) {
+        // A job that the channel never had: it was opened later.
+        let (Some(prefix), Some(goal)) = (channel.prefixes.at(job_id), channel.goals.at(job_id)) else {
+            return refuse(Some(&user), Refusal::InvalidJobId);
+        };
+        let terms = ShareTerms {
+            rollable_size: channel.rollable_size,
+            prefix,
+            goal: *goal,
+            version_rolling: options.version_rolling,
+        };
+        let good = match judge(job, &terms, share) {
             Ok(good) => good,
             Err(reason) => return refuse(Some(&user), reason),
         };
         if !channel.first_time(&good.hash) {
             return refuse(Some(&user), Refusal::DuplicateShare);
         }
+        if good.is_block {
+            let prefix = channel.prefixes.at(job_id).map_or(&[][..], Vec::as_slice);
+            let found = Found::Solution {
+                template: Arc::clone(&job.template),
+                version: share.version,
+                ntime: share.ntime,
+                nonce: share.nonce,
+                coinbase: job.coinbase(prefix, share.extranonce),
+            };
+            self.book(channel_id, sequence_number, &user, &good, now, out)?;
+            shared.found(Route::OwnJob, good.hash, found);
+            return Ok(());
+        }
+        self.book(channel_id, sequence_number, &user, &good, now, out)
+    }
+
+    /// Credits a good share, which was not there before.
+    pub(super) fn book(
+        &mut self,
+        channel_id: u32,
+        sequence_number: u32,
+        user: &UserCounters,
+        good: &GoodShare,
+        now: Instant,
+        out: &mut BytesMut,
+    ) -> Result<(), Hangup> {
+        let (options, stats) = (&self.shared.options, &self.shared.stats);
+        let Some(channel) = self.channels.get_mut(&channel_id) else { return Ok(()) };
         if channel.seen() > options.duplicate_budget {
             return Err(Hangup::ShareBudget(channel_id));
         }
-        shared.stats.accepted(&user, good.difficulty);
+        stats.accepted(user, good.difficulty);
         if let Some(success) =
             channel.accept(sequence_number, good.difficulty, options.share_batch_size, good.is_block, now)
         {
-            shared.stats.acknowledged(success.new_submits_accepted_count);
+            stats.acknowledged(success.new_submits_accepted_count);
             write_frame(&success, out);
-        }
-        if good.is_block {
-            let prefix = channel.prefixes.at(job_id).map_or(&[][..], Vec::as_slice);
-            let coinbase = job.coinbase(prefix, share.extranonce);
-            let template_id = job.template.template_id;
-            let result =
-                shared.submit_solution(template_id, share.version, share.ntime, share.nonce, &coinbase);
-            shared.stats.block(result.is_ok(), &good.hash);
-            match result {
-                Ok(block) => info!(height = block.height, hash = %block.hash, "block found"),
-                Err(error) => info!(%error, "a block was refused"),
-            }
         }
         Ok(())
     }
-}
-
-/// This pool takes no custom jobs.
-pub(super) fn refuse_custom_job(job: &SetCustomMiningJob<'_>, out: &mut BytesMut) {
-    write_frame(
-        &SetCustomMiningJobError {
-            channel_id: job.channel_id,
-            request_id: job.request_id,
-            error_code: Str0255::truncated(error_code::JD_NOT_SUPPORTED),
-        },
-        out,
-    );
 }

@@ -98,8 +98,8 @@ impl World {
             (Machine::Declared(machine), NodeNews::Template(template)) => {
                 machine.template(Arc::clone(template), now, fx);
             }
-            (Machine::Declared(machine), NodeNews::Completed(template)) => {
-                machine.completed(template, now, fx)
+            (Machine::Declared(machine), NodeNews::Completed(of, transactions)) => {
+                machine.transactions(of, transactions, now, fx);
             }
             (Machine::Declared(machine), NodeNews::Lost) => {
                 machine.templates_lost("the node is gone", now, fx)
@@ -109,7 +109,9 @@ impl World {
                     return self.broken("solo", format!("a template gives no work: {error}"));
                 }
             }
-            (Machine::Solo(machine), NodeNews::Lost) => machine.lost("the node is gone".into(), &mut fx.pool),
+            (Machine::Solo(machine), NodeNews::Lost) => {
+                machine.lost(DownReason::NoTemplates("the node is gone".into()), now, &mut fx.pool);
+            }
             (Machine::Solo(machine), NodeNews::Verdict(number, outcome)) => {
                 machine.submitted(*number, *outcome, now, &mut fx.pool);
                 source.ledger.verdict(*outcome);
@@ -290,9 +292,11 @@ impl World {
 
     /// Whether the machine's clock stands still.
     pub(super) fn is_timeless(&self, at: usize) -> bool {
-        let machine = self.adit.sources[at].machine.declared();
         self.is_planted(PlantedBug::DeclaresForEver)
-            && machine.is_some_and(|machine| machine.status().state == DeclaredState::Declaring)
+            && self.adit.sources[at]
+                .machine
+                .declaring()
+                .is_some_and(|it| it.state == DeclaredState::Declaring)
     }
 
     /// Frames on their way to the pool, as a planted mistake would have them.

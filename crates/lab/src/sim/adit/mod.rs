@@ -286,6 +286,7 @@ impl Adit {
                     ntime_slack: 600,
                     unsettled_max: pool.unsettled_max,
                     work_selection: false,
+                    payout: None,
                 };
                 let (books, seed) = (Arc::clone(&books), rng.next());
                 SourceTask::new(match plan.declaring.as_ref().filter(|_| pool.work_selection) {

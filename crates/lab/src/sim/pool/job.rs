@@ -31,7 +31,8 @@ pub(in crate::sim) fn template_script(height: u32, template: u32) -> Vec<u8> {
     script.extend_from_slice(&height.to_le_bytes()[..3]);
     script.extend_from_slice(&MARK);
     script.push(TEMPLATES);
-    script.extend_from_slice(&[0; 4]);
+    // One byte less than a pool's tag has: the extranonce's push takes it.
+    script.extend_from_slice(&[0; 3]);
     script.extend_from_slice(&template.to_be_bytes());
     script
 }
@@ -39,7 +40,7 @@ pub(in crate::sim) fn template_script(height: u32, template: u32) -> Vec<u8> {
 /// Height and template that a script of a template's coinbase begins with.
 pub(in crate::sim) fn read_template_script(script: &[u8]) -> Option<(u32, u32)> {
     let height = script.get(1..4)?;
-    let template = script.get(HEIGHT + 9..HEIGHT + 13)?.try_into().map(u32::from_be_bytes).ok()?;
+    let template = script.get(HEIGHT + 8..HEIGHT + 12)?.try_into().map(u32::from_be_bytes).ok()?;
     let is_ours = script.get(HEIGHT..HEIGHT + 4)? == MARK && script.get(HEIGHT + 4) == Some(&TEMPLATES);
     is_ours.then_some((u32::from_le_bytes([height[0], height[1], height[2], 0]), template))
 }
@@ -85,12 +86,13 @@ impl JobTag {
         if read.pool != TEMPLATES {
             return Some(read);
         }
+        let job_id = number(8)?;
         // A template of the farm's own node: the extranonce prefix says who is mined for.
         let prefix = coinbase.get(EXTRANONCE_AT..EXTRANONCE_AT + 3)?;
         let connection = u32::from(prefix[1]) << 8 | u32::from(prefix[2]);
         Some(match prefix[0] {
-            SOLO => Self { pool: SOLO, connection: 0, ..read },
-            pool => Self { pool, connection, ..read },
+            SOLO => Self { pool: SOLO, connection: 0, job_id },
+            pool => Self { pool, connection, job_id },
         })
     }
 }

@@ -4,8 +4,9 @@ mod syntax;
 mod tables;
 mod together;
 mod values;
+mod work;
 
-use super::{OWN_KEY, good};
+use super::{ADDRESSES, OWN_KEY, good};
 use crate::config::Config;
 
 /// Where a case's lines go.
@@ -31,7 +32,7 @@ struct Case {
     what: &'static str,
     /// Where the lines go.
     place: In,
-    /// `KEY` stands for an authority key that is nobody's.
+    /// `KEY` stands for an authority key that is nobody's, and the names of [`ADDRESSES`] for those.
     lines: &'static str,
     /// What its owner reads about it.
     text: &'static str,
@@ -39,7 +40,7 @@ struct Case {
 
 impl Case {
     fn config(&self) -> String {
-        let lines = self.lines.replace("KEY", OWN_KEY);
+        let lines = filled_in(self.lines);
         match self.place {
             In::Listener => good().listener(&lines).text(),
             In::Source => good().source(&lines).text(),
@@ -51,11 +52,17 @@ impl Case {
     }
 }
 
+fn filled_in(text: &str) -> String {
+    ADDRESSES.iter().fold(text.replace("KEY", OWN_KEY), |text, (name, address)| text.replace(name, address))
+}
+
 #[test]
 fn each_mistake_gives_its_exact_text() {
-    for case in [tables::CASES, values::CASES, together::CASES, syntax::CASES].into_iter().flatten() {
+    for case in
+        [tables::CASES, values::CASES, together::CASES, work::CASES, syntax::CASES].into_iter().flatten()
+    {
         let refused = Config::from_str_named("adit.toml", &case.config()).expect_err(case.what);
-        assert_eq!(refused.problems()[0].to_string(), case.text.replace("KEY", OWN_KEY), "{}", case.what);
+        assert_eq!(refused.problems()[0].to_string(), filled_in(case.text), "{}", case.what);
         if !matches!(case.place, In::Whole) {
             assert_eq!(refused.problems().len(), 1, "{}: {refused}", case.what);
         }
@@ -86,7 +93,7 @@ adit.toml: listener
     fix:      add [listener.main]; its listen is where miners connect
 
 adit.toml: source
-    expected: at least one table [source.NAME]
+    expected: at least one table [source.NAME] or [solo.NAME] or [declared.NAME]
     found:    none
     fix:      add [source.main]; its url and user_identity say where work comes from
 

@@ -19,7 +19,7 @@ fn it_is_ready_when_pool_server_and_template_are_there_in_whatever_order() {
             }
         }
         assert!(matches!(world.told[..], [SourceEvent::Ready { .. }]), "{order:?}: {:?}", world.told);
-        assert_eq!(world.source.status().state, DeclaredState::Ready);
+        assert_eq!(world.source.state(), DeclaredState::Ready);
     }
 }
 
@@ -48,7 +48,7 @@ fn after_a_fall_it_rests_and_rises_again_and_shares_of_acknowledged_jobs_are_sti
     let request = world.declared().unwrap();
     world.refuse_declaration(request, "no-thanks", at(60.1));
     assert!(matches!(world.down(), Some(DownReason::JobRefused(_))));
-    assert!(matches!(world.source.status().state, DeclaredState::Resting { .. }));
+    assert!(matches!(world.source.state(), DeclaredState::Resting { .. }));
     // Miners have not heard yet.
     world.share(&good, at(60.2));
     world.share(&refused, at(60.2));
@@ -57,7 +57,7 @@ fn after_a_fall_it_rests_and_rises_again_and_shares_of_acknowledged_jobs_are_sti
 
     let told = world.told.len();
     world.give_tokens(at(60.3));
-    let until = match world.source.status().state {
+    let until = match world.source.state() {
         DeclaredState::Resting { until } => until,
         state => panic!("{state:?}"),
     };
@@ -134,7 +134,7 @@ fn without_templates_the_route_goes_elsewhere_and_comes_back_with_the_first() {
     world.acknowledge(1, at(1.1));
     world.source.templates_lost("the node is gone", at(2.0), &mut world.fx);
     world.look();
-    assert!(matches!(world.down(), Some(DownReason::NoTemplate(why)) if why.contains("gone")));
+    assert!(matches!(world.down(), Some(DownReason::NoTemplates(why)) if why.contains("gone")));
     world.give_tokens(at(3.0));
     world.template(template(9, 9), at(3.0));
     assert!(matches!(world.told.last(), Some(SourceEvent::Ready { .. })));
@@ -178,7 +178,7 @@ fn a_server_that_serves_no_coinbase_only_mode_is_named_with_its_reason() {
         error_code: sv2::Str0255::truncated("missing-declare-tx-data-flag"),
     };
     world.jds(&error, at(0.1));
-    let status = world.source.status();
+    let status = world.source.status().declared.unwrap();
     assert_eq!(status.state, DeclaredState::NoDeclarator);
     assert!(status.jds_last_down.to_string().contains("missing-declare-tx-data-flag"));
 }
@@ -193,7 +193,7 @@ fn stopped_it_says_so_and_wants_no_connection() {
     assert!(matches!(world.down(), Some(DownReason::NotStarted)));
     assert!(!world.source.pool().has_connection() && !world.source.jds().has_connection());
     assert_eq!((world.books.totals().held, world.books.totals().unsent_sum()), (0, 1));
-    assert_eq!(world.source.status().state, DeclaredState::Off);
+    assert_eq!(world.source.state(), DeclaredState::Off);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn miners_start_at_once_and_their_shares_are_held_until_the_pool_has_acknowledge
     }
     let totals = world.books.totals();
     assert_eq!((totals.held, totals.pending, totals.submitted()), (3, 0, 3));
-    assert_eq!(world.source.status().state, DeclaredState::Declaring);
+    assert_eq!(world.source.state(), DeclaredState::Declaring);
 
     let payload = world.sent_to_jds(DeclareMiningJob::MSG_TYPE).unwrap();
     let declared: DeclareMiningJob<'_> = parse(&payload).unwrap();
@@ -43,7 +43,7 @@ fn miners_start_at_once_and_their_shares_are_held_until_the_pool_has_acknowledge
     assert_eq!(world.shares_sent(), [55, 55, 55], "by the pool's number");
     let totals = world.books.totals();
     assert_eq!((totals.held, totals.pending), (0, 3));
-    assert_eq!(world.source.status().state, DeclaredState::Acknowledged);
+    assert_eq!(world.source.state(), DeclaredState::Acknowledged);
     assert_eq!(world.fx.acknowledged_after, [Duration::from_millis(300)]);
 
     world.share(&feed, at(1.4));
@@ -72,11 +72,13 @@ fn coinbases_alone_are_set_with_a_token_and_never_declared() {
 fn a_template_is_declared_when_its_transactions_are_there() {
     let mut world = World::connected(true);
     let whole = template(1, 1);
-    world.template(without_transactions(&whole), at(1.0));
+    let bare = without_transactions(&whole);
+    world.template(Arc::clone(&bare), at(1.0));
     world.open(at(1.0));
     assert_eq!(world.feeds.len(), 1, "miners need no transactions");
     assert!(world.declared().is_none());
-    world.source.completed(&whole, at(1.2), &mut world.fx);
+    let transactions = whole.transactions.clone().unwrap();
+    world.source.transactions(&bare, &transactions, at(1.2), &mut world.fx);
     world.look();
     assert!(world.declared().is_some());
 }

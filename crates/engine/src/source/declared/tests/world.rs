@@ -10,6 +10,7 @@ use sv2::mining::{
     OpenExtendedMiningChannel, OpenExtendedMiningChannelSuccess, SetCustomMiningJob, SetCustomMiningJobError,
     SetCustomMiningJobSuccess, SetExtranoncePrefix, SetTarget, SubmitSharesExtended, SubmitSharesSuccess,
 };
+pub(super) use work::Template;
 use work::coinbase::{CoinbaseTemplate, write_outputs};
 use work::{Extranonce, Target, TemplateParts, TemplateTransaction};
 
@@ -117,6 +118,7 @@ impl World {
                 ntime_slack: 600,
                 unsettled_max: None,
                 work_selection: false,
+                payout: None,
             },
             jds: JdsSettings {
                 host: "jds".to_owned(),

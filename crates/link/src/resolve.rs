@@ -1,4 +1,4 @@
-//! From a pool's name to its addresses, whatever the name servers do.
+//! From a server's name to its addresses, whatever the name servers do.
 
 use std::future::Future;
 use std::io;
@@ -13,14 +13,14 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 /// Addresses of one name that are tried; more come from no pool.
-pub(super) const MAX_ADDRESSES: usize = 64;
+pub const MAX_ADDRESSES: usize = 64;
 /// Names whose last good answer is kept: a source has one, and those that its pool sends it to.
 const MAX_NAMES: usize = 8;
 
 type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 type Ask = dyn Fn(String, u16) -> Lookup + Send + Sync;
 
-/// Finds the addresses of one source's names. Asked anew at each dial, so that a change is noticed; the last good
+/// Finds the addresses of one upstream's names. Asked anew at each dial, so that a change is noticed; the last good
 /// answer is used when there is none now.
 pub struct Resolver {
     ask: Box<Ask>,
@@ -50,10 +50,7 @@ impl Resolver {
     }
 
     /// Asks somebody else.
-    pub(super) fn with(
-        timeout: Duration,
-        ask: impl Fn(String, u16) -> Lookup + Send + Sync + 'static,
-    ) -> Arc<Self> {
+    pub fn with(timeout: Duration, ask: impl Fn(String, u16) -> Lookup + Send + Sync + 'static) -> Arc<Self> {
         let (failures, state) = (AtomicU64::new(0), Mutex::default());
         Arc::new(Self { ask: Box::new(ask), timeout, failures, state })
     }
@@ -67,7 +64,7 @@ impl Resolver {
     ///
     /// # Errors
     /// Why there is none: no answer in time, or an answer without addresses, and none before.
-    pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
@@ -89,7 +86,7 @@ impl Resolver {
         match state.good.iter().find(|(known, _)| *known == name) {
             Some((_, addresses)) => {
                 // Once a dial at most, and dials have their back-off.
-                warn!(host, reason = why, "the pool's name cannot be looked up: its last addresses are used");
+                warn!(host, reason = why, "the name cannot be looked up: its last addresses are used");
                 Ok(addresses.clone())
             }
             None => Err(format!("{host} cannot be looked up: {why}")),

@@ -1,24 +1,22 @@
-//! A link to a pool: TCP, the Noise handshake, and frames over it.
+//! A link to a pool, or another server: TCP, the Noise handshake, and frames over it.
 
 use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use engine::source::LinkSecurity;
 use noise::{ACT2_LEN, Initiator, OpenError, OpenedFrame, Opener, PoolUrl, SealError, Sealer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::connect::connect;
-use super::resolve::Resolver;
-use crate::clock;
+use crate::connect::connect;
+use crate::resolve::Resolver;
 
 /// Ciphertext read at once.
 const READ_AT_ONCE: usize = 64 * 1024;
 
 /// Why there is no link.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DialError {
+pub enum DialError {
     /// No address, or nobody there.
     #[error("{0}")]
     Connect(String),
@@ -29,9 +27,9 @@ pub(super) enum DialError {
 
 /// Why a link has ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LinkError {
+pub enum LinkError {
     /// The peer closed it.
-    #[error("closed by the pool")]
+    #[error("closed by the other side")]
     Closed,
     /// The system's reason.
     #[error("{0}")]
@@ -46,7 +44,7 @@ pub(super) enum LinkError {
 
 /// An encrypted link. Reading and writing are separate, so that a pool that does not read cannot keep its own
 /// jobs from coming in.
-pub(super) struct Link {
+pub struct Link {
     stream: TcpStream,
     sealer: Sealer,
     opener: Opener,
@@ -54,13 +52,15 @@ pub(super) struct Link {
     input: BytesMut,
     /// Ciphertext to be sent.
     output: BytesMut,
-    pub(super) security: LinkSecurity,
-    /// End of the certificate, Unix seconds.
-    pub(super) certificate_until: Option<u32>,
+    /// End of the certificate that proved who the other side is, Unix seconds; `None`: nobody vouches for it.
+    certificate_until: Option<u32>,
 }
 
 /// Connects, trying each address that the name has, and shakes hands.
-pub(super) async fn dial(
+///
+/// # Errors
+/// No address, nobody there, or no proof of who is there, within these times.
+pub async fn dial(
     url: &PoolUrl,
     resolver: &Resolver,
     connect_timeout: Duration,
@@ -69,43 +69,55 @@ pub(super) async fn dial(
 ) -> Result<Link, DialError> {
     let addresses = resolver.addresses(url.host(), url.port()).await.map_err(DialError::Connect)?;
     let stream = connect(&addresses, connect_timeout).await.map_err(DialError::Connect)?;
-    crate::sockets::prepare(&stream).map_err(|e| DialError::Connect(e.to_string()))?;
+    crate::prepare(&stream).map_err(|e| DialError::Connect(e.to_string()))?;
     tokio::time::timeout(handshake_timeout, shake_hands(stream, url, leeway))
         .await
         .map_err(|_| DialError::Handshake(format!("no answer within {handshake_timeout:?}")))?
 }
 
 async fn shake_hands(mut stream: TcpStream, url: &PoolUrl, leeway: Duration) -> Result<Link, DialError> {
-    let broken = |e: io::Error| DialError::Handshake(format!("the pool ended the connection ({e})"));
+    let broken = |e: io::Error| DialError::Handshake(format!("the other side ended the connection ({e})"));
     let (initiator, act1) = Initiator::new(url.authority().copied(), rand::random());
     stream.write_all(&act1).await.map_err(broken)?;
     let mut act2 = [0; ACT2_LEN];
     stream.read_exact(&mut act2).await.map_err(broken)?;
     let leeway = u32::try_from(leeway.as_secs()).unwrap_or(u32::MAX);
     let transport = initiator
-        .finish(&act2, u64::from(clock::unix_time()), leeway)
+        .finish(&act2, u64::from(crate::unix_time()), leeway)
         .map_err(|e| DialError::Handshake(e.to_string()))?;
     let proof = transport.peer().authenticated();
     let certificate_until = proof.map(|p| p.certificate().not_valid_after);
-    let security = if proof.is_some() { LinkSecurity::Authenticated } else { LinkSecurity::Unauthenticated };
     let (sealer, opener) = transport.split();
     let (input, output) = (BytesMut::new(), BytesMut::new());
-    Ok(Link { stream, sealer, opener, input, output, security, certificate_until })
+    Ok(Link { stream, sealer, opener, input, output, certificate_until })
 }
 
 impl Link {
+    /// End of the certificate that proved who the other side is, Unix seconds; `None`: nobody vouches for it.
+    #[must_use]
+    pub fn certificate_until(&self) -> Option<u32> {
+        self.certificate_until
+    }
+
     /// Encrypts whole frames and queues them; they go out with [`Link::flush`].
-    pub(super) fn send(&mut self, frames: &mut BytesMut) -> Result<(), LinkError> {
+    ///
+    /// # Errors
+    /// A frame that is none, or the link's last number was used.
+    pub fn send(&mut self, frames: &mut BytesMut) -> Result<(), LinkError> {
         Ok(self.sealer.seal(frames, &mut self.output)?)
     }
 
     /// Bytes that wait to be written.
-    pub(super) fn outbox(&self) -> usize {
+    #[must_use]
+    pub fn outbox(&self) -> usize {
         self.output.len()
     }
 
     /// Writes as much as the socket takes, without waiting.
-    pub(super) fn flush(&mut self) -> Result<(), LinkError> {
+    ///
+    /// # Errors
+    /// The link has ended.
+    pub fn flush(&mut self) -> Result<(), LinkError> {
         while !self.output.is_empty() {
             match self.stream.try_write(&self.output) {
                 Ok(0) => return Err(LinkError::Closed),
@@ -118,7 +130,10 @@ impl Link {
     }
 
     /// Waits until there may be something to read, or (if there is something to write) room to write.
-    pub(super) async fn ready(&self) -> Result<(), LinkError> {
+    ///
+    /// # Errors
+    /// The link has ended.
+    pub async fn ready(&self) -> Result<(), LinkError> {
         let interest = if self.output.is_empty() {
             tokio::io::Interest::READABLE
         } else {
@@ -129,7 +144,10 @@ impl Link {
     }
 
     /// Reads what has come, without waiting. True: there may be more.
-    pub(super) fn read(&mut self) -> Result<bool, LinkError> {
+    ///
+    /// # Errors
+    /// The link has ended.
+    pub fn read(&mut self) -> Result<bool, LinkError> {
         // The buffer follows what was received, never what a header declares.
         self.input.reserve(READ_AT_ONCE.min(self.opener.missing(self.input.len()).max(4096)));
         match self.stream.try_read_buf(&mut self.input) {
@@ -141,7 +159,10 @@ impl Link {
     }
 
     /// The next frame that is complete.
-    pub(super) fn frame(&mut self, max_payload: usize) -> Result<Option<OpenedFrame>, LinkError> {
+    ///
+    /// # Errors
+    /// It cannot be decrypted, or its payload is longer than `max_payload`.
+    pub fn frame(&mut self, max_payload: usize) -> Result<Option<OpenedFrame>, LinkError> {
         Ok(self.opener.open(&mut self.input, max_payload)?)
     }
 }

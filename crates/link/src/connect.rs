@@ -14,7 +14,7 @@ const NEXT_AFTER: Duration = Duration::from_millis(250);
 
 /// Tries the addresses in their order, the next when one has failed or is slow, so that all had their turn within
 /// the time; the first that answers is taken.
-pub(super) async fn connect(addresses: &[SocketAddr], within: Duration) -> Result<TcpStream, String> {
+pub(crate) async fn connect(addresses: &[SocketAddr], within: Duration) -> Result<TcpStream, String> {
     let deadline = Instant::now() + within;
     let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
     let patience = NEXT_AFTER.min(within / (count + 1));

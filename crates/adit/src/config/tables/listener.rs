@@ -1,0 +1,75 @@
+//! `[listener.NAME]`
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::limits::CONNECTIONS_MAX;
+use crate::config::kind::{Address, Choice, Flag, Maybe, Network, Networks, Number, VersionMask, Whole};
+use crate::config::table::table;
+
+/// `listener.NAME.listen`: this machine only, since SV1 is not encrypted. 3333 is the port that miners'
+/// manuals use.
+pub const LISTENER_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3333);
+/// `listener.NAME.extranonce1_size`, in bytes.
+pub const EXTRANONCE1_SIZE: u8 = 4;
+/// `listener.NAME.extranonce2_size`, in bytes: NiceHash refuses less than 4, cgminer stops above 8.
+pub const EXTRANONCE2_SIZE: u8 = 4;
+/// `listener.NAME.shares_per_minute`.
+pub const SHARES_PER_MINUTE: f64 = 20.0;
+/// `listener.NAME.difficulty_start`: right for 92 GH/s at 20 shares a minute, in the middle, on a scale of
+/// factors, between a CPU and the largest machine; vardiff needs seconds from there.
+pub const DIFFICULTY_START: f64 = 64.0;
+/// `listener.NAME.difficulty_min`: right for 143 kH/s at 20 shares a minute, a microcontroller's hashrate.
+pub const DIFFICULTY_MIN: f64 = 0.0001;
+/// `listener.NAME.version_mask`: the bits of BIP 320, which every pool and firmware takes.
+pub const VERSION_MASK: u32 = 0x1fff_e000;
+/// `listener.NAME.max_connections_per_address`.
+pub const MAX_CONNECTIONS_PER_ADDRESS: u32 = 1_024;
+
+/// When a miner is told what became of its share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// At once, from Adit's own verdict.
+    Local,
+    /// When the source has answered, with its answer.
+    Source,
+}
+
+const REPLY: Choice<Reply> = Choice(&[("local", Reply::Local), ("source", Reply::Source)]);
+
+table! {
+    /// One port that miners connect to.
+    pub struct Listener {
+        /// Address and port that miners connect to. Stratum V1 is not encrypted: keep it on this machine or
+        /// in the miners' own network.
+        listen: SocketAddr = Address(LISTENER_LISTEN.port()), default LISTENER_LISTEN;
+        /// Bytes of a miner's `extranonce1`, its number at Adit, which never changes while it is connected.
+        extranonce1_size: u8 = Whole(2..=8), default EXTRANONCE1_SIZE;
+        /// Bytes that a miner rolls itself. A source must grant `extranonce1_size` + `extranonce2_size`.
+        extranonce2_size: u8 = Whole(2..=8), default EXTRANONCE2_SIZE;
+        /// Shares a minute that each miner's difficulty aims at.
+        shares_per_minute: f64 = Number(0.1..=600.0), default SHARES_PER_MINUTE;
+        /// Difficulty of a miner about which nothing is known yet.
+        difficulty_start: f64 = Number(1e-9..=1e15), default DIFFICULTY_START,
+            says "64, or the nearest that `difficulty_min` and `difficulty_max` allow";
+        /// No miner gets less, unless its source asks for less.
+        difficulty_min: f64 = Number(1e-9..=1e15), default DIFFICULTY_MIN;
+        /// No miner gets more.
+        difficulty_max: Option<f64> = Maybe(Number(1e-9..=1e15)), default None,
+            says "not set: only the source's difficulty bounds it";
+        /// Adapt each miner's difficulty to its hashrate.
+        vardiff: bool = Flag, default true;
+        /// When a miner is told what became of its share: at once from Adit's own verdict, or when the source
+        /// has answered.
+        reply: Reply = REPLY, default Reply::Local;
+        /// Version bits that miners may roll (hex), as far as the route's sources allow them.
+        version_mask: u32 = VersionMask, default VERSION_MASK;
+        /// Connections on this port.
+        max_connections: Option<u32> = Maybe(Whole(1..=CONNECTIONS_MAX)), default None,
+            says "not set: only `limits.max_connections` holds";
+        /// Connections from one public address, or from one IPv6 network of 64 bits. Private and loopback addresses
+        /// are not limited.
+        max_connections_per_address: u32 = Whole(1..=CONNECTIONS_MAX), default MAX_CONNECTIONS_PER_ADDRESS;
+        /// Public addresses and networks that are not limited either, such as the one that a farm is behind.
+        unlimited_addresses: Vec<Network> = Networks, default Vec::new();
+    }
+}

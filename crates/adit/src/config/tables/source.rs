@@ -1,0 +1,80 @@
+//! `[source.NAME]`
+
+use std::time::Duration;
+
+use noise::PoolUrl;
+use work::coinbase::{PayoutRule, WHOLE};
+
+use super::seconds;
+use crate::config::kind::{
+    Channels, Flag, Hashrate, Identity, Maybe, MinersPerChannel, Number, PayScript, PayoutScript, Span, Url,
+    Whole,
+};
+use crate::config::table::table;
+
+/// `source.NAME.certificate_leeway`.
+pub const CERTIFICATE_LEEWAY: Duration = Duration::from_secs(10);
+/// `source.NAME.ntime_slack`.
+pub const NTIME_SLACK: Duration = Duration::from_secs(600);
+/// The most that `ntime_slack` may be: the network's own limit on block times in the future.
+pub const NTIME_SLACK_MAX: Duration = Duration::from_secs(7_200);
+/// `source.NAME.connect_timeout`.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// `source.NAME.payout_percent`: nothing is let through unseen. Where a pool keeps a fee in the coinbase, the first job's
+/// refusal says what it pays, and that is what to write.
+pub const PAYOUT_PERCENT: f64 = 100.0;
+/// The least that `shares_unsettled_max` may be: below it a pool's batches alone could fill it.
+pub const SHARES_UNSETTLED_MIN: u32 = 4_096;
+/// The most that `shares_unsettled_max` may be, about 64 MiB.
+pub const SHARES_UNSETTLED_MAX: u32 = 1 << 20;
+
+table! {
+    /// One pool that work comes from.
+    pub struct Source {
+        /// Where the pool is and the authority key that it must prove.
+        url: PoolUrl = Url("pool"), required;
+        /// The account at the pool.
+        user_identity: String = Identity, required;
+        /// Allow a URL without authority key: anyone on the way can then pose as the pool.
+        insecure: bool = Flag, default false;
+        /// How far the pool's clock may be off when its certificate's dates are checked.
+        certificate_leeway: Duration = Span::seconds(seconds(0)..=seconds(600)), default CERTIFICATE_LEEWAY;
+        /// How far a share's time may run ahead of the clock.
+        ntime_slack: Duration = Span::seconds(seconds(0)..=NTIME_SLACK_MAX), default NTIME_SLACK;
+        /// Hashrate to announce before the miners' own is known.
+        nominal_hashrate: Option<f64> = Maybe(Hashrate(1.0..=1e24)), default None,
+            says "not set: estimated";
+        /// Tell the pool each share's worker name (extension 0x0002), where the pool takes it.
+        worker_names: bool = Flag, default true;
+        /// Miners that share one channel. With 1 each miner's own identity is passed through.
+        miners_per_channel: Option<MinersPerChannel> = Maybe(Channels(1..=1_000_000)), default None,
+            says "not set: all, or 50 where the pool takes worker names";
+        /// How long a connection may take to come about.
+        connect_timeout: Duration = Span::of(Duration::from_millis(100)..=seconds(60)), default CONNECT_TIMEOUT;
+        /// Shares sent and not answered yet; beyond it none is sent.
+        shares_unsettled_max: Option<u32> =
+            Maybe(Whole(SHARES_UNSETTLED_MIN..=SHARES_UNSETTLED_MAX)), default None,
+            says "not set: 4096, more at a high share rate";
+        /// Whom each job's coinbase must pay: an address, or an output script in hex. A job that does not takes the
+        /// source down, so that the route goes on to the next.
+        payout: Option<PayScript> = Maybe(PayoutScript), default None, says "not set: jobs may pay whom they like";
+        /// With `payout`: the least share, in percent, of all that the coinbase pays which must go there. A pool that
+        /// takes its fee in the coinbase pays less than 100.
+        payout_percent: f64 = Number(0.0001..=100.0), default PAYOUT_PERCENT;
+    }
+}
+
+impl Source {
+    /// What every job of this pool must pay, if that is configured.
+    #[must_use]
+    pub fn payout_rule(&self) -> Option<PayoutRule> {
+        let parts = self.payout_percent / 100.0 * f64::from(WHOLE);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the key's bounds keep it from 1 to a million"
+        )]
+        let least_parts = parts.round() as u32;
+        Some(PayoutRule { script: self.payout.as_ref()?.script().into(), least_parts })
+    }
+}

@@ -1,0 +1,217 @@
+//! What the configuration says, in the words of those who do it.
+
+use std::sync::Arc;
+
+use engine::miner::{ListenerPolicy, ReplyMode};
+use engine::router::{MinersPerChannel, RouteSettings, SourcePlan};
+use engine::source::{DeclaredSettings, JdsSettings, SoloSettings, SourceSettings};
+use engine::{ListenerId, RouteId, SourceId};
+use link::Resolver;
+use template::core_ipc::{CoreIpcSettings, Schema};
+use template::rpc::{RpcAuth, RpcNode, RpcSettings};
+use template::sv2_tp::TpSettings;
+use work::coinbase::Output;
+
+use crate::config::{self, Chain, Config, Interface, Name, RpcLogin, TemplateFrom};
+use crate::templates::{TemplateOrigin, TemplateSettings};
+
+/// Positions in the configuration; there are far fewer than 65,536 of anything.
+pub(super) fn position(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
+}
+
+pub(super) fn source_settings(id: SourceId, source: &config::Source) -> SourceSettings {
+    SourceSettings {
+        id,
+        host: source.url.host().to_owned(),
+        port: source.url.port(),
+        insecure: source.insecure,
+        worker_names: source.worker_names,
+        tlv_byte_order: sv2::TlvByteOrder::LittleEndian,
+        ntime_slack: u32::try_from(source.ntime_slack.as_secs()).unwrap_or(u32::MAX),
+        unsettled_max: source.shares_unsettled_max.map(|n| n as usize),
+        work_selection: false,
+        payout: source.payout_rule(),
+    }
+}
+
+pub(super) fn source_plan(at: usize, source: &config::Source) -> SourcePlan {
+    SourcePlan {
+        id: SourceId(position(at)),
+        user_identity: Arc::from(source.user_identity.as_str()),
+        nominal_hashrate: source.nominal_hashrate,
+        miners_per_channel: source.miners_per_channel.map(|n| match n {
+            config::MinersPerChannel::AtMost(1) => MinersPerChannel::One,
+            config::MinersPerChannel::AtMost(n) => MinersPerChannel::UpTo(n),
+            config::MinersPerChannel::All => MinersPerChannel::All,
+        }),
+        declares: false,
+    }
+}
+
+pub(super) fn listener_policy(
+    at: usize,
+    route: usize,
+    listener: &config::Listener,
+    limits: &config::Limits,
+) -> ListenerPolicy {
+    ListenerPolicy {
+        id: ListenerId(position(at)),
+        route: RouteId(position(route)),
+        extranonce1_size: listener.extranonce1_size,
+        extranonce2_size: listener.extranonce2_size,
+        vardiff: work::vardiff::Settings {
+            shares_per_minute: listener.shares_per_minute,
+            min: listener.difficulty_min,
+            max: listener.difficulty_max.unwrap_or(sv1::MAX_DIFFICULTY),
+        },
+        vardiff_enabled: listener.vardiff,
+        difficulty_start: listener.difficulty_start,
+        version_mask: listener.version_mask,
+        reply: match listener.reply {
+            config::Reply::Local => ReplyMode::Local,
+            config::Reply::Source => ReplyMode::Source,
+        },
+        setup_deadline: limits.setup,
+        idle_deadline: limits.idle,
+        hash_seed: rand::random(),
+    }
+}
+
+/// All sources in the order of their numbers: pools, those that declare to them, then those that mine for the farm itself.
+pub(super) fn source_names(config: &Config) -> impl Iterator<Item = &Name> {
+    config.sources.keys().chain(config.declared.keys()).chain(config.solos.keys())
+}
+
+/// A route over sources by their numbers.
+pub(super) fn route_settings(at: usize, route: &config::Route, config: &Config) -> RouteSettings {
+    let source = |name: &Name| {
+        let number = source_names(config).position(|source| source == name).expect("checked");
+        SourceId(position(number))
+    };
+    RouteSettings {
+        id: RouteId(position(at)),
+        sources: route.sources.iter().map(source).collect(),
+        return_after: route.return_after,
+        outage_grace: route.outage_grace,
+        keepalive: route.keepalive,
+    }
+}
+
+/// How the router sees solo mining: it has no account and asks for no hashrate.
+pub(super) fn solo_plan(at: usize, name: &Name) -> SourcePlan {
+    SourcePlan {
+        id: SourceId(position(at)),
+        user_identity: Arc::from(name.as_str()),
+        nominal_hashrate: None,
+        miners_per_channel: None,
+        declares: false,
+    }
+}
+
+/// Whom solo mining pays, and what it is told of itself. `None`: an address is not of the templates' chain, which a
+/// checked configuration has not.
+pub(super) fn solo_settings(
+    id: SourceId,
+    solo: &config::Solo,
+    config: &Config,
+    instance: &[u8],
+) -> Option<SoloSettings> {
+    let chain = solo.templates.iter().find_map(|name| config.templates.get(name))?.network;
+    // What it gets is decided by each template.
+    let payout = Output { value: 0, script_pubkey: solo.payout.script_on(chain)? };
+    let extra = solo.extra_outputs.iter().map(|output| output.on(chain));
+    Some(SoloSettings {
+        id,
+        outputs: std::iter::once(Some(payout)).chain(extra).collect::<Option<_>>()?,
+        tag: config::signature_push(&solo.signature),
+        // Two of one Adit on one node must not search the same space either.
+        instance: [instance, &id.0.to_be_bytes()].concat(),
+        ntime_slack: u32::try_from(solo.ntime_slack.as_secs()).unwrap_or(u32::MAX),
+    })
+}
+
+/// How the router sees declaring: as the pool, with all miners on one channel.
+pub(super) fn declared_plan(at: usize, pool: &config::Source) -> SourcePlan {
+    SourcePlan { miners_per_channel: None, declares: true, ..source_plan(at, pool) }
+}
+
+/// How templates are declared to a pool. `None`: an address is not of the templates' chain, which a checked configuration
+/// has not.
+pub(super) fn declared_settings(
+    id: SourceId,
+    declared: &config::Declared,
+    pool: &config::Source,
+    config: &Config,
+) -> Option<DeclaredSettings> {
+    let chain = declared.templates.iter().find_map(|name| config.templates.get(name))?.network;
+    let extra = declared.extra_outputs.iter().map(|output| output.on(chain));
+    Some(DeclaredSettings {
+        pool: SourceSettings { payout: None, ..source_settings(id, pool) },
+        jds: JdsSettings {
+            host: declared.jds_url.host().to_owned(),
+            port: declared.jds_url.port(),
+            user_identifier: Arc::from(pool.user_identity.as_str()),
+            insecure: pool.insecure,
+            full_template: declared.mode == config::DeclareMode::FullTemplate,
+        },
+        tag: config::signature_push(&declared.signature),
+        extra_outputs: extra.collect::<Option<_>>()?,
+    })
+}
+
+/// The templates that any source uses, in the order of their names.
+pub(super) fn templates_in_use(config: &Config) -> Vec<&Name> {
+    let used = |name: &&Name| {
+        config.solos.values().any(|solo| solo.templates.contains(name))
+            || config.declared.values().any(|declared| declared.templates.contains(name))
+    };
+    config.templates.keys().filter(used).collect()
+}
+
+/// Where a template comes from. `None`: a key is missing that a checked configuration has.
+pub(super) fn template_settings(
+    name: &Name,
+    template: &config::Template,
+    limits: &config::Limits,
+) -> Option<TemplateSettings> {
+    let (fee_threshold, min_interval) = (template.fee_threshold, template.min_interval);
+    let origin = match template.from()? {
+        TemplateFrom::BitcoinIpc { socket, interface } => TemplateOrigin::BitcoinIpc(CoreIpcSettings {
+            path: socket.to_owned(),
+            schema: match interface {
+                Interface::Auto => None,
+                Interface::V30 => Some(Schema::V30),
+                Interface::V31 => Some(Schema::V31),
+                Interface::V31_99 => Some(Schema::V31_99),
+            },
+            fee_threshold,
+            min_interval,
+            // A test chain may stand still for years: its node would never be done catching up.
+            cooldown: template.network == Chain::Main,
+        }),
+        TemplateFrom::BitcoinRpc { address, login } => TemplateOrigin::BitcoinRpc(RpcSettings {
+            node: RpcNode {
+                address: address.to_owned(),
+                auth: match login {
+                    RpcLogin::Cookie(path) => RpcAuth::Cookie(path.to_owned()),
+                    RpcLogin::User { name, password } => {
+                        RpcAuth::User { name: name.to_owned(), password: password.reveal().to_owned() }
+                    }
+                },
+            },
+            fee_threshold,
+            min_interval,
+            signet: template.network == Chain::Signet,
+        }),
+        TemplateFrom::TemplateProvider { url, insecure } => TemplateOrigin::TemplateProvider(TpSettings {
+            url: url.clone(),
+            insecure,
+            resolver: Resolver::system(limits.lookup),
+            connect_timeout: config::CONNECT_TIMEOUT,
+            handshake_timeout: limits.handshake,
+            certificate_leeway: config::CERTIFICATE_LEEWAY,
+        }),
+    };
+    Some(TemplateSettings { name: name.to_string(), origin })
+}

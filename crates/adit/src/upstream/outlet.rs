@@ -1,0 +1,62 @@
+//! What comes out of every source's machine, whatever it is: events for the router, answers for miners, latencies.
+
+use std::sync::Arc;
+
+use engine::SourceId;
+use engine::source::{DownReason, Effects, SourceEvent};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::messages::{Mailboxes, RouterMessage};
+
+/// Where it goes.
+pub struct Outlet {
+    /// The source.
+    pub id: SourceId,
+    /// Its name in the configuration.
+    pub name: String,
+    /// What the log calls it: a pool, or else.
+    pub what: &'static str,
+    /// To the router.
+    pub router: mpsc::Sender<RouterMessage>,
+    /// To miners that wait for answers.
+    pub mailboxes: Arc<Mailboxes>,
+    /// Histograms.
+    pub latencies: telemetry::Latencies,
+}
+
+impl Outlet {
+    /// Tells who is to be told.
+    pub(super) async fn deliver(&self, fx: &mut Effects) {
+        if !fx.answers.is_empty() {
+            self.mailboxes.deliver(fx.answers.drain(..));
+        }
+        for waited in fx.ack_latencies.drain(..) {
+            self.latencies.share_to_ack().observe(waited);
+        }
+        let mut events = std::mem::take(&mut fx.events);
+        for event in events.drain(..) {
+            self.log(&event);
+            // The router never waits for a source, so this cannot stand still for good.
+            if self.router.send(RouterMessage::Source(self.id, event)).await.is_err() {
+                break;
+            }
+        }
+        fx.events = events;
+    }
+
+    fn log(&self, event: &SourceEvent) {
+        let (source, what) = (self.name.as_str(), self.what);
+        match event {
+            SourceEvent::Ready { worker_names } => info!(source, worker_names, "{what} is ready"),
+            SourceEvent::Down(why) if *why == DownReason::NotStarted => {}
+            SourceEvent::Down(why) => warn!(source, reason = %why, "{what} is down"),
+            SourceEvent::NotOpened { why, .. } => warn!(source, reason = %why, "no channel"),
+            SourceEvent::Closed { channel_id, reason } => {
+                warn!(source, channel_id, reason, "the {what} closed a channel");
+            }
+            SourceEvent::Opened { .. } | SourceEvent::TargetChanged { .. } => {}
+            SourceEvent::Work(_) => {}
+        }
+    }
+}
