@@ -15,28 +15,28 @@ pub struct ChannelState {
     pub key: ChannelKey,
     /// Shares of its jobs can still be sent. Cleared when the connection ends or the channel is closed.
     alive: AtomicBool,
-    /// Blocks of its jobs go to nodes of the farm's own as well.
-    has_nodes: bool,
+    /// Its jobs' blocks are taken even then.
+    takes_late_blocks: bool,
 }
 
 impl ChannelState {
     /// A channel that was just opened.
     #[must_use]
     pub fn new(key: ChannelKey) -> Self {
-        Self { key, alive: AtomicBool::new(true), has_nodes: false }
+        Self { key, alive: AtomicBool::new(true), takes_late_blocks: false }
     }
 
-    /// A channel whose jobs are made of the farm's own templates: its source hands blocks to nodes, whatever has become
-    /// of the channel.
+    /// A channel of a source that hands blocks in by itself, over whatever way there is: a block of one of its jobs is
+    /// one, whatever has become of the channel.
     #[must_use]
-    pub fn with_nodes(key: ChannelKey) -> Self {
-        Self { has_nodes: true, ..Self::new(key) }
+    pub fn of_own_blocks(key: ChannelKey) -> Self {
+        Self { takes_late_blocks: true, ..Self::new(key) }
     }
 
-    /// Whether its source can do anything with a share.
+    /// Whether a share can go to its source.
     #[must_use]
     pub fn takes(&self, is_block: bool) -> bool {
-        self.is_alive() || (is_block && self.has_nodes)
+        self.is_alive() || is_block && self.takes_late_blocks
     }
 
     /// Whether shares can still be sent on it.

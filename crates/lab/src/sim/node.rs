@@ -37,8 +37,8 @@ pub(super) enum NodeTimer {
 #[derive(Clone, Debug)]
 pub(super) enum NodeNews {
     Template(Arc<Template>),
-    /// A template as it came, and the same with its transactions.
-    Completed(Arc<Template>, Arc<Template>),
+    /// The transactions of a template that came without.
+    Completed(Arc<Template>, Arc<[TemplateTransaction]>),
     Lost,
     /// Solo mining: what became of a block.
     Verdict(u64, BlockOutcome),
@@ -233,10 +233,11 @@ impl World {
         }
         let mut bare = Template::clone(&whole);
         bare.transactions = None;
+        let (bare, transactions) = (Arc::new(bare), whole.transactions.clone().unwrap_or_default());
         let after = self.rng.range(0, 3 * SECOND);
-        let bare = Arc::new(bare);
         self.events.at(arrives, Event::Node(NodeTimer::Reaches(NodeNews::Template(Arc::clone(&bare)))));
-        self.events.at(arrives + after, Event::Node(NodeTimer::Reaches(NodeNews::Completed(bare, whole))));
+        self.events
+            .at(arrives + after, Event::Node(NodeTimer::Reaches(NodeNews::Completed(bare, transactions))));
     }
 
     /// The node goes away, or comes back.

@@ -149,7 +149,7 @@ impl ShareSink for Counter {
 #[test]
 fn a_block_on_the_farms_own_template_is_forwarded_though_its_channel_has_gone() {
     let key = ChannelKey { source: SourceId(0), connection: 1, channel_id: 1 };
-    for (channel, forwarded) in [(ChannelState::with_nodes(key), true), (ChannelState::new(key), false)] {
+    for (channel, forwarded) in [(ChannelState::of_own_blocks(key), true), (ChannelState::new(key), false)] {
         let now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
         let (mut out, mut counter) = (Vec::new(), Counter::default());
         let mut machine = Sv1Miner::new(policy(false), Arc::new(Books::default()), MinerRef(1), now);

@@ -369,7 +369,7 @@ impl Solo {
         let channel_id = self.next_channel;
         let key = ChannelKey { source: self.settings.id, connection: self.session, channel_id };
         // Blocks of its jobs are blocks even when the node is away: they are kept until it is back.
-        let state = Arc::new(ChannelState::with_nodes(key));
+        let state = Arc::new(ChannelState::of_own_blocks(key));
         let generation = self.generation();
         let prefix = self.prefix(channel_id);
         self.channels.insert(channel_id, Channel { state: Arc::clone(&state), split, generation, prefix });

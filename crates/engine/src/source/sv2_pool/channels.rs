@@ -94,8 +94,11 @@ impl Sv2Pool {
         };
         let target = read_target(message.target)?;
         let key = ChannelKey { source: self.settings.id, connection: self.connection, channel_id };
-        let state =
-            if self.settings.work_selection { ChannelState::with_nodes(key) } else { ChannelState::new(key) };
+        let state = if self.settings.work_selection {
+            ChannelState::of_own_blocks(key)
+        } else {
+            ChannelState::new(key)
+        };
         let state = Arc::new(state);
         let group_id = message.group_channel_id;
         let channel = Channel {

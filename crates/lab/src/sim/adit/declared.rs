@@ -98,10 +98,8 @@ impl World {
             (Machine::Declared(machine), NodeNews::Template(template)) => {
                 machine.template(Arc::clone(template), now, fx);
             }
-            (Machine::Declared(machine), NodeNews::Completed(bare, whole)) => {
-                if let Some(transactions) = &whole.transactions {
-                    machine.transactions(bare, transactions, now, fx);
-                }
+            (Machine::Declared(machine), NodeNews::Completed(of, transactions)) => {
+                machine.transactions(of, transactions, now, fx);
             }
             (Machine::Declared(machine), NodeNews::Lost) => {
                 machine.templates_lost("the node is gone", now, fx)
@@ -294,11 +292,11 @@ impl World {
 
     /// Whether the machine's clock stands still.
     pub(super) fn is_timeless(&self, at: usize) -> bool {
-        let machine = self.adit.sources[at].machine.declared();
         self.is_planted(PlantedBug::DeclaresForEver)
-            && machine.is_some_and(|machine| {
-                machine.status().declared.is_some_and(|declared| declared.state == DeclaredState::Declaring)
-            })
+            && self.adit.sources[at]
+                .machine
+                .declaring()
+                .is_some_and(|it| it.state == DeclaredState::Declaring)
     }
 
     /// Frames on their way to the pool, as a planted mistake would have them.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use engine::source::{Declared, DeclaredEffects, DownReason, LinkSecurity, Solo, SourceCommand, Sv2Pool};
+use engine::source::{
+    Declared, DeclaredEffects, DeclaredStatus, DownReason, LinkSecurity, Solo, SourceCommand, Sv2Pool,
+};
 use engine::{Now, OutgoingShare, SourceId};
 use sv2::FrameHeader;
 
@@ -45,10 +47,14 @@ impl Machine {
         }
     }
 
+    /// How a source that declares stands.
+    pub(super) fn declaring(&self) -> Option<DeclaredStatus> {
+        self.declared()?.status().declared
+    }
+
     /// Shares that wait for a job's acknowledgement.
     pub(in crate::sim) fn held(&self) -> u64 {
-        let status = self.declared().and_then(|declared| declared.status().declared);
-        status.map_or(0, |declared| declared.held as u64)
+        self.declaring().map_or(0, |declaring| declaring.held as u64)
     }
 
     pub(in crate::sim) fn open_shares(&self) -> usize {

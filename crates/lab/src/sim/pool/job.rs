@@ -17,8 +17,8 @@ pub(in crate::sim) const TAG: usize = 4 + 1 + 4 + 4;
 const MARK: [u8; 4] = *b"/sim";
 /// Where the script begins: version, input count, outpoint, script length.
 const SCRIPT_AT: usize = 4 + 1 + 36 + 1;
-/// Where the extranonce prefix begins: the whole extranonce is a push of its own.
-pub(in crate::sim) const EXTRANONCE_AT: usize = SCRIPT_AT + HEIGHT + TAG + 1;
+/// Where the extranonce prefix begins.
+pub(in crate::sim) const EXTRANONCE_AT: usize = SCRIPT_AT + HEIGHT + TAG;
 
 /// In the place of the pool: the job was made from a template of the farm's own node.
 const TEMPLATES: u8 = 0xfd;
@@ -31,7 +31,8 @@ pub(in crate::sim) fn template_script(height: u32, template: u32) -> Vec<u8> {
     script.extend_from_slice(&height.to_le_bytes()[..3]);
     script.extend_from_slice(&MARK);
     script.push(TEMPLATES);
-    script.extend_from_slice(&[0; 4]);
+    // One byte less than a pool's tag has: the extranonce's push takes it.
+    script.extend_from_slice(&[0; 3]);
     script.extend_from_slice(&template.to_be_bytes());
     script
 }
@@ -39,7 +40,7 @@ pub(in crate::sim) fn template_script(height: u32, template: u32) -> Vec<u8> {
 /// Height and template that a script of a template's coinbase begins with.
 pub(in crate::sim) fn read_template_script(script: &[u8]) -> Option<(u32, u32)> {
     let height = script.get(1..4)?;
-    let template = script.get(HEIGHT + 9..HEIGHT + 13)?.try_into().map(u32::from_be_bytes).ok()?;
+    let template = script.get(HEIGHT + 8..HEIGHT + 12)?.try_into().map(u32::from_be_bytes).ok()?;
     let is_ours = script.get(HEIGHT..HEIGHT + 4)? == MARK && script.get(HEIGHT + 4) == Some(&TEMPLATES);
     is_ours.then_some((u32::from_le_bytes([height[0], height[1], height[2], 0]), template))
 }
@@ -76,7 +77,7 @@ pub(in crate::sim) struct JobTag {
 impl JobTag {
     /// Reads the tag in the first half of a coinbase.
     pub(in crate::sim) fn read(coinbase: &[u8]) -> Option<Self> {
-        let tag = coinbase.get(SCRIPT_AT + HEIGHT..SCRIPT_AT + HEIGHT + TAG)?;
+        let tag = coinbase.get(SCRIPT_AT + HEIGHT..EXTRANONCE_AT)?;
         let number = |at: usize| tag[at..at + 4].try_into().map(u32::from_be_bytes).ok();
         if tag[..4] != MARK {
             return None;
@@ -85,12 +86,13 @@ impl JobTag {
         if read.pool != TEMPLATES {
             return Some(read);
         }
+        let job_id = number(8)?;
         // A template of the farm's own node: the extranonce prefix says who is mined for.
         let prefix = coinbase.get(EXTRANONCE_AT..EXTRANONCE_AT + 3)?;
         let connection = u32::from(prefix[1]) << 8 | u32::from(prefix[2]);
         Some(match prefix[0] {
-            SOLO => Self { pool: SOLO, connection: 0, ..read },
-            pool => Self { pool, connection, ..read },
+            SOLO => Self { pool: SOLO, connection: 0, job_id },
+            pool => Self { pool, connection, job_id },
         })
     }
 }
@@ -99,7 +101,7 @@ impl Body {
     /// A coinbase that a node would take, with `extranonce` bytes left out in its script.
     pub(in crate::sim) fn new(tag: JobTag, height: u32, extranonce: usize, rng: &mut Rng) -> Self {
         let tail = rng.index(4);
-        let script = HEIGHT + TAG + 1 + extranonce + tail;
+        let script = HEIGHT + TAG + extranonce + tail;
         let mut prefix = Vec::with_capacity(EXTRANONCE_AT);
         prefix.extend_from_slice(&2u32.to_le_bytes());
         prefix.push(1);
@@ -112,7 +114,6 @@ impl Body {
         prefix.push(tag.pool);
         prefix.extend_from_slice(&tag.connection.to_be_bytes());
         prefix.extend_from_slice(&tag.job_id.to_be_bytes());
-        prefix.push(u8::try_from(extranonce).unwrap_or(32));
         let mut suffix = rng.bytes(tail);
         suffix.extend_from_slice(&[0xff; 4]);
         suffix.push(1);
