@@ -118,8 +118,8 @@ impl Declared {
 
     /// The tip has changed: shares on the old one are stale, what is in flight for it is not waited for.
     fn leave_tip(&mut self, now: Now, fx: &mut DeclaredEffects) {
-        for (id, channel) in &mut self.channels {
-            self.pool.new_generation(*id);
+        self.pool.new_generations();
+        for channel in self.channels.values_mut() {
             // Tips that follow each other faster than the pool acknowledges jobs begin no new time.
             if std::mem::take(&mut channel.acknowledged) {
                 channel.since = now.mono;

@@ -46,12 +46,19 @@ impl Sv2Pool {
         self.channels.get(&channel_id).map(|channel| channel.target)
     }
 
-    /// The tip has changed: shares on the old one are stale from now on.
+    /// The tip has changed for a channel: shares on the old one are stale from now on.
     pub(in crate::source) fn new_generation(&mut self, channel_id: u32) {
         self.next_generation = self.next_generation.wrapping_add(1);
         if let Some(channel) = self.channels.get_mut(&channel_id) {
             channel.generation = self.next_generation;
         }
+    }
+
+    /// The tip has changed for all channels, those about to be closed with them.
+    pub(in crate::source) fn new_generations(&mut self) {
+        let mut ids: Vec<u32> = self.channels.keys().copied().collect();
+        ids.sort_unstable();
+        ids.into_iter().for_each(|id| self.new_generation(id));
     }
 
     /// Every channel that is not about to be closed, in the order of their ids.

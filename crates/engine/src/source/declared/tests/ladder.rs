@@ -56,6 +56,10 @@ fn after_a_fall_it_rests_and_rises_again_and_shares_of_acknowledged_jobs_are_sti
     assert_eq!(world.books.totals().unsent_sum(), 1);
 
     let told = world.told.len();
+    // A new tip makes them stale there too.
+    world.template(template(9, 9), at(60.25));
+    world.share(&good, at(60.26));
+    assert!(world.shares_sent().is_empty());
     world.give_tokens(at(60.3));
     let until = match world.source.state() {
         DeclaredState::Resting { until } => until,
