@@ -18,9 +18,9 @@ const PRIMARY: Micros = 240 * SECOND;
 /// A fault's consequences are over after this.
 const LONG_AGO: Micros = 45 * SECOND;
 /// So many tips within [`LATELY`] are a storm.
-const STORM: usize = 5;
+pub(super) const STORM: usize = 5;
 /// See [`STORM`].
-const LATELY: Micros = 20 * SECOND;
+pub(super) const LATELY: Micros = 20 * SECOND;
 /// Tokens are used for so long.
 const TOKEN_AGE: Micros = 60 * SECOND;
 /// A job comes this much after its time, an answer after its share, at the latest.
@@ -209,9 +209,8 @@ impl World {
         // What a declarator server gave is used for a while after.
         let ago = if self.declares() == Some(at) { LONG_AGO + TOKEN_AGE } else { LONG_AGO };
         // Tips that come faster than acknowledgements leave nothing to acknowledge.
-        let lately = |t: &Micros| *t + LATELY > self.now;
         let storm = matches!(why, DownReason::Unacknowledged(_))
-            && self.pools[0].tip_times.iter().rev().take_while(|t| lately(t)).count() >= STORM;
+            && self.pools[0].last_storm().is_some_and(|t| t + LATELY > self.now);
         // At the end of a run the tips stand still, wherever they have come to.
         let judged = is_ours && !storm && !(self.winding_down && self.node.is_some());
         if judged && well_since.is_some_and(|t| self.now > t + ago) {

@@ -224,10 +224,15 @@ impl World {
     }
 
     /// Since when everything is well that the preferred source needs.
+    ///
+    /// Tips that come faster than acknowledgements leave nothing to acknowledge: a declared job needs the time after
+    /// the last such storm.
     pub(super) fn preferred_well_since(&self) -> Option<Micros> {
         let pool = self.pools[0].well_since?;
         match &self.node {
-            Some(node) => node.well_since.map(|node| node.max(pool)),
+            Some(node) => {
+                node.well_since.map(|node| node.max(pool).max(self.pools[0].last_storm().unwrap_or(0)))
+            }
             None => Some(pool),
         }
     }

@@ -135,7 +135,7 @@ pub(super) struct Miner {
     pub(super) last_given: Option<(u8, u32, Micros)>,
     /// When its hashrate or its manners last changed.
     pub(super) unsettled_at: Micros,
-    /// When it sent its last good share.
+    /// When it sent the newest share that was taken.
     pub(super) found_at: Micros,
     /// It read slowly on this connection.
     pub(super) was_slow: bool,

@@ -309,7 +309,6 @@ impl Miner {
         let params = self.submit_params(&job.job.job_id, found);
         self.send_submit(&params, expect, io);
         if expect == Expect::Good {
-            self.found_at = io.now;
             self.last_line = Some(params.into_bytes());
         }
     }
@@ -356,6 +355,9 @@ impl Miner {
             _ => Message::ShareOther,
         });
         self.taken += u64::from(taken);
+        if taken {
+            self.found_at = self.found_at.max(sent.at);
+        }
         // A clean job, or too many jobs, came between.
         let is_old = sent.epoch != self.epoch || self.notifies > sent.notifies + RING;
         // Words for what became of a good share on its way up.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 
+use super::checks::{LATELY, STORM};
 use super::faults::FaultKind;
 use super::link::LinkId;
 use super::plan::{EASIEST, PoolPlan};
@@ -275,6 +276,12 @@ impl Pool {
         for at in 0..self.connections.len() {
             self.send_tip(at, io);
         }
+    }
+
+    /// When tips last came so fast that nothing could be acknowledged between them.
+    pub(super) fn last_storm(&self) -> Option<Micros> {
+        let storm = self.tip_times.windows(STORM).rev().find(|tips| tips[STORM - 1] < tips[0] + LATELY)?;
+        storm.last().copied()
     }
 
     /// The difficulty that gives a channel of this hashrate the pool's share rate.
