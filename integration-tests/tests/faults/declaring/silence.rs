@@ -7,8 +7,8 @@ use lab::dev_pool::JdsFaults;
 use super::farm::{DECLARED, Farm, POOL};
 
 /// A declaration's deadline and the pool's for the custom job are 5 s each; then the route's next source has work at once.
-/// The rest is for a busy machine.
-const LEFT_AFTER: Duration = Duration::from_secs(9);
+/// Within its first 15 s a route goes back at once, and may wait a second time. The rest is for a busy machine.
+const LEFT_AFTER: Duration = Duration::from_secs(16);
 
 #[test]
 #[ignore = "needs the release build: integration-tests/run"]
@@ -37,8 +37,8 @@ fn silent_at(step: &str, faults: JdsFaults) {
     let left_after = at.elapsed();
     let waited_for = if step == "SetCustomMiningJob" { step } else { "DeclareMiningJob" };
     assert_eq!(why, format!("no answer to {waited_for} in time"), "{step}");
-    assert!(left_after < LEFT_AFTER, "{step}: {left_after:?}");
     farm.wait_acknowledged(POOL);
+    // Not from the fault on: a template whose transactions the pool knows is declared all the same.
     let pause = farm.longest_pause();
     assert!(pause < LEFT_AFTER, "{step}: {pause:?} on work that nobody pays");
     assert_eq!(farm.pool.tip().hash, tip.hash, "no share was a block");
