@@ -78,6 +78,17 @@ impl Settings {
         self.templates(name, node, &lines)
     }
 
+    /// Adds templates under a name, by Template Distribution from this URL, on a chain with regtest's addresses.
+    #[must_use]
+    pub fn templates_by_distribution(mut self, name: &str, url: &str) -> Self {
+        let _ = write!(
+            self.tables,
+            "[template.{name}]\nnetwork = \"regtest\"\nmin_interval = \"1s\"\nfee_threshold = 0\n\
+             kind = \"template-provider\"\nurl = \"{url}\"\n"
+        );
+        self
+    }
+
     fn templates(mut self, name: &str, node: &Node, lines: &str) -> Self {
         let chain = match node.chain() {
             Chain::Mainnet => "main",

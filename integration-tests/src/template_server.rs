@@ -1,6 +1,6 @@
-//! A Template Distribution server over a real node: its frames, its Noise and its messages are those of the published
-//! reference crates, so that what our client says is judged by code that is not ours. Templates come from the node by
-//! IPC.
+//! A Template Distribution server over a template provider: its frames, its Noise and its messages are those of the
+//! published reference crates, so that what our client says is judged by code that is not ours. Templates come from a real
+//! node by IPC, or from whatever else a test has.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -18,7 +18,7 @@ use common_messages_sv2 as common;
 use noise::{AuthorityPublicKey, AuthoritySecretKey, PoolUrl};
 use noise_sv2::Responder;
 use template::core_ipc::{CoreIpcSettings, start};
-use template::{ProviderEvent, ProviderOrders, Solution, Submitted};
+use template::{ProviderEvent, ProviderHandle, ProviderOrders, Solution, Submitted};
 use template_distribution_sv2 as td;
 use work::{CoinbaseConstraints, Header, Template, TemplateTransaction};
 
@@ -31,11 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A certificate is good for this long.
 const VALID: Duration = Duration::from_secs(3_600);
 
+/// Starts a provider.
+type StartProvider = Box<dyn Fn() -> ProviderHandle + Send>;
+
 /// A server on a free loopback port, with a key that stays when it is started again.
-#[derive(Debug)]
 pub struct TemplateServer {
     port: u16,
-    node: PathBuf,
+    provider: StartProvider,
     /// Of its authority.
     secret: [u8; 32],
     running: Option<Arc<Shared>>,
@@ -85,6 +87,12 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+impl std::fmt::Debug for TemplateServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TemplateServer").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
 impl TemplateServer {
     /// Starts a server over the node whose socket this is.
     ///
@@ -92,12 +100,30 @@ impl TemplateServer {
     /// When it cannot be started.
     #[must_use]
     pub fn start(node: PathBuf) -> Self {
+        let mut server = Self::over(move || {
+            let settings = CoreIpcSettings {
+                path: node.clone(),
+                schema: None,
+                fee_threshold: 1_000,
+                min_interval: Duration::from_millis(100),
+                cooldown: false,
+            };
+            start(settings).expect("the provider over the node starts")
+        });
+        server.run();
+        server
+    }
+
+    /// A server over what this starts each time that it is [`run`](Self::run); it does not run yet.
+    ///
+    /// # Panics
+    /// When no key can be made.
+    #[must_use]
+    pub fn over(provider: impl Fn() -> ProviderHandle + Send + 'static) -> Self {
         let keys = std::iter::repeat_with(rand::random);
         let mut keys = keys.filter(|key| AuthoritySecretKey::from_bytes(*key).is_ok());
         let secret = keys.next().expect("nearly every 32 bytes are a key");
-        let mut server = Self { port: http::free_port(), node, secret, running: None };
-        server.run();
-        server
+        Self { port: http::free_port(), provider: Box::new(provider), secret, running: None }
     }
 
     /// Starts it (again).
@@ -105,14 +131,7 @@ impl TemplateServer {
     /// # Panics
     /// When it cannot be started.
     pub fn run(&mut self) {
-        let settings = CoreIpcSettings {
-            path: self.node.clone(),
-            schema: None,
-            fee_threshold: 1_000,
-            min_interval: Duration::from_millis(100),
-            cooldown: false,
-        };
-        let mut provider = start(settings).expect("the provider over the node starts");
+        let mut provider = (self.provider)();
         let shared = Arc::new(Shared {
             authority: (self.public().to_bytes(), self.secret),
             orders: provider.orders.clone(),
@@ -244,26 +263,35 @@ impl Shared {
     fn hear(&self, event: ProviderEvent) {
         match event {
             // It is given when its transactions are there, too: whoever gets it may ask for them at once.
-            ProviderEvent::Template(template) => self.state().coming = Some(template),
-            ProviderEvent::Transactions { template_id, transactions } => {
-                let mut state = self.state();
-                if state.transactions.len() == REMEMBERED {
-                    state.transactions.pop_front();
-                }
-                state.transactions.push_back((template_id, transactions));
-                let Some(template) = state.coming.take_if(|coming| coming.template_id == template_id) else {
-                    return;
-                };
-                state.newest = Some(Arc::clone(&template));
-                let withheld = self.withheld.load(SeqCst);
-                for connection in state.connections.clone() {
-                    let mut out = connection.out();
-                    if out.wanted {
-                        state.held_back += u64::from(out.give(&template, withheld, &connection));
-                    }
+            ProviderEvent::Template(template) => {
+                let (id, transactions) = (template.template_id, template.transactions.clone());
+                self.state().coming = Some(template);
+                if let Some(transactions) = transactions {
+                    self.give(id, transactions);
                 }
             }
+            ProviderEvent::Transactions { template_id, transactions } => self.give(template_id, transactions),
             ProviderEvent::Up { .. } | ProviderEvent::Down { .. } => {}
+        }
+    }
+
+    /// A template's transactions are there: it is given to all who want templates.
+    fn give(&self, template_id: u64, transactions: Arc<[TemplateTransaction]>) {
+        let mut state = self.state();
+        if state.transactions.len() == REMEMBERED {
+            state.transactions.pop_front();
+        }
+        state.transactions.push_back((template_id, transactions));
+        let Some(template) = state.coming.take_if(|coming| coming.template_id == template_id) else {
+            return;
+        };
+        state.newest = Some(Arc::clone(&template));
+        let withheld = self.withheld.load(SeqCst);
+        for connection in state.connections.clone() {
+            let mut out = connection.out();
+            if out.wanted {
+                state.held_back += u64::from(out.give(&template, withheld, &connection));
+            }
         }
     }
 

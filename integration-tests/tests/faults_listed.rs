@@ -5,9 +5,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Rows that must be there: the faults that SV1 miners and an SV2 pool can cause.
-const ROWS: [u32; 28] =
-    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 29, 30, 31, 33, 34];
+/// Rows that must be there: the faults that SV1 miners, an SV2 pool and those that jobs are declared to can cause.
+const ROWS: [u32; 32] = [
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 29,
+    30, 31, 33, 34,
+];
 
 #[test]
 fn every_fault_has_its_tests() {
@@ -89,9 +91,8 @@ fn every_test_of_faults_is_listed() {
     let page = read(Path::new("docs/faults.md"));
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults"));
     let mut seen = 0;
-    for file in std::fs::read_dir(&folder).expect("the folder is there") {
-        let path = file.expect("the folder can be read").path();
-        let name = path.file_name().expect("files have names").to_string_lossy().into_owned();
+    for path in files(&folder).into_iter().chain(files(&folder.join("declaring"))) {
+        let name = path.strip_prefix(&folder).expect("it is in the folder").to_string_lossy().into_owned();
         let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
         for part in source.split("#[ignore = ").skip(1) {
             let test = part.split_once("fn ").and_then(|(_, rest)| rest.split_once('(')).expect("a test").0;
@@ -103,6 +104,13 @@ fn every_test_of_faults_is_listed() {
         }
     }
     assert!(seen > 20, "{seen}");
+}
+
+/// The files in a folder, without its folders.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    let paths = entries.map(|entry| entry.expect("the folder can be read").path());
+    paths.filter(|path| path.is_file()).collect()
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod certificates;
 mod clocks;
+mod declaring;
 mod farm;
 mod half_open;
 mod junk;

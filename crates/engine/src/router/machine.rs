@@ -328,7 +328,7 @@ impl Router {
         self.requests.retain(|_, (of, _)| *of != source);
         for route in &mut self.routes {
             if let Some(c) = route.candidate(source) {
-                c.ready_since = None;
+                c.failed |= c.ready_since.take().is_some();
             }
         }
         for group in self.groups.values_mut() {

@@ -18,6 +18,8 @@ pub(super) struct Candidate {
     pub(super) source: SourceId,
     /// Set up since.
     pub(super) ready_since: Option<Duration>,
+    /// It was set up and went down again.
+    pub(super) failed: bool,
     /// Channels for this route failed there: not before.
     pub(super) unusable_until: Option<Duration>,
     /// Why they failed.
@@ -49,7 +51,13 @@ impl Route {
         let candidates = settings
             .sources
             .iter()
-            .map(|s| Candidate { source: *s, ready_since: None, unusable_until: None, unusable_why: None })
+            .map(|s| Candidate {
+                source: *s,
+                ready_since: None,
+                failed: false,
+                unusable_until: None,
+                unusable_why: None,
+            })
             .collect();
         Self {
             settings,
@@ -63,20 +71,21 @@ impl Route {
     }
 
     /// The source that the route should mine for now. It leaves a working source only for a better one that
-    /// has been ready for `return_after`, or that comes up while the route is starting.
+    /// has been ready for `return_after`, or that comes up for the first time while the route is starting.
     pub(super) fn choose(&self, now: Duration) -> Option<SourceId> {
+        let starting = now.saturating_sub(self.began) < STARTING;
         let best = |stable: bool| {
             self.candidates.iter().find(|c| {
                 c.usable(now)
                     && (!stable
                         || Some(c.source) == self.active
+                        || (starting && !c.failed)
                         || c.ready_since
                             .is_some_and(|since| now.saturating_sub(since) >= self.settings.return_after))
             })
         };
         let active_works = self.candidates.iter().any(|c| Some(c.source) == self.active && c.usable(now));
-        let starting = now.saturating_sub(self.began) < STARTING;
-        best(active_works && !starting).or_else(|| best(false)).map(|c| c.source)
+        best(active_works).or_else(|| best(false)).map(|c| c.source)
     }
 
     /// When the choice may change by the passing of time alone.
@@ -139,6 +148,17 @@ mod tests {
         route.active = route.choose(s(1));
         route.candidate(SourceId(0)).unwrap().ready_since = Some(s(2));
         assert_eq!(route.choose(s(2)), Some(SourceId(0)));
+    }
+
+    #[test]
+    fn at_the_start_too_a_better_one_that_has_failed_must_be_steady_again() {
+        let mut route = route();
+        route.candidate(SourceId(1)).unwrap().ready_since = Some(s(1));
+        route.active = Some(SourceId(1));
+        let better = route.candidate(SourceId(0)).unwrap();
+        (better.ready_since, better.failed) = (Some(s(3)), true);
+        assert_eq!(route.choose(s(3)), Some(SourceId(1)), "it would only fail again");
+        assert_eq!(route.choose(s(63)), Some(SourceId(0)));
     }
 
     #[test]

@@ -1,0 +1,40 @@
+//! Row 24: the job declarator server is gone, and comes back.
+
+use std::time::{Duration, Instant};
+
+use integration_tests::fault_pipe::Cut;
+
+use super::farm::{DECLARED, Farm, POOL};
+
+#[test]
+#[ignore = "needs the release build: integration-tests/run"]
+fn without_its_server_miners_stay_on_the_acknowledged_job_until_the_tip_changes() {
+    let farm = Farm::start(|_| ());
+    let switches = farm.switches();
+    farm.faults(lab::dev_pool::JdsFaults::default());
+    farm.pipe.refuse(true);
+    farm.pipe.cut(Cut::Rst);
+    farm.until("the server is seen to be gone", |farm| (farm.declaration()["jds_up"] == false).then_some(()));
+    farm.wait_acknowledged(DECLARED);
+    farm.wait_acknowledged(DECLARED);
+    assert_eq!((farm.adit.active().as_deref(), farm.switches()), (Some(DECLARED), switches));
+
+    let at = Instant::now();
+    farm.pool.new_tip();
+    let why = farm.wait_left();
+    let left_after = at.elapsed();
+    assert!(why.starts_with("no job declarator server: "), "{why}");
+    assert!(left_after < Duration::from_secs(4), "{left_after:?}");
+    let job_after = farm.client.wait_job("", at, Duration::from_secs(5)).at - at;
+    farm.wait_acknowledged(POOL);
+    farm.pipe.refuse(false);
+    let back = Instant::now();
+    farm.wait_declared();
+    let back_after = back.elapsed();
+    let figures = format!(
+        "server killed: its job was mined on; after the next tip left in {left_after:.1?}, a job in {job_after:.1?} ({why}); \
+         back {back_after:.1?} after it"
+    );
+    let books = farm.finish("24", &figures);
+    assert_eq!((books.refused, books.unknown), (0, 0), "{books}");
+}
