@@ -389,11 +389,13 @@ impl Client {
         self.wants_transactions = false;
     }
 
-    /// The open request is answered. Gives its template, if that is still the newest.
+    /// The open request is answered. Gives its template, if that is still kept: one that is not the newest any more
+    /// may be mined on still.
     fn answered(&mut self, server_id: u64) -> Option<Arc<Template>> {
         let asked = self.asked.take_if(|asked| asked.server_id == server_id)?;
-        let newest = self.told.back().map(|told| &told.template);
-        newest.filter(|newest| newest.template_id == asked.template_id).cloned()
+        // A number that has come again since means the newer template: whose transactions these are cannot be said.
+        let named = self.told.iter().rev().find(|told| told.server_id == server_id)?;
+        (named.template.template_id == asked.template_id).then(|| Arc::clone(&named.template))
     }
 
     /// Templates that are kept: future ones, and those that were told.

@@ -11,7 +11,7 @@ use super::{Declared, DeclaredEffects, SET_CUSTOM_JOB_DEADLINE, TIP_RACE};
 use crate::books::UnsentReason;
 use crate::now::Now;
 use crate::source::event::{CustomJobAnswer, DownReason, SourceEvent};
-use crate::source::jds::{Declaration, DeclareFailure};
+use crate::source::jds::{Declaration, DeclareFailure, JdsState};
 use crate::source::ready_job::{Place, ReadyJob};
 
 /// The wait before a job is tried again, doubled with each try.
@@ -80,19 +80,34 @@ impl Declared {
         template.coinbase(&self.tag, extranonce_len, &outputs).map_err(|error| error.to_string())
     }
 
-    /// Every channel works on the present template.
+    /// Every channel works on the present template. One that only adds fees waits until it can be declared, for its
+    /// transactions and for a token: what miners find for it before may never be paid.
     pub(super) fn catch_up(&mut self, now: Now, fx: &mut DeclaredEffects) {
         let Some(template) = &self.template else { return };
-        let origin = Arc::clone(&template.origin);
+        let (origin, tip) = (Arc::clone(&template.origin), template.prev_hash);
+        let is_whole = !self.full_template || template.transactions.is_some();
+        let can_be_declared = is_whole && self.jds.has_token();
         for channel_id in self.pool.custom_channels() {
             let newest = self.jobs.iter().rev().find(|job| job.channel_id == channel_id);
-            let has = newest
-                .is_some_and(|job| Arc::ptr_eq(&job.template.origin, &origin) && job.stage != Stage::Over);
+            let newest = newest.filter(|job| job.stage != Stage::Over);
+            let has = newest.is_some_and(|job| {
+                Arc::ptr_eq(&job.template.origin, &origin)
+                    || !can_be_declared && job.template.prev_hash == tip
+            });
             if !has && self.up {
                 self.begin(channel_id, now, fx);
             }
         }
         self.advance(now, fx);
+    }
+
+    /// Something has come that the present template may have waited for.
+    pub(super) fn go_on(&mut self, now: Now, fx: &mut DeclaredEffects) {
+        if self.up && self.jds.state() == JdsState::Ready {
+            self.catch_up(now, fx);
+        } else {
+            self.advance(now, fx);
+        }
     }
 
     /// Declares what waits for it, as far as there are tokens and transactions.

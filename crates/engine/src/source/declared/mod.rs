@@ -399,7 +399,7 @@ impl Declared {
             JdsEvent::Outputs(outputs) => self.on_outputs(outputs, now, fx),
             JdsEvent::Token => {
                 self.rise(now, fx);
-                self.advance(now, fx);
+                self.go_on(now, fx);
             }
             JdsEvent::Declared { number, token } => self.on_declared(number, &token, now, fx),
             JdsEvent::NotDeclared { number, why } => self.on_not_declared(number, &why, now, fx),

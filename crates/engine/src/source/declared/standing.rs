@@ -106,7 +106,7 @@ impl Declared {
             // One value, however many jobs have it.
             *given = whole.get_or_insert_with(|| given.with(Arc::clone(transactions))).clone();
         }
-        self.advance(now, fx);
+        self.go_on(now, fx);
     }
 
     /// There are no templates any more.

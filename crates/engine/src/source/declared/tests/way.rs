@@ -84,6 +84,31 @@ fn a_template_is_declared_when_its_transactions_are_there() {
 }
 
 #[test]
+fn a_better_template_is_mined_when_it_can_be_declared_and_one_on_a_new_tip_at_once() {
+    let mut world = World::mining(true);
+    world.acknowledge(1, at(1.1));
+    world.give_tokens(at(1.2));
+    let whole = template(2, 1);
+    let bare = without_transactions(&whole);
+    world.template(Arc::clone(&bare), at(2.0));
+    assert_eq!(world.feeds.len(), 1, "miners stay on what is paid");
+    world.source.transactions(&bare, whole.transactions.as_ref().unwrap(), at(2.1), &mut world.fx);
+    world.look();
+    assert_eq!(world.feeds.len(), 2);
+    assert!(world.declared().is_some());
+    // Without a token, too.
+    world.template(template(3, 1), at(3.0));
+    assert!(world.declared().is_some(), "the last token");
+    world.template(template(4, 1), at(4.0));
+    assert_eq!(world.feeds.len(), 3);
+    assert!(world.give_tokens(at(4.1)) > 0);
+    assert_eq!(world.feeds.len(), 4);
+    assert!(world.declared().is_some());
+    world.template(without_transactions(&template(5, 2)), at(5.0));
+    assert_eq!(world.feeds.len(), 5, "the old tip is worth nothing");
+}
+
+#[test]
 fn a_better_template_leaves_the_shares_of_the_one_before_good() {
     let mut world = World::mining(true);
     world.acknowledge(1, at(1.1));
