@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use work::Limits;
 use work::vardiff::is_urgent;
 
 use super::setup::target_of;
@@ -9,8 +10,9 @@ use super::{Io, Mining, Sv1Miner};
 use crate::feed::Feed;
 use crate::ids::SourceId;
 
-/// Channels and tips whose late shares still find their way.
-const MAX_KNOWN: usize = 4;
+/// Channels and tips whose late shares still find their way: as many as the validator can still know jobs of, or a block
+/// that it finds good would have nowhere to go.
+const MAX_KNOWN: usize = Limits::STALE_JOBS as usize + 1;
 
 impl Mining {
     fn remember(&mut self, feed: &Arc<Feed>) {
