@@ -7,8 +7,8 @@ use lab::dev_pool::JdsFaults;
 use super::farm::{DECLARED, Farm, POOL};
 
 /// A declaration's deadline and the pool's for the custom job are 5 s each; then the route's next source has work at once.
-/// Within its first 15 s a route goes back at once, and may wait a second time. The rest is for a busy machine.
-const LEFT_AFTER: Duration = Duration::from_secs(16);
+/// The rest is for a busy machine.
+const LEFT_AFTER: Duration = Duration::from_secs(9);
 
 #[test]
 #[ignore = "needs the release build: integration-tests/run"]
