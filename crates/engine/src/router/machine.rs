@@ -102,8 +102,13 @@ impl Router {
             "source ids are positions"
         );
         assert!(routes.iter().enumerate().all(|(n, r)| usize::from(r.id.0) == n), "route ids are positions");
+        let mut routes: Vec<Route> = routes.into_iter().map(|r| Route::new(r, now.mono)).collect();
+        for plan in sources.iter().filter(|plan| plan.declares) {
+            let candidates = routes.iter_mut().filter_map(|route| route.candidate(plan.id));
+            candidates.for_each(|candidate| candidate.must_be_steady = false);
+        }
         let mut router = Self {
-            routes: routes.into_iter().map(|r| Route::new(r, now.mono)).collect(),
+            routes,
             sources: sources
                 .into_iter()
                 .map(|plan| Source {
@@ -328,7 +333,7 @@ impl Router {
         self.requests.retain(|_, (of, _)| *of != source);
         for route in &mut self.routes {
             if let Some(c) = route.candidate(source) {
-                c.failed |= c.ready_since.take().is_some();
+                c.must_be_steady |= c.ready_since.take().is_some();
             }
         }
         for group in self.groups.values_mut() {

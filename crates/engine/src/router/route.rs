@@ -8,8 +8,8 @@ use crate::ids::SourceId;
 /// A source that failed a route's channels is left out by that route for this long.
 pub(super) const UNUSABLE_FOR: Duration = Duration::from_secs(30);
 
-/// So long after the start a better source is taken as soon as it is ready: none has failed yet, they only come up one after
-/// the other.
+/// So long after the start a source that declares is taken as soon as it is ready: it needs more than the pools' own jobs
+/// and always comes up after them.
 const STARTING: Duration = Duration::from_secs(15);
 
 /// What a route knows of one of its sources.
@@ -18,8 +18,9 @@ pub(super) struct Candidate {
     pub(super) source: SourceId,
     /// Set up since.
     pub(super) ready_since: Option<Duration>,
-    /// It was set up and went down again.
-    pub(super) failed: bool,
+    /// It is returned to only after [`RouteSettings::return_after`], at the start too: as a pool is, which may be up and
+    /// serve nobody, and as anything that has been down.
+    pub(super) must_be_steady: bool,
     /// Channels for this route failed there: not before.
     pub(super) unusable_until: Option<Duration>,
     /// Why they failed.
@@ -54,7 +55,7 @@ impl Route {
             .map(|s| Candidate {
                 source: *s,
                 ready_since: None,
-                failed: false,
+                must_be_steady: true,
                 unusable_until: None,
                 unusable_why: None,
             })
@@ -71,7 +72,8 @@ impl Route {
     }
 
     /// The source that the route should mine for now. It leaves a working source only for a better one that
-    /// has been ready for `return_after`, or that comes up for the first time while the route is starting.
+    /// has been ready for `return_after`, or that declares and comes up for the first time while the
+    /// route is starting.
     pub(super) fn choose(&self, now: Duration) -> Option<SourceId> {
         let starting = now.saturating_sub(self.began) < STARTING;
         let best = |stable: bool| {
@@ -79,7 +81,7 @@ impl Route {
                 c.usable(now)
                     && (!stable
                         || Some(c.source) == self.active
-                        || (starting && !c.failed)
+                        || (starting && !c.must_be_steady)
                         || c.ready_since
                             .is_some_and(|since| now.saturating_sub(since) >= self.settings.return_after))
             })
@@ -142,12 +144,15 @@ mod tests {
     }
 
     #[test]
-    fn at_the_start_the_better_one_need_not_wait_because_it_came_second() {
-        let mut route = route();
-        route.candidate(SourceId(1)).unwrap().ready_since = Some(s(1));
-        route.active = route.choose(s(1));
-        route.candidate(SourceId(0)).unwrap().ready_since = Some(s(2));
-        assert_eq!(route.choose(s(2)), Some(SourceId(0)));
+    fn at_the_start_one_that_declares_need_not_wait_because_it_came_second() {
+        for declares in [true, false] {
+            let mut route = route();
+            route.candidate(SourceId(0)).unwrap().must_be_steady = !declares;
+            route.candidate(SourceId(1)).unwrap().ready_since = Some(s(1));
+            route.active = route.choose(s(1));
+            route.candidate(SourceId(0)).unwrap().ready_since = Some(s(2));
+            assert_eq!(route.choose(s(2)), Some(SourceId(u16::from(!declares))));
+        }
     }
 
     #[test]
@@ -156,7 +161,7 @@ mod tests {
         route.candidate(SourceId(1)).unwrap().ready_since = Some(s(1));
         route.active = Some(SourceId(1));
         let better = route.candidate(SourceId(0)).unwrap();
-        (better.ready_since, better.failed) = (Some(s(3)), true);
+        better.ready_since = Some(s(3));
         assert_eq!(route.choose(s(3)), Some(SourceId(1)), "it would only fail again");
         assert_eq!(route.choose(s(63)), Some(SourceId(0)));
     }

@@ -7,7 +7,7 @@ use lab::dev_pool::JdsFaults;
 use super::farm::{DECLARED, Farm, POOL};
 
 /// A refusal within 2 s of a new tip is forgiven once, a quarter of a second later the job is tried again. The rest is for a busy machine.
-const LEFT_AFTER: Duration = Duration::from_secs(4);
+const LEFT_AFTER: Duration = Duration::from_secs(6);
 
 #[test]
 #[ignore = "needs the release build: integration-tests/run"]
