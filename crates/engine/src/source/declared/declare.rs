@@ -103,7 +103,10 @@ impl Declared {
 
     /// Something has come that the present template may have waited for.
     pub(super) fn go_on(&mut self, now: Now, fx: &mut DeclaredEffects) {
-        if self.up && self.jds.state() == JdsState::Ready {
+        let room = self.room();
+        // The pool may have come to want outputs that the present template has no room for: one with more was asked for.
+        let fits = self.template.as_ref().is_some_and(|template| template.constraints.hold(room));
+        if self.up && fits && self.jds.state() == JdsState::Ready {
             self.catch_up(now, fx);
         } else {
             self.advance(now, fx);
