@@ -14,6 +14,9 @@ use socket2::{SockFilter, SockRef};
 
 use link::Link;
 
+/// How long the far side may take to answer a connection.
+const CONNECT: Duration = Duration::from_secs(2);
+
 /// A direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -266,11 +269,13 @@ fn connect(shared: &Arc<Shared>, near: TcpStream) {
     if shared.refuses.load(SeqCst) {
         return;
     }
+    // Taken before the far side hears of it: once it has accepted, an order reaches this connection too.
+    let mut links = shared.links();
     // Where nobody listens behind the pipe, the connection ends at once.
-    let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, shared.to)) else { return };
+    let to = (Ipv4Addr::LOCALHOST, shared.to).into();
+    let Ok(far) = TcpStream::connect_timeout(&to, CONNECT) else { return };
     let Ok(link) = Link::new(near, far) else { return };
     let link = Arc::new(link);
-    let mut links = shared.links();
     links.retain(|link| !link.ended());
     links.push(Arc::clone(&link));
     drop(links);
@@ -351,6 +356,7 @@ mod tests {
         wait::until_so("the first of two is kept", PATIENCE, || !pipe.waits(Way::Up));
         near.write_all(b"ef").unwrap();
         assert_eq!(&exactly(&far), b"efcd");
+        wait::until_so("all is counted", PATIENCE, || pipe.passed(Way::Up) == 8);
         pipe.hold(Way::Up);
         near.write_all(b"gh").unwrap();
         wait::stays_so("nothing passes", Duration::from_millis(100), || pipe.passed(Way::Up) == 8);
