@@ -81,12 +81,12 @@ impl Declared {
     }
 
     /// Every channel works on the present template. One that only adds fees waits until it can be declared, for its
-    /// transactions and for a token: what miners find for it before may never be paid.
+    /// transactions, for a token and for the answers to what was declared before: what miners find for it before may never be paid.
     pub(super) fn catch_up(&mut self, now: Now, fx: &mut DeclaredEffects) {
         let Some(template) = &self.template else { return };
         let (origin, tip) = (Arc::clone(&template.origin), template.prev_hash);
         let is_whole = !self.full_template || template.transactions.is_some();
-        let can_be_declared = is_whole && self.jds.has_token();
+        let can_be_declared = is_whole && self.jds.can_declare();
         for channel_id in self.pool.custom_channels() {
             let newest = self.jobs.iter().rev().find(|job| job.channel_id == channel_id);
             let newest = newest.filter(|job| job.stage != Stage::Over);

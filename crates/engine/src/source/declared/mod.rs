@@ -401,8 +401,15 @@ impl Declared {
                 self.rise(now, fx);
                 self.go_on(now, fx);
             }
-            JdsEvent::Declared { number, token } => self.on_declared(number, &token, now, fx),
-            JdsEvent::NotDeclared { number, why } => self.on_not_declared(number, &why, now, fx),
+            JdsEvent::Declared { number, token } => {
+                self.on_declared(number, &token, now, fx);
+                // There is room for what waited until fewer declarations were under way.
+                self.go_on(now, fx);
+            }
+            JdsEvent::NotDeclared { number, why } => {
+                self.on_not_declared(number, &why, now, fx);
+                self.go_on(now, fx);
+            }
             JdsEvent::Down(why) => self.on_jds_down(&why, now, fx),
         }
     }

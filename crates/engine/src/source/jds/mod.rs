@@ -30,7 +30,7 @@ use tokens::{TOKEN_DEADLINE, Token, Tokens};
 const SETUP_DEADLINE: Duration = Duration::from_secs(10);
 /// A declaration is answered within this; asking for missing transactions begins it anew.
 pub const DECLARE_DEADLINE: Duration = Duration::from_secs(5);
-/// Declarations under way at once; the oldest is forgotten for a further one.
+/// Declarations under way at once.
 const MAX_IN_FLIGHT: usize = 8;
 
 /// How a server is used.
@@ -104,10 +104,16 @@ impl JobDeclarator {
         self.state
     }
 
-    /// It is connected, and a job can be declared at once.
+    /// It is connected, and there is a token in stock.
     #[must_use]
     pub fn has_token(&self) -> bool {
         self.state == JdsState::Ready && self.tokens.has_any()
+    }
+
+    /// A job can be declared at once: there is a token, and not too many declarations wait for an answer.
+    #[must_use]
+    pub fn can_declare(&self) -> bool {
+        self.has_token() && self.in_flight.len() < MAX_IN_FLIGHT
     }
 
     /// Answers to nothing that is open, ignored.
@@ -208,19 +214,16 @@ impl JobDeclarator {
     }
 
     /// Declares a template. The answer comes as [`JdsEvent::Declared`] or [`JdsEvent::NotDeclared`] with its number. False:
-    /// there is no token, or no connection; nothing was sent.
+    /// there is no token, no connection, or too much is under way; nothing was sent.
     pub fn declare(&mut self, declaration: Declaration, now: Now, fx: &mut JdsEffects) -> bool {
-        if self.state != JdsState::Ready || !self.settings.full_template {
+        let full = self.in_flight.len() >= MAX_IN_FLIGHT;
+        if self.state != JdsState::Ready || !self.settings.full_template || full {
             return false;
         }
         let Some(token) = self.tokens.take() else {
             self.stock_up(now, fx);
             return false;
         };
-        if self.in_flight.len() == MAX_IN_FLIGHT {
-            // Superseded long ago.
-            self.in_flight.pop_front();
-        }
         let request_id = self.request_id();
         declaration.write(request_id, &token.bytes, &mut fx.frames);
         self.in_flight.push_back(InFlight::new(request_id, declaration, now.mono + DECLARE_DEADLINE));

@@ -109,6 +109,34 @@ fn a_better_template_is_mined_when_it_can_be_declared_and_one_on_a_new_tip_at_on
 }
 
 #[test]
+fn with_as_many_declarations_under_way_as_may_be_none_is_forgotten_and_the_next_waits() {
+    let mut world = World::mining(true);
+    world.give_tokens(at(1.0));
+    let mut requests = vec![world.declared().unwrap()];
+    for id in 2..=10 {
+        world.template(template(id, 1), at(1.0 + f64::from(u32::try_from(id).unwrap()) / 10.0));
+        world.give_tokens(at(2.0));
+        requests.extend(world.declared());
+    }
+    assert_eq!((requests.len(), world.feeds.len()), (8, 8), "the ninth waits, miners too");
+    let feeds = world.feeds.clone();
+    for feed in &feeds {
+        world.share(feed, at(2.1));
+    }
+    // The first answer makes room for the newest template; the ninth is superseded.
+    world.accept_declaration(requests[0], at(2.2));
+    assert_eq!(world.feeds.len(), 9);
+    requests.extend(world.declared());
+    assert_eq!(requests.len(), 9);
+    requests[1..].iter().for_each(|request| world.accept_declaration(*request, at(2.3)));
+    for job_id in 1..=9 {
+        let request = world.custom_job().expect("a custom job for each");
+        world.accept_job(request, job_id, at(2.4));
+    }
+    assert_eq!(world.shares_sent(), (1..=8).collect::<Vec<_>>(), "no share is lost");
+}
+
+#[test]
 fn a_better_template_leaves_the_shares_of_the_one_before_good() {
     let mut world = World::mining(true);
     world.acknowledge(1, at(1.1));
