@@ -61,6 +61,18 @@ impl DevPool {
         self.child = Some(child);
     }
 
+    /// Kills it and starts it again, with this chain: to Adit its tip is a new one, as a pool's is that was away for long.
+    ///
+    /// # Panics
+    /// As [`DevPool::run`].
+    pub fn restart_on_chain(&mut self, chain: u64) {
+        self.kill();
+        let args = self.args.clone();
+        self.args.extend(["--chain".to_owned(), chain.to_string()]);
+        self.run();
+        self.args = args;
+    }
+
     /// Starts it again if it was killed.
     pub fn run_unless_it_runs(&mut self) {
         if self.child.is_none() {

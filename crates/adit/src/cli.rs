@@ -96,6 +96,9 @@ pub struct PoolArgs {
     /// Mean seconds between blocks that others find; without it there are none.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub block_interval: Option<f64>,
+    /// Which chain of its own: pools with the same number begin at the same tip, those with different ones share no block.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub chain: u64,
     /// Be a Job Declarator Server, too, and take custom jobs.
     #[arg(long)]
     pub jds: bool,

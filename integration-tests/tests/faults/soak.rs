@@ -45,7 +45,9 @@ fn soak(time: Duration, miners: usize, shares_per_second: f64) {
     let blocks = [&FAST[..], &["--block-interval", "5"]].concat();
     let mut pools = ["pool-a", "pool-b"].map(|name| DevPool::start(name, folder.path(), &blocks));
     let pipes = [0, 1].map(|n| FaultPipe::start(pools[n].port(), seed));
-    let settings = Settings::for_cpus()
+    // Some forty hashes a share: what is measured is Adit under this load, not the load generator's arithmetic.
+    let settings = Settings::default()
+        .listener("difficulty_start = 1e-9\ndifficulty_min = 1e-9\nvardiff = false\n")
         .source("a", &pipes[0].url(&pools[0].url()), "")
         .source("b", &pipes[1].url(&pools[1].url()), "")
         .route("return_after = \"2s\"\n")
@@ -58,7 +60,7 @@ fn soak(time: Duration, miners: usize, shares_per_second: f64) {
 
     let began = Instant::now();
     let mut memory = Vec::new();
-    let mut faults = 0;
+    let mut faults = 0_u64;
     let mut strangers: Vec<Stranger> = Vec::new();
     while began.elapsed() < time {
         let at = usize::from(random.below(2) == 1);
@@ -67,8 +69,9 @@ fn soak(time: Duration, miners: usize, shares_per_second: f64) {
             0 => pipe.cut(Cut::Rst),
             1 => pipe.cut(Cut::Fin),
             2 => {
-                pool.kill();
-                pool.run();
+                // Back on the same first tip each time, every share since the start would be one of that tip's, and be
+                // remembered.
+                pool.restart_on_chain(faults);
             }
             3 => pipe.flip(Way::Down, random.below(2_000)),
             4 => pipe.flip(Way::Up, random.below(2_000)),

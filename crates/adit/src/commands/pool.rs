@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lab::dev_pool::{DevPool, DevPoolKeys, DevPoolOptions, JdsMode, JdsOptions};
 use noise::AuthoritySecretKey;
+use template::dev_chain::DevChainOptions;
 
 use super::{EX_UNAVAILABLE, EX_USAGE, complain, ended, runtime, say, start_logging};
 use crate::cli::{self, PoolArgs};
@@ -32,6 +33,7 @@ pub(super) fn pool(args: &PoolArgs) -> ExitCode {
         },
     };
     let options = DevPoolOptions {
+        chain: DevChainOptions { seed: args.chain, ..DevChainOptions::default() },
         shares_per_minute: args.shares_per_minute,
         share_batch_size: args.share_batch_size,
         block_interval: args.block_interval.map(Duration::from_secs_f64),
