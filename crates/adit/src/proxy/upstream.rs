@@ -30,9 +30,9 @@ use crate::snapshot::SourceView;
 use crate::state::StateDirectory;
 use crate::templates::{ProviderNews, Providers, TemplateHub, TemplateOrigin, TemplateSettings};
 use crate::upstream::{
-    DeclaredTask, LineSettings, Mailboxes, Outlet, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE,
-    SoloTask, SourceDoor, SourceFigures, SourceReport, SourceTask, run_declared, run_router, run_solo,
-    run_source,
+    DeclaredTask, LineSettings, Mailboxes, Outlet, Repeated, RouterMessage, RouterStatus, SHARE_QUEUE,
+    SOLUTION_QUEUE, SoloTask, SourceDoor, SourceFigures, SourceReport, SourceTask, run_declared, run_router,
+    run_solo, run_source,
 };
 
 /// The longest frame of a job declarator server, bytes: the positions of 65,535 transactions.
@@ -370,6 +370,7 @@ impl Common<'_> {
             router: self.router.clone(),
             mailboxes: Arc::clone(self.mailboxes),
             latencies: self.latencies.clone(),
+            not_opened: Repeated::default(),
         };
         Ends {
             id,

@@ -10,6 +10,7 @@ mod declared_task;
 mod line;
 mod messages;
 mod outlet;
+mod repeated;
 mod router_task;
 mod solo_task;
 mod source_task;
@@ -21,6 +22,7 @@ pub use messages::{
     SourceFigures, SourceReport,
 };
 pub use outlet::Outlet;
+pub use repeated::Repeated;
 pub use router_task::run_router;
 pub use solo_task::{SoloTask, run_solo};
 pub use source_task::{SourceTask, run_source};

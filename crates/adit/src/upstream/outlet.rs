@@ -1,6 +1,7 @@
 //! What comes out of every source's machine, whatever it is: events for the router, answers for miners, latencies.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use engine::SourceId;
 use engine::source::{DownReason, Effects, SourceEvent};
@@ -8,6 +9,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::messages::{Mailboxes, RouterMessage};
+use super::repeated::Repeated;
 
 /// Where it goes.
 pub struct Outlet {
@@ -23,6 +25,8 @@ pub struct Outlet {
     pub mailboxes: Arc<Mailboxes>,
     /// Histograms.
     pub latencies: telemetry::Latencies,
+    /// Channels that were not opened: a farm with a channel for each miner would fill the log with them.
+    pub not_opened: Repeated,
 }
 
 impl Outlet {
@@ -51,7 +55,11 @@ impl Outlet {
             SourceEvent::Ready { worker_names } => info!(source, worker_names, "{what} is ready"),
             SourceEvent::Down(why) if *why == DownReason::NotStarted => {}
             SourceEvent::Down(why) => warn!(source, reason = %why, "{what} is down"),
-            SourceEvent::NotOpened { why, .. } => warn!(source, reason = %why, "no channel"),
+            SourceEvent::NotOpened { why, .. } => {
+                if let Some(left_out) = self.not_opened.next(Instant::now()) {
+                    warn!(source, reason = %why, left_out, "no channel");
+                }
+            }
             SourceEvent::Closed { channel_id, reason } => {
                 warn!(source, channel_id, reason, "the {what} closed a channel");
             }

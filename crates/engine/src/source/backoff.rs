@@ -14,6 +14,9 @@ impl Backoff {
     pub const FIRST: Duration = Duration::from_millis(500);
     /// No wait is longer, before jitter.
     pub const LONGEST: Duration = Duration::from_secs(30);
+    /// No wait is longer, before jitter, after a connection that had been set up: the pool is there, and whoever breaks its
+    /// connections must not keep the farm away from it for longer than he takes part.
+    pub const LONGEST_AFTER_READY: Duration = Duration::from_secs(2);
 
     /// `seed` decides the jitter; two sources should not have the same.
     #[must_use]
@@ -23,7 +26,16 @@ impl Backoff {
 
     /// The wait after one more failure: between half of the doubled time and all of it.
     pub fn next_wait(&mut self) -> Duration {
-        let full = Self::FIRST.saturating_mul(1 << self.attempt.min(10)).min(Self::LONGEST);
+        self.next_wait_below(Self::LONGEST)
+    }
+
+    /// The same after the failure of a connection that had been set up.
+    pub fn next_wait_after_ready(&mut self) -> Duration {
+        self.next_wait_below(Self::LONGEST_AFTER_READY)
+    }
+
+    fn next_wait_below(&mut self, longest: Duration) -> Duration {
+        let full = Self::FIRST.saturating_mul(1 << self.attempt.min(10)).min(longest);
         self.attempt = self.attempt.saturating_add(1);
         full.mul_f64(0.5 + 0.5 * self.unit())
     }
@@ -56,6 +68,7 @@ mod tests {
             assert!(backoff.next_wait() <= Backoff::LONGEST);
         }
         assert!(backoff.next_wait() >= Backoff::LONGEST / 2);
+        assert!(backoff.next_wait_after_ready() <= Backoff::LONGEST_AFTER_READY);
         backoff.reset();
         assert!(backoff.next_wait() <= Backoff::FIRST);
     }

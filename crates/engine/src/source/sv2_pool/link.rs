@@ -54,7 +54,11 @@ impl Sv2Pool {
     /// Everything of this connection is over; tries again after a wait.
     pub(super) fn fail(&mut self, why: DownReason, now: Now, fx: &mut Effects) {
         // A planned move is made at once; everything else waits its turn.
-        let wait = if why == DownReason::Reconnect { Duration::ZERO } else { self.backoff.next_wait() };
+        let wait = match why {
+            DownReason::Reconnect => Duration::ZERO,
+            _ if self.is_ready() => self.backoff.next_wait_after_ready(),
+            _ => self.backoff.next_wait(),
+        };
         self.drop_link(why, now, fx);
         self.enter(SourceState::Waiting { until: now.mono + wait }, now);
     }
