@@ -41,8 +41,8 @@ impl PasswordHints {
 }
 
 fn difficulty(text: &str) -> Option<f64> {
-    // Digits and a point only: "inf" and "1e308" are not what anybody means.
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    // As people write numbers, `1e6` too. What Rust takes besides, "inf" and "nan", is not what anybody means.
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'-'));
     let value: f64 = plain.then(|| text.parse().ok()).flatten()?;
     (value > 0.0 && value <= MAX_DIFFICULTY).then_some(value)
 }
@@ -68,6 +68,8 @@ mod tests {
             ("x d=1024 fd=2048", hints(Some(1024.0), None, Some(2048.0))),
             (" MD = 0.5 , x", hints(None, Some(0.5), None)),
             ("d=1,d=2", hints(Some(2.0), None, None)),
+            ("d=1e-8,md=5E5", hints(Some(1e-8), Some(500_000.0), None)),
+            ("d=e,md=1e,fd=--1", hints(None, None, None)),
             ("word=d=5", hints(Some(5.0), None, None)),
             ("id=5,add=6,xd=7", hints(None, None, None)),
             ("d=,md=x,fd=-1", hints(None, None, None)),

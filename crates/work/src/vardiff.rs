@@ -91,6 +91,13 @@ impl Vardiff {
         }
     }
 
+    /// The same with a difficulty that stays as it is, whatever comes; the hashrate is estimated all the same.
+    #[must_use]
+    pub fn held(mut self) -> Self {
+        self.fixed = true;
+        self
+    }
+
     /// The difficulty that the miner should have: finite, above zero, within its bounds.
     #[must_use]
     pub fn difficulty(&self) -> f64 {

@@ -1,6 +1,7 @@
 //! Subscribe, authorise, configure and their relatives, in whatever order they come.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sv1::{Configure, ConfigureResult, ErrorCode, Id, Method, VersionRollingResult};
 use work::vardiff::{Start, Vardiff};
@@ -127,12 +128,12 @@ impl Sv1Miner {
 
     fn suggest(&mut self, difficulty: f64, io: &mut Io<'_>) {
         self.setup.suggested = Some(difficulty);
-        let start = self.start();
+        let vardiff = self.vardiff(io.now.mono);
         if let Some(mining) = &mut self.mining
             && self.last_share == self.since
         {
             // Before the first share nothing better is known.
-            mining.vardiff = Vardiff::new(&self.policy.vardiff, &start, io.now.mono);
+            mining.vardiff = vardiff;
             self.retarget(io);
         }
     }
@@ -147,10 +148,16 @@ impl Sv1Miner {
         }
     }
 
+    /// A vardiff that begins at `now`. Where the listener has none, its difficulty stays where it began.
+    fn vardiff(&self, now: Duration) -> Vardiff {
+        let vardiff = Vardiff::new(&self.policy.vardiff, &self.start(), now);
+        if self.policy.vardiff_enabled { vardiff } else { vardiff.held() }
+    }
+
     /// A first guess of the miner's hashrate, hashes per second, for the group that it joins.
     #[must_use]
     pub fn first_hashrate(&self) -> f64 {
-        let vardiff = Vardiff::new(&self.policy.vardiff, &self.start(), std::time::Duration::ZERO);
+        let vardiff = self.vardiff(Duration::ZERO);
         vardiff.difficulty() * work::hashrate::HASHES_PER_DIFFICULTY * self.policy.vardiff.shares_per_minute
             / 60.0
     }
@@ -159,7 +166,7 @@ impl Sv1Miner {
     /// beginning with `feed` if there is any.
     pub fn joined(&mut self, meter: Arc<GroupMeter>, metered: f64, feed: Option<Arc<Feed>>, io: &mut Io<'_>) {
         let Some(miner_id) = self.miner_id else { return };
-        let vardiff = Vardiff::new(&self.policy.vardiff, &self.start(), io.now.mono);
+        let vardiff = self.vardiff(io.now.mono);
         let (size, seed) = (self.policy.extranonce2_size, self.policy.hash_seed);
         let validator = Validator::new(miner_id, size, seed, work::Limits::default());
         self.since = io.now.mono;

@@ -135,6 +135,36 @@ fn a_source_hears_of_miners_whose_difficulty_never_changes() {
     }
 }
 
+#[test]
+fn without_vardiff_a_difficulty_stays_whatever_the_miner_brings() {
+    let at = |seconds: u64| Now { mono: Duration::from_secs(seconds), unix: 1_700_000_000 };
+    let mut out = Vec::new();
+    let mut policy = ListenerPolicy::clone(&policy(false));
+    policy.vardiff.min = DIFFICULTY / 100.0;
+    let mut machine = Sv1Miner::new(Arc::new(policy), Arc::new(Books::default()), MinerRef(1), at(0));
+    let mut io = Io { now: at(0), out: &mut out, shares: &mut Nowhere, ids: &mut OneId };
+    machine.line(br#"{"id":1,"method":"mining.subscribe","params":["cpu"]}"#, &mut io).unwrap();
+    // Far easier than the source's: there is room above.
+    let authorize = br#"{"id":2,"method":"mining.authorize","params":["a","d=0.00000000001"]}"#;
+    machine.line(authorize, &mut io).unwrap();
+    machine.joined(Arc::default(), 0.0, Some(feed()), &mut io);
+    let told = machine.difficulty();
+    assert!(told.is_some_and(|told| told < DIFFICULTY));
+    // Far more than the listener's shares a minute.
+    for nonce in 0..200_u32 {
+        let submit = format!(
+            r#"{{"id":9,"method":"mining.submit","params":["a","1","00000001","6553f100","{nonce:08x}"]}}"#
+        );
+        let mut io =
+            Io { now: at(u64::from(nonce / 10)), out: &mut out, shares: &mut Nowhere, ids: &mut OneId };
+        machine.line(submit.as_bytes(), &mut io).unwrap();
+    }
+    assert!(String::from_utf8_lossy(&out).matches("true").count() > 100);
+    let mut io = Io { now: at(30), out: &mut out, shares: &mut Nowhere, ids: &mut OneId };
+    machine.feed(&feed(), &mut io);
+    assert_eq!(machine.difficulty(), told);
+}
+
 /// Counts what comes.
 #[derive(Default)]
 struct Counter(usize);
