@@ -21,10 +21,12 @@ const RATES: [f64; 6] = [20_000.0, 25_000.0, 30_000.0, 40_000.0, 50_000.0, 60_00
 const P99_AT_MOST: f64 = 50.0;
 /// Or when less than this part of what was due is answered.
 const ANSWERED_AT_LEAST: f64 = 0.98;
-/// The rate of the round in which the pool's target lets one share in ten through, and the pool's shares a minute
-/// for that.
+/// The rate of the round in which the pool's target lets one share in ten through.
 const TENTH_RATE: f64 = 60_000.0;
-const TENTH: f64 = TENTH_RATE / 10.0 * 60.0;
+/// Adit's listener for it: a miner is announced to the pool as one that brings so many shares a minute.
+const ANNOUNCED: &str = "shares_per_minute = 600\n";
+/// A pool that wants so many shares a minute of each miner wants them ten times as hard as its miner does.
+const TENTH_OF_ANNOUNCED: f64 = 60.0;
 
 /// All rounds for all of `kinds`.
 pub(crate) fn all(world: &mut World, kinds: &[Kind]) {
@@ -38,9 +40,9 @@ pub(crate) fn all(world: &mut World, kinds: &[Kind]) {
     for &kind in kinds {
         flood(world, kind, &mut table);
     }
-    for (kind, pool, channels) in [(Kind::Adit, "pool-b", 1.0), (Kind::AditPerMiner, "pool-c", 1_000.0)] {
+    for (kind, pool, miners) in [(Kind::Adit, "pool-b", 1_000.0), (Kind::AditPerMiner, "pool-c", 1.0)] {
         if kinds.contains(&kind) {
-            let pool = world.pool_with(pool, TENTH / channels);
+            let pool = world.pool_with(pool, TENTH_OF_ANNOUNCED * miners);
             one_in_ten(world, &pool, kind, &mut table);
         }
     }
@@ -133,9 +135,9 @@ fn flood(world: &mut World, kind: Kind, table: &mut Table) {
 
 /// 60,000 shares a second of which the pool wants one in ten.
 fn one_in_ten(world: &mut World, pool: &Pool, kind: Kind, table: &mut Table) {
-    let subject = Subject::start(kind, world, pool);
-    // The pool sets its target by the hashrate that it is told, and a new target holds for new jobs.
-    let _ = run(options(&subject, 1_000, TENTH_RATE, 15));
+    let subject = Subject::start_with(kind, world, pool, ANNOUNCED);
+    // The pool sets its target by the hashrate that it is told when miners join, and a new target holds for new jobs.
+    let _ = run(options(&subject, 1_000, TENTH_RATE, 5));
     let _ = world.change_tip();
     let before = subject.forwarded();
     let Some(report) = run(options(&subject, 1_000, TENTH_RATE, 10)) else { return };

@@ -68,6 +68,11 @@ pub(crate) enum Subject {
 impl Subject {
     /// Starts one in front of `pool`, and waits until it has work.
     pub(crate) fn start(kind: Kind, world: &World, pool: &Pool) -> Self {
+        Self::start_with(kind, world, pool, "")
+    }
+
+    /// The same; Adit's listener gets these further lines.
+    pub(crate) fn start_with(kind: Kind, world: &World, pool: &Pool, listener: &str) -> Self {
         let folder = world.folder.path();
         match kind {
             Kind::Bare => {
@@ -82,6 +87,7 @@ impl Subject {
                 let channels = if kind == Kind::Adit { "\"all\"" } else { "1" };
                 let settings = Settings::default()
                     .listener("difficulty_start = 1e-9\ndifficulty_min = 1e-9\nvardiff = false\n")
+                    .listener(listener)
                     .source("pool", &pool.url(), &format!("miners_per_channel = {channels}\n"));
                 Self::Adit(Adit::start_ready(folder, &settings))
             }
