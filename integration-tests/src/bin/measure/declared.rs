@@ -24,8 +24,9 @@ use crate::world::{DeclaringWorld, NewBlock};
 const MINERS: usize = 1_000;
 /// Blocks that the node makes for each, one by one.
 const BLOCKS: usize = 8;
-/// Between two of them. Nobody makes better templates of the same tip meanwhile: the mempool does not change.
-const BETWEEN: Duration = Duration::from_secs(2);
+/// Between two of them: not near a whole number of seconds, at which the node looks for higher fees and is busy with that.
+/// There are none, since the mempool does not change.
+const BETWEEN: Duration = Duration::from_millis(2_400);
 /// All miners are connected after this.
 const CONNECTED: Duration = Duration::from_secs(4);
 /// Transactions of the second half: three quarters of a megabyte, as many as a block of the main chain has on many days.
