@@ -94,8 +94,16 @@ impl Middleman {
     /// When no port can be had, or the URL is none with a port and a key.
     #[must_use]
     pub fn start(url: &str, offer: Offer, rule: Rule) -> Self {
+        Self::start_as(new_authority(), url, offer, rule)
+    }
+
+    /// The same with this authority key: the pool's own one makes him invisible.
+    ///
+    /// # Panics
+    /// As [`Middleman::start`].
+    #[must_use]
+    pub fn start_as(authority: AuthoritySecretKey, url: &str, offer: Offer, rule: Rule) -> Self {
         let pool: noise::PoolUrl = url.parse().expect("a pool's URL");
-        let authority = new_authority();
         let key = authority.public();
         let shared = Arc::new(Shared {
             pool: pool.port(),
@@ -128,6 +136,12 @@ impl Middleman {
     #[must_use]
     pub fn url(&self) -> String {
         format!("stratum2+tcp://127.0.0.1:{}/{}", self.port, self.key)
+    }
+
+    /// Where he listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// When connections were made.

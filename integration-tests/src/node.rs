@@ -136,6 +136,21 @@ impl Node {
         call(self.rpc, method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
+    /// Calls a method once for each of these parameters, all in one request: the node answers a request in 50 ms at best.
+    ///
+    /// # Panics
+    /// When the node refuses one.
+    #[must_use = "the node's answers, in their order"]
+    pub fn ask_all(&self, method: &str, params: &[Value]) -> Vec<Value> {
+        let requests: Vec<Value> = params.iter().map(|params| request(method, params)).collect();
+        let answers =
+            post(self.rpc, &Value::from(requests)).unwrap_or_else(|error| panic!("{method}: {error}"));
+        let answers = answers.as_array().cloned().unwrap_or_else(|| panic!("{method}: {answers}"));
+        assert_eq!(answers.len(), params.len(), "{method}: an answer to each");
+        let result = |answer| result(answer).unwrap_or_else(|error| panic!("{method}: {error}"));
+        answers.into_iter().map(result).collect()
+    }
+
     /// Calls a method for its effect.
     ///
     /// # Panics
@@ -186,6 +201,42 @@ impl Node {
         self.ask("getblock", &json!([hash, 2]))
     }
 
+    /// A next block without transactions, on regtest, for this node or another one to be given: its hash and its bytes as
+    /// hexadecimal. What is in mempools stays there.
+    ///
+    /// # Panics
+    /// When the node makes none.
+    #[must_use]
+    pub fn make_empty_block(&self) -> (String, String) {
+        let made = self.ask("generateblock", &json!(["raw(51)", [], false]));
+        let text = |key: &str| made[key].as_str().expect("a text").to_owned();
+        (text("hash"), text("hex"))
+    }
+
+    /// Gives the node a block that becomes its tip.
+    ///
+    /// # Panics
+    /// When it does not take it.
+    pub fn submit(&self, block: &str) {
+        let refused = self.ask("submitblock", &json!([block]));
+        assert!(refused.is_null(), "the node takes the block, not {refused}");
+    }
+
+    /// When this block became the tip, by the node's log: Unix time, seconds. The node must have been started with
+    /// `logtimemicros=1`, and it must have been today.
+    #[must_use]
+    pub fn tip_since(&self, hash: &str, today: f64) -> Option<f64> {
+        let folder = self.ipc_socket();
+        let log = std::fs::read(folder.with_file_name("debug.log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let said = log.lines().find(|line| line.contains(&format!("UpdateTip: new best={hash}")))?;
+        // 2009-01-03T18:15:05.123456Z
+        let of_day = said.split_once('T')?.1.split_once('Z')?.0;
+        let seconds =
+            of_day.split(':').try_fold(0.0, |all, part| Some(all * 60.0 + part.parse::<f64>().ok()?))?;
+        Some((today / 86_400.0).floor() * 86_400.0 + seconds)
+    }
+
     /// Another tip, without hashing: takes the last block away, or gives it back, in turn. The new tip's hash.
     pub fn change_tip(&mut self) -> String {
         let before = self.best_block_hash();
@@ -213,10 +264,19 @@ fn launch(folder: &Path, rpc: u16) -> Child {
 }
 
 fn call(port: u16, method: &str, params: &Value) -> Result<Value, String> {
-    let request = json!({"jsonrpc": "1.0", "id": 0, "method": method, "params": params});
-    let answer = http::post(port, "/", AUTHORIZATION, &request.to_string()).map_err(|e| e.to_string())?;
-    let mut answer: Value =
-        serde_json::from_str(&answer.body).map_err(|e| format!("{e}: {}", answer.body))?;
+    result(post(port, &request(method, params))?)
+}
+
+fn request(method: &str, params: &Value) -> Value {
+    json!({"jsonrpc": "1.0", "id": 0, "method": method, "params": params})
+}
+
+fn post(port: u16, body: &Value) -> Result<Value, String> {
+    let answer = http::post(port, "/", AUTHORIZATION, &body.to_string()).map_err(|e| e.to_string())?;
+    serde_json::from_str(&answer.body).map_err(|e| format!("{e}: {}", answer.body))
+}
+
+fn result(mut answer: Value) -> Result<Value, String> {
     match answer["error"].take() {
         Value::Null => Ok(answer["result"].take()),
         error => Err(error.to_string()),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use noise::AuthoritySecretKey;
 use serde_json::Value;
 
 use crate::child::Child;
@@ -15,7 +16,7 @@ use crate::{http, peers};
 /// How long the pool may take to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The schema of the node's IPC interface that the pool is told: the one nearest to 31.99.
-const IPC_VERSION: u32 = 31;
+pub(crate) const IPC_VERSION: u32 = 31;
 
 /// What a pool is told.
 #[derive(Clone, Debug)]
@@ -83,6 +84,8 @@ pub struct Pool {
     jds: u16,
     monitoring: u16,
     key: String,
+    /// The secret half of its key.
+    secret: String,
     child: Option<Child>,
     quiet: bool,
 }
@@ -95,11 +98,8 @@ impl Pool {
     #[must_use]
     pub fn new(name: &str, node: &Node, folder: &Path, settings: &PoolSettings) -> Self {
         let (port, jds, monitoring) = (http::free_port(), http::free_port(), http::free_port());
-        let keys = Command::new(peers::adit()).arg("keys").output().expect("adit starts");
-        let keys = String::from_utf8(keys.stdout).expect("keys are text");
-        let key = keys.lines().find_map(|line| line.strip_prefix("authority_public_key = "));
-        let key = key.unwrap_or_else(|| panic!("`adit keys` prints a key pair, not {keys:?}"));
-        let key = key.trim_matches('"').to_owned();
+        let (keys, key) = fresh_keys();
+        let secret = value_of(&keys, "authority_secret_key");
         let PoolSettings { share_batch_size, shares_per_minute, worker_names, declarator } = settings;
         let extensions = if *worker_names { "[2]" } else { "[]" };
         let declarator = match declarator {
@@ -122,7 +122,7 @@ impl Pool {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).expect("the test's folder can be written");
         std::fs::write(folder.join("pool.toml"), configuration).expect("the test's folder can be written");
-        Self { name: name.to_owned(), folder, port, jds, monitoring, key, child: None, quiet: false }
+        Self { name: name.to_owned(), folder, port, jds, monitoring, key, secret, child: None, quiet: false }
     }
 
     /// Makes and starts a pool.
@@ -182,6 +182,15 @@ impl Pool {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Its authority key, for somebody who stands in for it.
+    ///
+    /// # Panics
+    /// Never: it was made as one.
+    #[must_use]
+    pub fn authority(&self) -> AuthoritySecretKey {
+        self.secret.parse().expect("a key that `adit keys` made")
     }
 
     /// How Adit is told to reach it.
@@ -277,6 +286,21 @@ impl Pool {
     fn log_file(&self) -> PathBuf {
         self.folder.join("pool.log")
     }
+}
+
+/// A fresh authority key pair, as lines of a configuration, and its public half as base58check.
+pub(crate) fn fresh_keys() -> (String, String) {
+    let keys = Command::new(peers::adit()).arg("keys").output().expect("adit starts");
+    let keys = String::from_utf8(keys.stdout).expect("keys are text");
+    let key = value_of(&keys, "authority_public_key");
+    (keys, key)
+}
+
+/// A key among the lines that `adit keys` prints.
+fn value_of(keys: &str, name: &str) -> String {
+    let value = keys.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+    let value = value.unwrap_or_else(|| panic!("`adit keys` prints a key pair, not {keys:?}"));
+    value.trim_matches('"').to_owned()
 }
 
 /// Bytes as hexadecimal.

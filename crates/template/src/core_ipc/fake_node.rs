@@ -66,8 +66,8 @@ impl Release {
     }
 }
 
-/// The block that the node's templates are of, with its own coinbase.
-fn block() -> Block {
+/// The block that the node's templates are of, with its own coinbase and with another transaction, or without.
+fn block(is_empty: bool) -> Block {
     let mut commitment = [&crate::witness::COMMITMENT[..], &[3; 32]].concat();
     commitment.resize(38, 0);
     let mut coinbase = Transaction {
@@ -95,7 +95,8 @@ fn block() -> Block {
         nonce: 0,
     };
     // Without a merkle root: it is that of the coinbase which a solution brings.
-    Block { header, txdata: vec![coinbase, other] }
+    let txdata = if is_empty { vec![coinbase] } else { vec![coinbase, other] };
+    Block { header, txdata }
 }
 
 /// A running node. Ends with the test's process.
@@ -108,12 +109,21 @@ pub(super) struct FakeNode {
 
 impl FakeNode {
     pub(super) fn start(release: Release) -> Self {
+        Self::start_with(release, false)
+    }
+
+    /// One whose templates hold nothing but the coinbase.
+    pub(super) fn start_empty(release: Release) -> Self {
+        Self::start_with(release, true)
+    }
+
+    fn start_with(release: Release, is_empty: bool) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("adit-ipc-{}-{}", std::process::id(), NEXT.fetch_add(1, SeqCst));
         let path = std::env::temp_dir().join(name);
         let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
         let submitted = Arc::new(Mutex::new(Vec::new()));
-        let core = Core { release, submitted: Arc::clone(&submitted), tip: Mutex::new([9; 32]) };
+        let core = Core { release, is_empty, submitted: Arc::clone(&submitted), tip: Mutex::new([9; 32]) };
         std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -150,6 +160,7 @@ impl Drop for FakeNode {
 
 struct Core {
     release: Release,
+    is_empty: bool,
     submitted: Arc<Mutex<Vec<bool>>>,
     /// The block that it took last.
     tip: Mutex<[u8; 32]>,
@@ -278,7 +289,7 @@ impl Object {
     ) -> capnp::Result<()> {
         let give = |kind| Core::object(&self.core, kind);
         let params: Structure<'_> = params.get()?.get_as()?;
-        let block = block();
+        let block = block(self.core.is_empty);
         let coinbase = &block.txdata[0];
         match method {
             "construct" => to::<0, 1>(results).set_capability(0, &give(Kind::ThreadMap)),
@@ -294,7 +305,9 @@ impl Object {
             "getBlockHeader" => to::<0, 1>(results).set_data(0, &consensus::serialize(&block.header)),
             "getBlock" => to::<0, 1>(results).set_data(0, &consensus::serialize(&block)),
             "getCoinbaseMerklePath" => {
-                let path = merkle::path(&[block.txdata[1].compute_txid().to_byte_array()]);
+                let others = block.txdata.iter().skip(1);
+                let txids: Vec<[u8; 32]> = others.map(|other| other.compute_txid().to_byte_array()).collect();
+                let path = merkle::path(&txids);
                 let path: Vec<Vec<u8>> = path.iter().map(|node| node.to_vec()).collect();
                 to::<0, 1>(results).set_data_list(0, &path);
             }

@@ -264,7 +264,21 @@ impl Provider {
         anyway: bool,
     ) -> Result<HandedOut, Over> {
         let id = self.next_id;
-        let mut head = read::head(node, &template, id, self.constraints).await?;
+        // The transactions are asked for in the same breath: declaring waits for them.
+        let transactions = read::transactions(node, &template);
+        tokio::pin!(transactions);
+        let mut early = None;
+        let mut head = {
+            let head = read::head(node, &template, id, self.constraints);
+            tokio::pin!(head);
+            loop {
+                tokio::select! {
+                    biased;
+                    head = &mut head => break head?,
+                    read = &mut transactions, if early.is_none() => early = Some(read),
+                }
+            }
+        };
         let value = head.coinbase.value_remaining;
         let last = self.told.filter(|last| last.prev_hash == head.prev_hash);
         if let Some(last) = last {
@@ -283,9 +297,15 @@ impl Provider {
         });
         self.held.push_back(Held { id, template: template.clone(), superseded: None });
         self.release();
+        let is_whole = head.transactions.is_some();
         self.tell(ProviderEvent::Template(Arc::new(head))).await?;
-        let transactions = read::transactions(node, &template).await?;
-        self.tell(ProviderEvent::Transactions { template_id: id, transactions }).await?;
+        if !is_whole {
+            let transactions = match early {
+                Some(read) => read?,
+                None => transactions.await?,
+            };
+            self.tell(ProviderEvent::Transactions { template_id: id, transactions }).await?;
+        }
         Ok(HandedOut::Told { same_tip: last.is_some() })
     }
 

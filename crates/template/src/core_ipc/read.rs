@@ -13,7 +13,7 @@ use work::{
 use super::error::IpcError;
 use super::node::{Node, NodeCoinbase, NodeTemplate};
 
-/// Reads a template without its transactions: all that a job needs.
+/// Reads a template without its transactions, unless it has none: all that a job needs.
 pub(super) async fn head(
     node: &Node,
     of: &NodeTemplate,
@@ -24,6 +24,8 @@ pub(super) async fn head(
     let (header, coinbase, path) =
         tokio::try_join!(node.header(of), node.coinbase(of), node.merkle_path(of))?;
     let header = Header::from_bytes(&header);
+    // Nothing beside the coinbase: nothing to wait for.
+    let transactions: Option<Arc<[TemplateTransaction]>> = path.is_empty().then(|| Arc::from([]));
     let parts = TemplateParts {
         template_id,
         prev_hash: header.prev_hash,
@@ -32,7 +34,7 @@ pub(super) async fn head(
         nbits: header.nbits,
         coinbase: coinbase_template(coinbase)?,
         merkle_path: Some(path.into()),
-        transactions: None,
+        transactions,
         constraints,
     };
     Ok(Template::new(parts)?)

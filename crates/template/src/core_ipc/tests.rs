@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use work::coinbase::Output;
-use work::{Header, Template, merkle, sha256d};
+use work::{CoinbaseConstraints, Header, Template, merkle, sha256d};
 
 use super::fake_node::{FakeNode, RELEASES, Release};
 use super::provider::{CoreIpcSettings, start};
@@ -108,6 +108,35 @@ async fn the_version_of_every_published_node_is_found_out_and_its_blocks_are_tak
         }
         let Submitted::Refused(why) = handle.orders.submit(worthless).await else { panic!("it is taken") };
         assert_eq!(why.contains("high-hash"), release.name == "32", "{why}");
+    }
+}
+
+async fn next(handle: &mut ProviderHandle) -> ProviderEvent {
+    let event = tokio::time::timeout(PATIENCE, handle.events.recv()).await;
+    event.expect("in time").expect("it lives")
+}
+
+#[tokio::test]
+async fn a_template_without_transactions_is_whole_at_once_and_others_are_followed_by_theirs() {
+    for release in RELEASES {
+        let node = FakeNode::start(release);
+        let (mut handle, template) = first(&node, None).await;
+        let template = template.unwrap_or_else(|why| panic!("{}: {why}", release.name));
+        assert!(template.transactions.is_none(), "{}: it does not wait for them", release.name);
+        let ProviderEvent::Transactions { template_id, transactions } = next(&mut handle).await else {
+            panic!("{}: they come next", release.name);
+        };
+        assert_eq!((template_id, transactions.len()), (template.template_id, 1), "{}", release.name);
+
+        let node = FakeNode::start_empty(release);
+        let (mut handle, template) = first(&node, None).await;
+        let template = template.unwrap_or_else(|why| panic!("{}: {why}", release.name));
+        assert!(template.transactions.as_ref().is_some_and(|all| all.is_empty()), "{}", release.name);
+        handle.orders.constrain(CoinbaseConstraints { additional_size: 5_000, additional_sigops: 500 });
+        let ProviderEvent::Template(roomier) = next(&mut handle).await else {
+            panic!("{}: nothing stands between it and the next one", release.name);
+        };
+        assert!(roomier.transactions.as_ref().is_some_and(|all| all.is_empty()), "{}", release.name);
     }
 }
 

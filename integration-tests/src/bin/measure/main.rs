@@ -1,6 +1,10 @@
-//! Measures Adit, the reference translator and the floor of this machine by the same load in one run: figures for
-//! `docs/performance.md`. `integration-tests/measure` builds what is needed and runs this.
+//! Measures Adit, the reference translator and the floor of this machine by the same load in one run, and declared jobs
+//! of Adit and of the reference client: figures for `docs/performance.md`. `integration-tests/measure` builds what is
+//! needed and runs this.
 
+#![expect(clippy::panic, reason = "a measurement that cannot be taken ends here, with its reason")]
+
+mod declared;
 mod figure;
 mod rounds;
 mod subject;
@@ -9,26 +13,40 @@ mod world;
 use std::process::ExitCode;
 
 use integration_tests::promise::say;
+
+use declared::Declarer;
 use subject::Kind;
-use world::World;
+use world::{DeclaringWorld, World};
 
 fn main() -> ExitCode {
     let mut kinds = Vec::new();
+    let mut declarers = Vec::new();
     for argument in std::env::args().skip(1) {
-        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == argument) else {
+        if argument == "declared" {
+            declarers = Declarer::ALL.to_vec();
+        } else if let Some(declarer) = Declarer::ALL.into_iter().find(|who| who.name() == argument) {
+            declarers.push(declarer);
+        } else if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == argument) {
+            kinds.push(kind);
+        } else {
             say(&format!("{argument:?} is nobody that can be measured; expected any of {}", names()));
             return ExitCode::from(64);
-        };
-        kinds.push(kind);
+        }
     }
-    if kinds.is_empty() {
+    if kinds.is_empty() && declarers.is_empty() {
         kinds = Kind::ALL.to_vec();
+        declarers = Declarer::ALL.to_vec();
     }
-    let mut world = World::start();
-    rounds::all(&mut world, &kinds);
+    if !kinds.is_empty() {
+        rounds::all(&mut World::start(), &kinds);
+    }
+    if !declarers.is_empty() {
+        declared::all(&DeclaringWorld::start(), &declarers);
+    }
     ExitCode::SUCCESS
 }
 
 fn names() -> String {
-    Kind::ALL.map(Kind::name).join(", ")
+    let all = Kind::ALL.map(Kind::name).into_iter().chain(["declared"]);
+    all.chain(Declarer::ALL.map(Declarer::name)).collect::<Vec<_>>().join(", ")
 }

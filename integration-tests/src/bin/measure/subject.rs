@@ -12,10 +12,12 @@ use integration_tests::{http, peers};
 
 use crate::world::World;
 
+/// Lines of Adit's listener that make every share as easy as that.
+pub(crate) const EASY: &str = "difficulty_start = 1e-9\ndifficulty_min = 1e-9\nvardiff = false\n";
 /// Hashes that a share takes on average, everywhere: difficulty 10^-9.
-const HASHES_A_SHARE: f64 = 4.295;
+pub(crate) const HASHES_A_SHARE: f64 = 4.295;
 /// Shares a minute that the translator's miners are said to bring each.
-const TRANSLATOR_SHARES: f64 = 3_600.0;
+pub(crate) const TRANSLATOR_SHARES: f64 = 3_600.0;
 /// How long the bare server may take to come up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -85,10 +87,14 @@ impl Subject {
             }
             Kind::Adit | Kind::AditPerMiner => {
                 let channels = if kind == Kind::Adit { "\"all\"" } else { "1" };
-                let settings = Settings::default()
-                    .listener("difficulty_start = 1e-9\ndifficulty_min = 1e-9\nvardiff = false\n")
-                    .listener(listener)
-                    .source("pool", &pool.url(), &format!("miners_per_channel = {channels}\n"));
+                let settings = Settings::default().listener(EASY).listener(listener).source(
+                    "pool",
+                    &pool.url(),
+                    &format!(
+                        "miners_per_channel = {channels}
+"
+                    ),
+                );
                 Self::Adit(Adit::start_ready(folder, &settings))
             }
             Kind::Translator | Kind::TranslatorPerMiner => {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use integration_tests::custom_jobs::CustomJobs;
 use integration_tests::folder::Folder;
+use integration_tests::mempool;
 use integration_tests::node::{Chain, Node};
 use integration_tests::pool::{Pool, PoolSettings};
 use serde_json::json;
@@ -55,17 +57,78 @@ impl World {
 
     /// Has the node change its tip. Gives the Unix time of the call, seconds, and the new tip.
     pub(crate) fn change_tip(&mut self) -> (f64, String) {
-        let called = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        (called.as_secs_f64(), self.node.change_tip())
+        let called = unix();
+        (called, self.node.change_tip())
     }
 }
 
+/// What stands behind those who declare: their node, and a pool with its declarator and a node of its own, so that neither
+/// takes the other's time. The pool's node has each block before theirs has it: a declarator server that hears of a tip
+/// later than the declarer refuses what is declared for it.
+pub(crate) struct DeclaringWorld {
+    pub(crate) node: Node,
+    pools_node: Node,
+    pub(crate) pool: Pool,
+    /// Between whoever declares and the pool.
+    pub(crate) jobs: CustomJobs,
+    pub(crate) folder: Folder,
+}
+
+/// A new block of the declarers' node.
+pub(crate) struct NewBlock {
+    pub(crate) hash: String,
+    /// When the node was given it, Unix time, seconds.
+    pub(crate) given: f64,
+    /// When it was the node's tip, by the node's log.
+    pub(crate) tip: f64,
+}
+
+impl DeclaringWorld {
+    pub(crate) fn start() -> Self {
+        let folder = Folder::new();
+        // As on other chains: regtest's own checks of the whole mempool take longer than all that is measured here.
+        let lines = "checkmempool=0\ncheckblockindex=0\nlogtimemicros=1\n";
+        let node = Node::start_with(Chain::Regtest, folder.path(), lines);
+        let pools_node = Node::start_with(Chain::Regtest, &folder.path().join("b"), lines);
+        let declaring = PoolSettings { declarator: true, ..settings(EVERY_SHARE) };
+        // With a block of today neither is in its initial download.
+        let (_, block) = node.make_empty_block();
+        [&pools_node, &node].into_iter().for_each(|node| node.submit(&block));
+        let pool = Pool::start_quiet("pool-d", &pools_node, folder.path(), &declaring);
+        let jobs = CustomJobs::watch(&pool);
+        Self { node, pools_node, pool, jobs, folder }
+    }
+
+    /// Fills both mempools with the same transactions.
+    pub(crate) fn fill(&self, transactions: u32) {
+        mempool::fill(&[&self.pools_node, &self.node], transactions);
+    }
+
+    /// Has a new block in the pool's node, and after `between` in the declarers'.
+    pub(crate) fn new_block(&self, between: Duration) -> NewBlock {
+        let (hash, block) = self.node.make_empty_block();
+        self.pools_node.submit(&block);
+        std::thread::sleep(between);
+        let given = unix();
+        self.node.submit(&block);
+        let tip = self.node.tip_since(&hash, given).unwrap_or_else(|| panic!("the node logs its new tip"));
+        NewBlock { hash, given, tip }
+    }
+}
+
+fn unix() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
+}
+
 fn start_pool(name: &str, node: &Node, folder: &Folder, shares_per_minute: f64) -> Pool {
-    let settings = PoolSettings {
+    Pool::start_quiet(name, node, folder.path(), &settings(shares_per_minute))
+}
+
+fn settings(shares_per_minute: f64) -> PoolSettings {
+    PoolSettings {
         share_batch_size: BATCH,
         shares_per_minute,
         worker_names: false,
         ..PoolSettings::default()
-    };
-    Pool::start_quiet(name, node, folder.path(), &settings)
+    }
 }
