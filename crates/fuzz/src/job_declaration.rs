@@ -249,6 +249,7 @@ impl World {
         }
     }
 
+    #[expect(clippy::panic, reason = "a broken promise")]
     fn client_sends(&mut self, header: &FrameHeader, payload: &[u8]) {
         match AnyMessage::decode(header, payload).expect("what the client sends can be read") {
             AnyMessage::Common(CommonMessage::SetupConnection(_))
@@ -328,6 +329,7 @@ impl World {
         self.client(|client, now, fx| client.frame(header, payload, now, fx));
     }
 
+    #[expect(clippy::panic, reason = "a broken promise")]
     fn hand_server(&mut self, (header, payload): &Frame) {
         let mut out = BytesMut::new();
         let now = self.began + self.now;
@@ -352,7 +354,7 @@ impl World {
         }
         assert!(rest.is_empty(), "half a frame is sent");
         let stats = self.server.stats();
-        let refused = stats.declarations_refused.values().fold(0, |sum, count| sum + count);
+        let refused = stats.declarations_refused.values().sum::<u64>();
         assert!(stats.declared + refused <= stats.declarations, "a declaration is answered twice: {stats:?}");
         if !goes_on {
             self.to_server.clear();

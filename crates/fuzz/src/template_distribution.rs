@@ -67,8 +67,8 @@ struct World {
     is_up: bool,
     /// prev_hash and nBits of the last SetNewPrevHash that was taken.
     tip: Option<([u8; 32], u32)>,
-    /// By the server's number: the last that was said.
-    said: BTreeMap<u64, Said>,
+    /// By the server's number, which may come again: what was told on an earlier tip may be named again, too.
+    said: BTreeMap<u64, Vec<Said>>,
     /// By our number.
     told: BTreeMap<u64, Arc<Template>>,
     filled: Vec<u64>,
@@ -184,8 +184,8 @@ impl World {
             coinbase_tx_locktime: 0,
             merkle_path: Seq0255::from_slice(&path).expect("it is short"),
         };
-        // Taken or not: what is told must be the last that was said under its number.
-        self.said.insert(id, Said { version, value, path: path.clone() });
+        // Taken or not: what is told must be one of these.
+        self.said.entry(id).or_default().push(Said { version, value, path: path.clone() });
         self.hand(&message);
         Some(())
     }
@@ -284,7 +284,7 @@ impl World {
                     value: new.coinbase_tx_value_remaining,
                     path: new.merkle_path.iter().collect(),
                 };
-                self.said.insert(new.template_id, said);
+                self.said.entry(new.template_id).or_default().push(said);
             }
             TemplateDistributionMessage::SetNewPrevHash(tip) if !self.planted => {
                 self.tip = Some((tip.prev_hash, tip.n_bits));
@@ -300,6 +300,7 @@ impl World {
     }
 
     /// Judges what came out.
+    #[expect(clippy::panic, reason = "a broken promise")]
     fn look(&mut self, out: TpOutput, connecting: bool) {
         for event in out.events {
             self.hear(event);
@@ -319,6 +320,7 @@ impl World {
         assert!(rest.is_empty(), "half a frame is sent");
     }
 
+    #[expect(clippy::panic, reason = "a broken promise")]
     fn sent(&mut self, message: &TemplateDistributionMessage<'_>) {
         assert!(self.set_up, "sent before the set-up: {message:?}");
         match message {
@@ -334,6 +336,7 @@ impl World {
         }
     }
 
+    #[expect(clippy::panic, reason = "a broken promise")]
     fn hear(&mut self, event: ProviderEvent) {
         match event {
             ProviderEvent::Up { .. } => {
@@ -350,8 +353,7 @@ impl World {
                         && said.value == template.coinbase.value_remaining
                         && said.path == *template.merkle_path
                 };
-                // One that was given for the future may be told after its number has come again.
-                assert!(self.said.values().any(is_its), "a template that nobody gave");
+                assert!(self.said.values().flatten().any(is_its), "a template that nobody gave");
                 self.told.insert(template.template_id, template);
             }
             ProviderEvent::Transactions { template_id, transactions } => {
