@@ -9,12 +9,15 @@
 
 pub mod coinbases;
 pub mod configuration;
+mod cursor;
 pub mod engine_actions;
+pub mod job_declaration;
 pub mod jobs;
 pub mod mutate;
 pub mod noise_transport;
 pub mod sv1_lines;
 pub mod sv2_frames;
+pub mod template_distribution;
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +34,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     Target {
         name: "sv1_lines",
         run: sv1_lines::target,
@@ -69,6 +72,18 @@ pub const TARGETS: [Target; 7] = [
         max_len: 1_024,
     },
     Target { name: "jobs", run: jobs::target, planted: |data| jobs::check(data, true), max_len: 1_024 },
+    Target {
+        name: "template_distribution",
+        run: template_distribution::target,
+        planted: |data| template_distribution::check(data, true),
+        max_len: 1_024,
+    },
+    Target {
+        name: "job_declaration",
+        run: job_declaration::target,
+        planted: |data| job_declaration::check(data, true),
+        max_len: 512,
+    },
 ];
 
 /// The target of that name.

@@ -88,6 +88,16 @@ fn coinbases() {
     run("coinbases", 5_000);
 }
 
+#[test]
+fn template_distribution() {
+    run("template_distribution", 5_000);
+}
+
+#[test]
+fn job_declaration() {
+    run("job_declaration", 1_000);
+}
+
 /// With a mistake made on purpose, the corpus alone makes each target fail.
 #[test]
 fn every_target_can_fail() {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{debug, warn};
 use work::coinbase::{CoinbaseTemplate, Output};
-use work::{CoinbaseConstraints, Template, TemplateParts, TemplateTransaction};
+use work::{CoinbaseConstraints, Template, TemplateError, TemplateParts, TemplateTransaction};
 
 use crate::dev_chain::{BlockAccepted, BlockRejected, DevTemplate};
 use crate::provider::{
@@ -102,7 +102,7 @@ impl<N: DevNode> Provider<N> {
             .back()
             .filter(|last| last.prev_hash == made.prev_hash.to_byte_array())
             .map_or(made.header_timestamp, |last| last.min_ntime);
-        let template = match Template::new(parts(&made, min_ntime, self.constraints)) {
+        let template = match read(&made, min_ntime, self.constraints) {
             Ok(template) => Arc::new(template),
             Err(error) => {
                 warn!(%error, "a template of the dev chain cannot be used");
@@ -164,7 +164,15 @@ impl<N: DevNode> Provider<N> {
     }
 }
 
-fn parts(made: &DevTemplate, min_ntime: u32, constraints: CoinbaseConstraints) -> TemplateParts {
+/// A dev chain's template as a provider gives it, with this smallest time and room.
+///
+/// # Errors
+/// When its transactions leave less room than that.
+pub fn read(
+    made: &DevTemplate,
+    min_ntime: u32,
+    constraints: CoinbaseConstraints,
+) -> Result<Template, TemplateError> {
     let outputs = made.coinbase_tx_outputs.iter().map(|output| Output {
         value: output.value.to_sat(),
         script_pubkey: output.script_pubkey.as_bytes().into(),
@@ -175,7 +183,7 @@ fn parts(made: &DevTemplate, min_ntime: u32, constraints: CoinbaseConstraints) -
         txid: transaction.compute_txid().to_byte_array(),
         wtxid: transaction.compute_wtxid().to_byte_array(),
     });
-    TemplateParts {
+    Template::new(TemplateParts {
         template_id: made.template_id,
         prev_hash: made.prev_hash.to_byte_array(),
         version: made.version,
@@ -193,7 +201,7 @@ fn parts(made: &DevTemplate, min_ntime: u32, constraints: CoinbaseConstraints) -
         merkle_path: Some(made.merkle_path.as_slice().into()),
         transactions: Some(transactions.collect()),
         constraints,
-    }
+    })
 }
 
 #[cfg(test)]

@@ -159,10 +159,16 @@ impl TemplateHub {
                     }
                 }
                 self.kept.push_back(Arc::clone(&offered));
-                if offered.transactions().is_none() {
-                    self.unfilled.push_back(Arc::clone(&offered));
+                self.news.push_back(HubNews::Template(Arc::clone(&offered)));
+                if offered.template().transactions.is_some() {
+                    return;
                 }
-                self.news.push_back(HubNews::Template(offered));
+                // They may have come before the template was looked at: then nothing else will tell of them.
+                if offered.transactions().is_some() {
+                    self.news.push_back(HubNews::Transactions(offered));
+                } else {
+                    self.unfilled.push_back(offered);
+                }
             }
             Some(Chosen::Lost(why)) => self.news.push_back(HubNews::Lost(why)),
             None => {}
@@ -228,6 +234,13 @@ mod tests {
         chosen.fill(Arc::new([]));
         board.send_modify(|_| ());
         assert_eq!(said(&mut hub).await, "transactions 7");
+        // Transactions that are there before anybody looks are told all the same, after their template.
+        let quick = offered(1, 8, 51);
+        board.send_modify(|board| board[1].newest = Some(Arc::clone(&quick)));
+        quick.fill(Arc::new([]));
+        board.send_modify(|_| ());
+        assert_eq!(said(&mut hub).await, "template 8");
+        assert_eq!(said(&mut hub).await, "transactions 8");
         // The other one is as far: no gap.
         board.send_modify(|board| board[1].newest = None);
         assert_eq!(said(&mut hub).await, "template 5");

@@ -6,6 +6,7 @@
 mod board;
 mod hub;
 mod providers;
+mod transactions;
 
 pub use board::ProviderNews;
 pub use hub::{HubNews, TemplateHub};

@@ -13,6 +13,7 @@ use work::CoinbaseConstraints;
 
 use super::board::ProviderNews;
 use super::hub::TemplateHub;
+use super::transactions::Transactions;
 use crate::clock::Clock;
 
 /// Templates whose transactions may still come. A provider tells them right after the template.
@@ -74,6 +75,7 @@ impl Providers {
                 board: Arc::clone(&to),
                 clock,
                 awaited: VecDeque::with_capacity(AWAITED),
+                transactions: Transactions::default(),
             };
             tokio::spawn(listener.run(events));
             providers.names.push(name);
@@ -114,6 +116,7 @@ struct Listener {
     clock: Clock,
     /// Newest last.
     awaited: VecDeque<Arc<Offered>>,
+    transactions: Transactions,
 }
 
 impl Listener {
@@ -140,7 +143,7 @@ impl Listener {
                     news.since = now;
                 });
             }
-            ProviderEvent::Template(template) => {
+            ProviderEvent::Template(mut template) => {
                 debug!(
                     template = self.name,
                     id = template.template_id,
@@ -148,6 +151,9 @@ impl Listener {
                     value = template.coinbase.value_remaining,
                     "template"
                 );
+                if let Some(list) = template.transactions.clone() {
+                    Arc::make_mut(&mut template).transactions = Some(self.transactions.share(list));
+                }
                 let offered = Arc::new(Offered::new(self.number, template));
                 if self.awaited.len() == AWAITED {
                     self.awaited.pop_front();
@@ -162,7 +168,7 @@ impl Listener {
             ProviderEvent::Transactions { template_id, transactions } => {
                 let of = self.awaited.iter().rev().find(|of| of.template().template_id == template_id);
                 if let Some(of) = of {
-                    of.fill(transactions);
+                    of.fill(self.transactions.share(transactions));
                     // Whoever waits for them looks again.
                     self.change(|_| ());
                 }

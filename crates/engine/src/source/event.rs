@@ -201,6 +201,8 @@ pub struct Effects {
     pub custom_jobs: Vec<CustomJobAnswer>,
     /// With work selection: channels whose extranonce prefix has changed.
     pub new_prefixes: Vec<u32>,
+    /// With work selection: the pool refuses every share of jobs that it has acknowledged, with this code.
+    pub refuses_shares: Option<&'static str>,
     /// The connection must end (after `frames` went out).
     pub hang_up: bool,
     /// Connect here instead, next time (section 3.6.5): host and port, empty and 0 meaning the same as now.

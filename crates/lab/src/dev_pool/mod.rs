@@ -23,6 +23,7 @@ mod follow;
 mod jds;
 mod keys;
 mod link;
+mod lone;
 mod options;
 mod share;
 mod stats;
@@ -48,6 +49,7 @@ use work::{PoolWork, WorkError};
 
 pub use jds::{AskFor, JdsFaults, JdsMode, JdsOptions, JdsStats};
 pub use keys::DevPoolKeys;
+pub use lone::LoneDeclarator;
 pub use options::{BadOption, DevPoolOptions};
 pub use stats::{DevPoolStats, UserStats};
 
@@ -167,20 +169,8 @@ impl DevPool {
             Some(node) => follow::first_template(node).await?,
             None => chain.template(unix_now()),
         };
-        let work = PoolWork::first(template, &options)?;
-        let shared = Arc::new(Shared {
-            keys,
-            chain: Mutex::new(chain),
-            node: node.as_ref().map(|node| node.orders.clone()),
-            jds: options.jds.clone().map(|options| Arc::new(Jds::new(options))),
-            tip: watch::Sender::new(work.job.template.prev_hash),
-            work: watch::Sender::new(Arc::new(work)),
-            orders: watch::Sender::new(Orders::default()),
-            stats: stats::Counters::default(),
-            next_prefix: AtomicU32::new(0),
-            instance: rand::random(),
-            options,
-        });
+        let orders = node.as_ref().map(|node| node.orders.clone());
+        let shared = Arc::new(Shared::new(options, keys, chain, orders, template)?);
         info!(%local_addr, "dev pool listens");
         let mut tasks = vec![tokio::spawn(accept(listener, Arc::clone(&shared)))];
         match node {
@@ -193,7 +183,6 @@ impl DevPool {
         let jds_addr = jds_listener.as_ref().map(|(_, address)| *address);
         if let (Some((listener, address)), Some(jds)) = (jds_listener, &shared.jds) {
             info!(local_addr = %address, "job declarator server listens");
-            jds.learn(shared.work.borrow().job.template.transactions.iter());
             tasks.push(tokio::spawn(jds::accept(listener, Arc::clone(&shared), Arc::clone(jds))));
         }
         Ok(DevPool { shared, local_addr, jds_addr, tasks })
@@ -289,7 +278,7 @@ impl DevPool {
     }
 
     /// Other outputs for coinbases under tokens to come: their scripts, the pool's payout first. Tokens that were given
-    /// keep theirs.
+    /// keep theirs. Without any script tokens come without a payout, which no client can do anything with.
     pub fn set_payout_outputs(&self, scripts: &[Vec<u8>]) {
         if let Some(jds) = &self.shared.jds {
             jds.set_outputs(scripts);
@@ -319,6 +308,33 @@ impl Drop for DevPool {
 }
 
 impl Shared {
+    fn new(
+        options: DevPoolOptions,
+        keys: DevPoolKeys,
+        chain: DevChain,
+        node: Option<ProviderOrders>,
+        template: Arc<DevTemplate>,
+    ) -> Result<Shared, WorkError> {
+        let jds = options.jds.clone().map(|options| Arc::new(Jds::new(options)));
+        if let Some(jds) = &jds {
+            jds.learn(template.transactions.iter());
+        }
+        let work = PoolWork::first(template, &options)?;
+        Ok(Shared {
+            keys,
+            chain: Mutex::new(chain),
+            node,
+            jds,
+            tip: watch::Sender::new(work.job.template.prev_hash),
+            work: watch::Sender::new(Arc::new(work)),
+            orders: watch::Sender::new(Orders::default()),
+            stats: stats::Counters::default(),
+            next_prefix: AtomicU32::new(0),
+            instance: rand::random(),
+            options,
+        })
+    }
+
     fn chain(&self) -> MutexGuard<'_, DevChain> {
         // A chain is consistent between any two of its calls.
         self.chain.lock().unwrap_or_else(PoisonError::into_inner)

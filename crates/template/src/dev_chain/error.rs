@@ -3,7 +3,7 @@
 use bitcoin::{BlockHash, Target};
 use thiserror::Error;
 
-use super::{MAX_DUMMY_TRANSACTIONS, MAX_HEADER_HISTORY, MIN_HEADER_HISTORY};
+use super::{MAX_DUMMY_TRANSACTIONS, MAX_DUMMY_WEIGHT, MAX_HEADER_HISTORY, MIN_HEADER_HISTORY};
 
 /// A block or solution that the chain did not take, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -138,6 +138,12 @@ pub enum OptionsError {
     TooManyTransactions {
         /// What was asked for.
         got: usize,
+    },
+    /// The dummy transactions leave no room for the rest of a block.
+    #[error("the dummy transactions weigh {got}, at most {MAX_DUMMY_WEIGHT}")]
+    TooHeavy {
+        /// All of them, weight units.
+        got: u64,
     },
     /// The header history is too short or too long.
     #[error("header_history is {got}, expected {MIN_HEADER_HISTORY} to {MAX_HEADER_HISTORY}")]

@@ -47,6 +47,9 @@ pub const TEMPLATE_HISTORY: usize = 16;
 /// Most dummy transactions a template may carry (a merkle path of 12 needs 2,048).
 pub const MAX_DUMMY_TRANSACTIONS: usize = 8_191;
 
+/// Most that a template's dummy transactions may weigh together: what a node leaves by default, weight units.
+pub const MAX_DUMMY_WEIGHT: u64 = MAX_BLOCK_WEIGHT - 8_000;
+
 /// How a dev chain is made.
 #[derive(Clone, Debug)]
 pub struct DevChainOptions {
@@ -62,6 +65,9 @@ pub struct DevChainOptions {
     /// Whether dummy transactions pay fees, each more than the last: a later template on the same tip is worth more. The
     /// coins that they spend are supposed to hold [`DUMMY_COIN`]. Default `false`.
     pub fees: bool,
+    /// Further bytes of witness in each dummy transaction, where templates have a witness commitment: so many and such
+    /// transactions fill a block. Default 0.
+    pub witness_padding: usize,
     /// Headers that are kept, side branches included. Default 288.
     pub header_history: usize,
     /// Time of the genesis block, Unix seconds.
@@ -78,6 +84,7 @@ impl Default for DevChainOptions {
             dummy_transactions: 5,
             witness_commitment: false,
             fees: false,
+            witness_padding: 0,
             header_history: 288,
             genesis_time: 1_231_006_505,
             seed: 0,
@@ -161,12 +168,11 @@ impl DevChain {
             height: 0,
             time: options.genesis_time,
         };
-        let pool = transactions::DummyPool::new(
-            options.seed,
-            options.dummy_transactions,
-            options.witness_commitment,
-            options.fees,
-        );
+        let pool = transactions::DummyPool::new(&options);
+        let weight = pool.weight();
+        if weight > MAX_DUMMY_WEIGHT {
+            return Err(OptionsError::TooHeavy { got: weight });
+        }
         Ok(DevChain {
             options,
             target,

@@ -224,6 +224,23 @@ fn unusable_options_are_refused() {
     assert_eq!(DevChain::new(options).unwrap_err(), OptionsError::HeaderHistory { got: 3 });
     let options = DevChainOptions { dummy_transactions: 1_000_000, ..Default::default() };
     assert_eq!(DevChain::new(options).unwrap_err(), OptionsError::TooManyTransactions { got: 1_000_000 });
+    let options =
+        DevChainOptions { witness_commitment: true, witness_padding: 800_000, ..Default::default() };
+    assert!(matches!(DevChain::new(options).unwrap_err(), OptionsError::TooHeavy { got: 4_000_001.. }));
+}
+
+#[test]
+fn transactions_can_fill_a_block_which_is_then_taken() {
+    let mut chain = chain(|options| {
+        (options.witness_commitment, options.dummy_transactions, options.witness_padding) =
+            (true, 400, 9_700);
+    });
+    let template = chain.template(NOW);
+    let bytes: usize = template.transactions.iter().map(bitcoin::Transaction::total_size).sum();
+    assert!(bytes > 3_900_000, "{bytes}");
+    let block = grind(&template, &coinbase(&template, [2; 8]), true);
+    assert!(block.weight().to_wu() > 3_900_000);
+    assert!(chain.submit_block(&serialize(&block), NOW).unwrap().new_tip);
 }
 
 #[test]

@@ -10,6 +10,8 @@ use bitcoin::{
     Amount, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, opcodes,
 };
 
+use super::DevChainOptions;
+
 /// What the coins that dummy transactions spend are supposed to hold where fees are paid, satoshi.
 pub const DUMMY_COIN: u64 = 100_000;
 
@@ -55,6 +57,8 @@ pub(super) struct DummyPool {
     size: usize,
     /// Whether the transactions carry witnesses.
     witnesses: bool,
+    /// Further bytes of those.
+    padding: usize,
     /// Whether they pay fees.
     fees: bool,
     /// Transactions made so far: no two are alike.
@@ -66,8 +70,24 @@ pub(super) struct DummyPool {
 }
 
 impl DummyPool {
-    pub(super) fn new(seed: u64, size: usize, witnesses: bool, fees: bool) -> DummyPool {
-        DummyPool { seed, size, witnesses, fees, made: 0, tip: None, current: Arc::new([]), next: 0 }
+    pub(super) fn new(options: &DevChainOptions) -> DummyPool {
+        DummyPool {
+            seed: options.seed,
+            size: options.dummy_transactions,
+            witnesses: options.witness_commitment,
+            padding: options.witness_padding,
+            fees: options.fees,
+            made: 0,
+            tip: None,
+            current: Arc::new([]),
+            next: 0,
+        }
+    }
+
+    /// What a set weighs, weight units.
+    pub(super) fn weight(&self) -> u64 {
+        let one = self.transaction(0).weight().to_wu();
+        one.saturating_mul(self.size as u64)
     }
 
     /// The transactions of the next template on `tip`, without the coinbase.
@@ -88,16 +108,23 @@ impl DummyPool {
 
     fn make(&mut self) -> Transaction {
         self.made += 1;
+        self.transaction(self.made)
+    }
+
+    fn transaction(&self, number: u64) -> Transaction {
         let mut engine = Txid::engine();
         engine.input(&self.seed.to_le_bytes());
-        engine.input(&self.made.to_le_bytes());
+        engine.input(&number.to_le_bytes());
         let mut witness = Witness::new();
         if self.witnesses {
             witness.push([1]);
+            if self.padding > 0 {
+                witness.push(vec![0x5a; self.padding]);
+            }
         }
         // Each pays one satoshi more than the last, up to all that it has.
         let value =
-            if self.fees { DUMMY_COIN.saturating_sub(500).saturating_sub(self.made) } else { DUMMY_OUTPUT };
+            if self.fees { DUMMY_COIN.saturating_sub(500).saturating_sub(number) } else { DUMMY_OUTPUT };
         Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,

@@ -31,11 +31,11 @@ pub(super) const TOLD: usize = 16;
 
 /// What is to be done after a call.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub struct TpOutput {
     /// To be sent.
-    pub(super) frames: BytesMut,
+    pub frames: BytesMut,
     /// To be told.
-    pub(super) events: VecDeque<ProviderEvent>,
+    pub events: VecDeque<ProviderEvent>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +66,9 @@ struct Asked {
     since: Duration,
 }
 
-/// See the module.
+/// The client's side of Template Distribution: what a server says goes in, what is to be said and told comes out.
 #[derive(Debug)]
-pub(super) struct Client {
+pub struct TpClient {
     /// For SetupConnection.
     host: String,
     port: u16,
@@ -88,8 +88,11 @@ pub(super) struct Client {
     wants_transactions: bool,
 }
 
-impl Client {
-    pub(super) fn new() -> Self {
+impl TpClient {
+    /// Without a link.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it is made once for each provider")]
+    pub fn new() -> Self {
         Self {
             host: String::new(),
             port: 0,
@@ -106,7 +109,7 @@ impl Client {
     }
 
     /// A link stands (TCP and Noise) to this address: begins anew.
-    pub(super) fn connected(&mut self, host: &str, port: u16, now: Duration, out: &mut Output) {
+    pub fn connected(&mut self, host: &str, port: u16, now: Duration, out: &mut TpOutput) {
         self.disconnected();
         (self.host, self.port) = (host.to_owned(), port);
         self.phase = Phase::SettingUp { deadline: now + SETUP };
@@ -127,7 +130,7 @@ impl Client {
     }
 
     /// The link has ended: what the server said belongs to it.
-    pub(super) fn disconnected(&mut self) {
+    pub fn disconnected(&mut self) {
         self.phase = Phase::Down;
         self.tip = None;
         self.future.clear();
@@ -137,13 +140,14 @@ impl Client {
     }
 
     /// Templates were told on this connection.
-    pub(super) fn is_up(&self) -> bool {
+    #[must_use]
+    pub fn is_up(&self) -> bool {
         self.phase == Phase::Up
     }
 
     /// Templates from now on must leave this much room. True: those of this connection do not. The protocol has no word
     /// for which templates were made with which room, so that a new connection is needed, which begins with it.
-    pub(super) fn constrain(&mut self, constraints: CoinbaseConstraints) -> bool {
+    pub fn constrain(&mut self, constraints: CoinbaseConstraints) -> bool {
         if self.constraints.hold(constraints) {
             return false;
         }
@@ -155,7 +159,7 @@ impl Client {
     ///
     /// # Errors
     /// Why that cannot be.
-    pub(super) fn submit(&self, solution: &Solution, out: &mut Output) -> Result<(), String> {
+    pub fn submit(&self, solution: &Solution, out: &mut TpOutput) -> Result<(), String> {
         let told = self.told.iter().rev().find(|told| told.template.template_id == solution.template_id);
         let told = told.ok_or_else(|| {
             format!("template {} is not one of this connection's last {TOLD}", solution.template_id)
@@ -175,7 +179,8 @@ impl Client {
     }
 
     /// When [`timer`](Self::timer) must be called.
-    pub(super) fn deadline(&self) -> Option<Duration> {
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
         match self.phase {
             Phase::SettingUp { deadline } | Phase::Waiting { deadline } => Some(deadline),
             Phase::Down | Phase::Up => None,
@@ -186,7 +191,7 @@ impl Client {
     ///
     /// # Errors
     /// The server is too late: the link must be given up.
-    pub(super) fn timer(&mut self, now: Duration) -> Result<(), TpError> {
+    pub fn timer(&mut self, now: Duration) -> Result<(), TpError> {
         match self.phase {
             Phase::SettingUp { deadline } if now >= deadline => {
                 Err(TpError::Silent { step: "SetupConnection.Success", waited: SETUP })
@@ -204,12 +209,12 @@ impl Client {
     ///
     /// # Errors
     /// The link must be given up.
-    pub(super) fn frame(
+    pub fn frame(
         &mut self,
         header: &FrameHeader,
         payload: &[u8],
         now: Duration,
-        out: &mut Output,
+        out: &mut TpOutput,
     ) -> Result<(), TpError> {
         if header.extension_type != 0 {
             debug!(
@@ -270,7 +275,7 @@ impl Client {
         &mut self,
         message: &common::SetupConnectionSuccess,
         now: Duration,
-        out: &mut Output,
+        out: &mut TpOutput,
     ) -> Result<(), TpError> {
         const NAME: &str = "SetupConnection.Success";
         if !matches!(self.phase, Phase::SettingUp { .. }) {
@@ -295,7 +300,7 @@ impl Client {
         &mut self,
         message: &td::NewTemplate<'_>,
         now: Duration,
-        out: &mut Output,
+        out: &mut TpOutput,
     ) -> Result<(), TpError> {
         let head = Head::read(message)?;
         // A number that comes again means the newer one.
@@ -317,7 +322,7 @@ impl Client {
         &mut self,
         message: &td::SetNewPrevHash,
         now: Duration,
-        out: &mut Output,
+        out: &mut TpOutput,
     ) -> Result<(), TpError> {
         let id = message.template_id;
         let head = match self.future.iter().position(|known| known.server_id == id) {
@@ -354,7 +359,7 @@ impl Client {
         self.tell(head, &tip, now, out)
     }
 
-    fn tell(&mut self, head: Head, tip: &Tip, now: Duration, out: &mut Output) -> Result<(), TpError> {
+    fn tell(&mut self, head: Head, tip: &Tip, now: Duration, out: &mut TpOutput) -> Result<(), TpError> {
         let server_id = head.server_id;
         let template = Arc::new(head.on(tip, self.next_id, self.constraints)?);
         self.next_id += 1;
@@ -380,7 +385,7 @@ impl Client {
     }
 
     /// Asks for the newest template's transactions, if they are wanted and no other request is open.
-    fn ask(&mut self, now: Duration, out: &mut Output) {
+    fn ask(&mut self, now: Duration, out: &mut TpOutput) {
         let busy = self.asked.is_some_and(|asked| now < asked.since + TRANSACTIONS);
         let Some(newest) = self.told.back().filter(|_| self.wants_transactions && !busy) else { return };
         let (server_id, template_id) = (newest.server_id, newest.template.template_id);

@@ -18,5 +18,6 @@ mod provider_tests;
 #[cfg(test)]
 mod tests;
 
+pub use client::{TpClient, TpOutput};
 pub use error::TpError;
 pub use provider::{TpSettings, start};

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::client::{Client, Output};
+use super::client::{TpClient, TpOutput};
 use super::error::TpError;
 use crate::provider::{
     COMMANDS, EVENTS, ProviderCommand, ProviderEvent, ProviderHandle, ProviderOrders, Submitted,
@@ -54,7 +54,7 @@ pub fn start(settings: TpSettings) -> std::io::Result<ProviderHandle> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("sv2-tp".to_owned()).spawn(move || {
         let provider =
-            Provider { settings, client: Client::new(), events: to, commands, began: Instant::now() };
+            Provider { settings, client: TpClient::new(), events: to, commands, began: Instant::now() };
         runtime.block_on(provider.run());
     })?;
     Ok(ProviderHandle { events, orders: ProviderOrders(orders) })
@@ -62,7 +62,7 @@ pub fn start(settings: TpSettings) -> std::io::Result<ProviderHandle> {
 
 struct Provider {
     settings: TpSettings,
-    client: Client,
+    client: TpClient,
     events: mpsc::Sender<ProviderEvent>,
     commands: mpsc::Receiver<ProviderCommand>,
     /// What the client's times count from.
@@ -215,7 +215,7 @@ impl Provider {
 
     /// `Ok`: nobody gives commands any more.
     async fn run_link(&mut self, mut link: Link, url: &PoolUrl) -> Result<(), Over> {
-        let mut out = Output::default();
+        let mut out = TpOutput::default();
         let mut waiting = Waiting(Vec::new());
         let mut stalled = None;
         let events = self.events.clone();
@@ -275,7 +275,7 @@ impl Provider {
         }
     }
 
-    fn read(&mut self, link: &mut Link, out: &mut Output) -> Result<(), TpError> {
+    fn read(&mut self, link: &mut Link, out: &mut TpOutput) -> Result<(), TpError> {
         // What came before the end counts: a server says why it leaves.
         let ended = link.read().err();
         while let Some(frame) = link.frame(MAX_PAYLOAD)? {

@@ -12,7 +12,7 @@ use sv2::{AnyMessage, FrameHeader, Message};
 use work::coinbase::Output as TxOutput;
 use work::{CoinbaseConstraints, Header, Template, TemplateTransaction, merkle};
 
-use super::client::{Client, FIRST_TEMPLATE, FUTURE, Output, SETUP, TOLD, TRANSACTIONS};
+use super::client::{FIRST_TEMPLATE, FUTURE, SETUP, TOLD, TRANSACTIONS, TpClient, TpOutput};
 use super::error::TpError;
 use crate::provider::{DEFAULT_CONSTRAINTS, ProviderEvent, Solution};
 
@@ -65,15 +65,15 @@ impl Given {
 
 /// A client, and what a server says to it.
 struct Talk {
-    client: Client,
-    out: Output,
+    client: TpClient,
+    out: TpOutput,
     now: Duration,
 }
 
 impl Talk {
     /// Connected, nothing said yet.
     fn dialled() -> Self {
-        let mut talk = Self { client: Client::new(), out: Output::default(), now: at(1) };
+        let mut talk = Self { client: TpClient::new(), out: TpOutput::default(), now: at(1) };
         talk.connect();
         talk
     }

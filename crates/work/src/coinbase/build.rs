@@ -276,7 +276,7 @@ mod tests {
         /// The three encodings are one transaction, and the `bitcoin` crate reads it as that one.
         #[test]
         fn all_encodings_are_the_same_transaction(
-            tag in proptest::collection::vec(any::<u8>(), 0..40),
+            tag in proptest::collection::vec(any::<u8>(), 0..=63),
             extranonce in proptest::collection::vec(any::<u8>(), 0..=32),
             ours in proptest::collection::vec((0_u64..100, 0_usize..300), 1..4),
             theirs in proptest::collection::vec(0_usize..60, 0..3),

@@ -20,6 +20,8 @@ use crate::PATIENCE;
 /// The source that declares, and the same pool's own jobs.
 pub(crate) const DECLARED: &str = "declared";
 pub(crate) const POOL: &str = "pool";
+/// The farm's own address.
+pub(crate) const SOLO: &str = "solo";
 /// What the sources announce.
 const NOMINAL: &str = "nominal_hashrate = 100000\n";
 /// Hashes a second of the CPU miner.
@@ -28,6 +30,11 @@ const HASHRATE: f64 = 100_000.0;
 const REFRESH: Duration = Duration::from_secs(1);
 /// A chain on which no share is a block: difficulty 1.
 const NBITS: u32 = 0x1d00_ffff;
+
+/// Bytes of the farm's signature in coinbases: as many as a configuration may ask for.
+const SIGNATURE: usize = 58;
+/// Shares at most that a change of tip makes stale on their way, ten a second being found.
+const STALE_A_TIP: u64 = 3;
 
 /// In the order in which they end.
 #[derive(Debug)]
@@ -39,8 +46,12 @@ pub(crate) struct Farm {
     pub(crate) node: TemplateServer,
     /// On the way to the job declarator server.
     pub(crate) pipe: FaultPipe,
+    /// On the way to the pool, for its own jobs and for declared ones.
+    pub(crate) pool_pipe: FaultPipe,
     pub(crate) pool: Arc<DevPool>,
     paid: Pauses,
+    /// Of the pool's tip when the farm began.
+    height: u32,
     /// Of the route, before the fault.
     switches_before: Cell<u64>,
     _runtime: Runtime,
@@ -71,26 +82,36 @@ impl Pauses {
 
 impl Farm {
     /// A farm that mines acknowledged jobs of its own.
-    pub(crate) fn start(change: impl FnOnce(&mut JdsOptions)) -> Self {
+    pub(crate) fn start(change: impl FnOnce(&mut DevPoolOptions)) -> Self {
         let farm = Self::begin(change, true);
         farm.wait_declared();
         farm
     }
 
+    /// The same, with solo mining as its last resort.
+    pub(crate) fn start_with_solo() -> Self {
+        let farm = Self::make(|_| (), true, true);
+        farm.wait_declared();
+        farm
+    }
+
     /// A farm whose node is there from the start or not, mining on whatever there is.
-    pub(crate) fn begin(change: impl FnOnce(&mut JdsOptions), with_node: bool) -> Self {
+    pub(crate) fn begin(change: impl FnOnce(&mut DevPoolOptions), with_node: bool) -> Self {
+        Self::make(change, with_node, false)
+    }
+
+    fn make(change: impl FnOnce(&mut DevPoolOptions), with_node: bool, with_solo: bool) -> Self {
         let folder = Folder::new();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime can be had");
-        let mut jds = JdsOptions::default();
-        change(&mut jds);
         let mut options = DevPoolOptions {
             shares_per_minute: 600.0,
             share_batch_size: 1,
-            jds: Some(jds),
+            jds: Some(JdsOptions::default()),
             ..DevPoolOptions::default()
         };
         (options.chain.nbits, options.chain.witness_commitment, options.chain.fees) = (NBITS, true, true);
+        change(&mut options);
         let bound = DevPool::bind(([127, 0, 0, 1], 0).into(), options, DevPoolKeys::random());
         let pool = Arc::new(runtime.block_on(bound).expect("the pool binds"));
         let (nodes, handle) = (Arc::clone(&pool), runtime.handle().clone());
@@ -103,11 +124,16 @@ impl Farm {
         }
         let pipe = FaultPipe::start(pool.jds_addr().expect("it has a server").port(), 24);
         let jds_url = pipe.url(&pool.jds_url().expect("it has a server"));
-        let settings = Settings::for_cpus()
-            .source(POOL, &pool.url(), NOMINAL)
+        let pool_pipe = FaultPipe::start(pool.local_addr().port(), 25);
+        let signature = format!("signature = \"{}\"\n", "x".repeat(SIGNATURE));
+        let mut settings = Settings::for_cpus()
+            .source(POOL, &pool_pipe.url(&pool.url()), NOMINAL)
             .templates_by_distribution("node", &node.url().to_string())
-            .declared(DECLARED, POOL, &jds_url, &["node"], folder.path(), "")
+            .declared(DECLARED, POOL, &jds_url, &["node"], folder.path(), &signature)
             .route("return_after = \"1s\"\n");
+        if with_solo {
+            settings = settings.solo(SOLO, &["node"], folder.path(), "");
+        }
         let adit = Adit::start_ready(folder.path(), &settings);
         let client = Sv1Client::connect(adit.port(), "farm.watcher");
         let miner = CpuMiner::start(adit.port(), "farm.hashes", HASHRATE);
@@ -122,6 +148,8 @@ impl Farm {
             adit,
             node,
             pipe,
+            pool_pipe,
+            height: pool.tip().height,
             pool,
             paid,
             switches_before: Cell::new(0),
@@ -219,6 +247,10 @@ impl Farm {
         let status = self.adit.status()["books"]["unsent"].clone();
         let reasons = status.as_object().into_iter().flatten().filter(|(_, count)| **count != 0);
         let unsent = reasons.map(|(why, count)| format!("{count} {why}")).collect::<Vec<_>>().join(", ");
+        // Those that were on their way when the tip changed, or waited for the milliseconds of an acknowledgement.
+        let stale = status["stale_in_queue"].as_u64().expect("the status page has the reason");
+        let tips = u64::from(self.pool.tip().height - self.height);
+        assert!(stale <= STALE_A_TIP * tips, "{what}: {stale} stale in the queue, {tips} changes of tip");
         let figures = format!("no share acknowledged for {pause:.1?} at most; {books}; unsent: {unsent}");
         promise::figure(row, &format!("{what}: {figures}"));
         self.adit.stop();

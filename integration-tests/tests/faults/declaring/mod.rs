@@ -3,8 +3,10 @@
 
 mod coinbases;
 mod farm;
+mod ladder;
 mod refusals;
 mod requests;
 mod server_gone;
 mod silence;
 mod templates;
+mod tokens;

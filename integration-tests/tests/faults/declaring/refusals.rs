@@ -6,13 +6,14 @@ use lab::dev_pool::JdsFaults;
 
 use super::farm::{DECLARED, Farm, POOL};
 
-/// A refusal within 2 s of a new tip is forgiven once, a quarter of a second later the job is tried again. The rest is for a busy machine.
-const LEFT_AFTER: Duration = Duration::from_secs(6);
+/// A refusal within 2 s of a new tip is forgiven once, a quarter of a second later the job is tried again, and with that it is
+/// over; what the status page shows of it is up to half a second old. The rest is for a busy machine.
+const LEFT_AFTER: Duration = Duration::from_secs(3);
 
 #[test]
 #[ignore = "needs the release build: integration-tests/run"]
 fn a_refused_job_is_left_for_the_pools_own_and_declared_again_when_it_is_taken() {
-    let who: [(&str, JdsFaults); 2] = [
+    let who: [(&str, JdsFaults); 3] = [
         (
             "DeclareMiningJob.Error",
             JdsFaults { refuse_declarations: Some("invalid-job".to_owned()), ..JdsFaults::default() },
@@ -21,6 +22,14 @@ fn a_refused_job_is_left_for_the_pools_own_and_declared_again_when_it_is_taken()
             "SetCustomMiningJob.Error",
             JdsFaults {
                 refuse_custom_jobs: Some("invalid-job-param-value-version".to_owned()),
+                ..JdsFaults::default()
+            },
+        ),
+        // Whatever token is fetched anew.
+        (
+            "SetCustomMiningJob.Error",
+            JdsFaults {
+                refuse_custom_jobs: Some("invalid-mining-job-token".to_owned()),
                 ..JdsFaults::default()
             },
         ),
@@ -69,7 +78,8 @@ fn a_pool_that_refuses_the_shares_of_a_job_that_it_acknowledged_is_left_after_te
     farm.wait_declared();
     let books =
         farm.finish("27", &format!("left after {left_after:.1?} and {refused} refused shares, {shown}"));
-    // The answer that tells of the tenth ends the channel: what was on its way then may never be answered.
-    assert!(books.refused >= refused && books.unknown < 10, "{books}");
+    // The link to the pool stands: what was on its way when the tenth was refused is answered like the others.
+    assert!(books.refused >= refused, "{books}");
+    assert_eq!(books.unknown, 0, "{books}");
     assert!(books.told_true_lost >= refused, "shares that were told true and not paid are counted: {books}");
 }

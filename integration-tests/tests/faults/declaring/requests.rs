@@ -1,11 +1,16 @@
 //! Row 25: what a job declarator server may ask for, and what it must not.
 
-use lab::dev_pool::{AskFor, JdsFaults};
+use std::cell::Cell;
+
+use integration_tests::fault_pipe::Way;
+use lab::dev_pool::{AskFor, DevPoolOptions, JdsFaults};
 
 use super::farm::{DECLARED, Farm, POOL};
 
 /// Jobs that are acknowledged with it before it counts as kept.
 const JOBS: u64 = 2;
+/// The same, of jobs whose transactions are all asked for and fill a block.
+const WHOLE_BLOCKS: u64 = 4;
 
 #[test]
 #[ignore = "needs the release build: integration-tests/run"]
@@ -45,10 +50,11 @@ fn given(what: &str, faults: JdsFaults) {
 #[test]
 #[ignore = "needs the release build: integration-tests/run"]
 fn what_must_not_be_asked_for_ends_the_servers_link_and_costs_no_more_than_that() {
-    let asks: [(&str, AskFor); 3] = [
+    let asks: [(&str, AskFor); 4] = [
         ("one more than there are", AskFor::Nonexistent),
         ("each twice in one request", AskFor::EachTwice),
         ("all again after each answer", AskFor::Again),
+        ("65,535 transactions", AskFor::Most),
     ];
     std::thread::scope(|scope| {
         let tests = asks.map(|(what, ask_for)| scope.spawn(move || not_given(what, ask_for)));
@@ -76,4 +82,44 @@ fn not_given(what: &str, ask_for: AskFor) {
     );
     let books = farm.finish("25", &figures);
     assert_eq!((books.refused, books.unknown), (0, 0), "{what}: {books}");
+}
+
+/// Transactions that fill a block, 9.8 kB each.
+fn fill_blocks(options: &mut DevPoolOptions) {
+    (options.chain.dummy_transactions, options.chain.witness_padding) = (400, 9_700);
+}
+
+#[test]
+#[ignore = "needs the release build: integration-tests/run"]
+fn a_whole_block_of_transactions_is_given_and_takes_the_memory_of_a_few() {
+    let farm = Farm::start(fill_blocks);
+    let (memory, sent) = (farm.adit.resident(), farm.pipe.passed(Way::Up));
+    let switches = farm.switches();
+    farm.faults(JdsFaults { ask_for: AskFor::All, ..JdsFaults::default() });
+    let before = farm.jds();
+    farm.pool.new_tip();
+    let most = Cell::new(memory);
+    farm.until("further jobs are acknowledged", |farm| {
+        most.set(most.get().max(farm.adit.resident()));
+        (farm.jds().custom_jobs >= before.custom_jobs + WHOLE_BLOCKS).then_some(())
+    });
+    farm.wait_acknowledged(DECLARED);
+    assert_eq!((farm.adit.active().as_deref(), farm.switches()), (Some(DECLARED), switches));
+    let given = farm.jds().transactions_provided - before.transactions_provided;
+    let sent = farm.pipe.passed(Way::Up) - sent;
+    assert!(
+        given >= 400 * WHOLE_BLOCKS && sent > 3_900_000 * WHOLE_BLOCKS,
+        "{given} transactions, {sent} bytes"
+    );
+    let grown = most.get() - memory;
+    assert!(grown < 32 << 20, "{grown} bytes of memory more than {memory}");
+    let figures = format!(
+        "{given} transactions given in {:.1} MB for {WHOLE_BLOCKS} whole blocks, {:.1} MB of memory more than the {:.1} MB \
+         before",
+        sent as f64 / 1e6,
+        grown as f64 / 1e6,
+        memory as f64 / 1e6
+    );
+    let books = farm.finish("25", &figures);
+    assert_eq!((books.refused, books.unknown), (0, 0), "{books}");
 }

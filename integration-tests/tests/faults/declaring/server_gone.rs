@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use integration_tests::fault_pipe::Cut;
+use lab::dev_pool::JdsFaults;
 
 use super::farm::{DECLARED, Farm, POOL};
 
@@ -11,7 +12,7 @@ use super::farm::{DECLARED, Farm, POOL};
 fn without_its_server_miners_stay_on_the_acknowledged_job_until_the_tip_changes() {
     let farm = Farm::start(|_| ());
     let switches = farm.switches();
-    farm.faults(lab::dev_pool::JdsFaults::default());
+    farm.faults(JdsFaults::default());
     farm.pipe.refuse(true);
     farm.pipe.cut(Cut::Rst);
     farm.until("the server is seen to be gone", |farm| (farm.declaration()["jds_up"] == false).then_some(()));
@@ -34,6 +35,36 @@ fn without_its_server_miners_stay_on_the_acknowledged_job_until_the_tip_changes(
     let figures = format!(
         "server killed: its job was mined on; after the next tip left in {left_after:.1?}, a job in {job_after:.1?} ({why}); \
          back {back_after:.1?} after it"
+    );
+    let books = farm.finish("24", &figures);
+    assert_eq!((books.refused, books.unknown), (0, 0), "{books}");
+}
+
+#[test]
+#[ignore = "needs the release build: integration-tests/run"]
+fn a_server_that_is_lost_right_after_it_took_a_declaration_costs_its_job_and_no_share_sent() {
+    let farm = Farm::start(|_| ());
+    let hang_up = JdsFaults { hang_up_after_declaration: true, ..JdsFaults::default() };
+    let at = farm.faults(hang_up);
+    let before = farm.jds();
+    farm.pool.new_tip();
+    let why = farm.wait_left();
+    let left_after = at.elapsed();
+    assert!(left_after < Duration::from_secs(3), "{left_after:?}");
+    farm.wait_acknowledged(POOL);
+    let after = farm.jds();
+    assert!(after.declared > before.declared, "the declaration was taken");
+    assert_eq!(
+        after.custom_jobs, before.custom_jobs,
+        "and its job was not: its token was gone with the server"
+    );
+    farm.heal();
+    let back = Instant::now();
+    farm.wait_declared();
+    let figures = format!(
+        "server lost between DeclareMiningJob.Success and SetCustomMiningJob: left after {left_after:.1?} ({why}); \
+         back {:.1?} after it",
+        back.elapsed()
     );
     let books = farm.finish("24", &figures);
     assert_eq!((books.refused, books.unknown), (0, 0), "{books}");

@@ -60,6 +60,7 @@ impl Declared {
             stage: Stage::Waiting { until: Duration::ZERO },
             tries: 0,
             stale_tries: 0,
+            renewed: false,
             began: now.mono,
             held: Vec::new(),
         });
@@ -167,6 +168,9 @@ impl Declared {
         let Some(id) = self.declaring(number) else { return };
         match why {
             DeclareFailure::Refused { .. } if why.is_stale_tip() => self.stale(id, now),
+            DeclareFailure::Refused { code, .. } if code == sv2::error_code::INVALID_MINING_JOB_TOKEN => {
+                self.renew_token(id, why.to_string(), now, fx);
+            }
             DeclareFailure::Refused { .. } => self.refuse(id, why.to_string(), now, fx),
             DeclareFailure::Silent => self.fall(DownReason::Silent("DeclareMiningJob"), now, fx),
             // What follows is decided when the connection's end is told.
@@ -227,7 +231,14 @@ impl Declared {
                 }
             }
             Err(code) if code == sv2::error_code::STALE_CHAIN_TIP => self.stale(id, now),
-            Err(code) => self.refuse(id, format!("SetCustomMiningJob.Error {code}"), now, fx),
+            Err(code) => {
+                let why = format!("SetCustomMiningJob.Error {code}");
+                if code == sv2::error_code::INVALID_MINING_JOB_TOKEN {
+                    self.renew_token(id, why, now, fx);
+                } else {
+                    self.refuse(id, why, now, fx);
+                }
+            }
         }
     }
 
@@ -304,9 +315,36 @@ impl Declared {
         }
     }
 
+    /// The other side does not know the job's token any more: too old, or its connection has ended. It is nobody's fault
+    /// once, and says nothing of the job: that is declared again with a new one.
+    fn renew_token(&mut self, id: u32, why: String, now: Now, fx: &mut DeclaredEffects) {
+        match self.jobs.get_mut(id) {
+            Some(job) if !job.renewed => {
+                job.renewed = true;
+                self.refused += 1;
+                self.jds.renew_tokens(now, &mut fx.jds);
+                self.wait(id, Duration::ZERO);
+                self.advance(now, fx);
+            }
+            _ => self.refuse(id, why, now, fx),
+        }
+    }
+
     fn wait(&mut self, id: u32, until: Duration) {
         if let Some(job) = self.jobs.get_mut(id) {
             job.stage = Stage::Waiting { until };
+        }
+    }
+
+    /// Nothing comes of a job, though its channel has one that was acknowledged: its miners go on with that.
+    pub(super) fn give_up(&mut self, id: u32, now: Now, fx: &mut DeclaredEffects) {
+        self.end_held(id, UnsentReason::JobRefused, false, fx);
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.stage = Stage::Over;
+        let channel_id = job.channel_id;
+        let newest = self.jobs.iter().rev().find(|job| job.channel_id == channel_id);
+        if newest.is_some_and(|job| job.id == id) {
+            self.back_to_acknowledged(channel_id, now, fx);
         }
     }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use work::coinbase::Coinbase;
 use work::{Target, Template, TemplateTransaction};
 
+use super::UNACKNOWLEDGED_AT_MOST;
 use crate::feed::Feed;
+use crate::now::Now;
 use crate::share::OutgoingShare;
 use crate::source::ready_job::ReadyJob;
 
@@ -103,6 +105,8 @@ pub(super) struct CustomJob {
     pub(super) tries: u8,
     /// Tries that the tip was to blame for.
     pub(super) stale_tries: u8,
+    /// Its token was no good any more, and a new one was asked for.
+    pub(super) renewed: bool,
     /// When its template came.
     pub(super) began: Duration,
     /// Shares that wait for its acknowledgement, oldest first.
@@ -120,11 +124,19 @@ impl CustomJob {
 
     /// When something is to be done about it.
     pub(super) fn deadline(&self) -> Option<Duration> {
+        let given_up = self.began + UNACKNOWLEDGED_AT_MOST;
         match self.stage {
-            Stage::Waiting { until } if !until.is_zero() => Some(until),
+            Stage::Waiting { until } if !until.is_zero() => Some(until.min(given_up)),
+            Stage::Waiting { .. } => Some(given_up),
             Stage::Setting { deadline, .. } => Some(deadline),
             _ => None,
         }
+    }
+
+    /// What it waits for has not come for so long that nothing will come of it: its template's transactions, as a rule,
+    /// which nobody asks for any more when there is a newer template.
+    pub(super) fn is_given_up(&self, now: Now) -> bool {
+        matches!(self.stage, Stage::Waiting { .. }) && now.since(self.began) >= UNACKNOWLEDGED_AT_MOST
     }
 }
 

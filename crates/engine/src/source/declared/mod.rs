@@ -36,7 +36,8 @@ use crate::now::{Now, earliest};
 
 /// `SetCustomMiningJob` is answered within this.
 pub const SET_CUSTOM_JOB_DEADLINE: Duration = Duration::from_secs(5);
-/// With no job on the present tip acknowledged for this long, the pool is left.
+/// With no job on the present tip acknowledged for this long, the pool is left. A job of a channel that has another one
+/// waits no longer either: its shares were told to be good.
 pub const UNACKNOWLEDGED_AT_MOST: Duration = Duration::from_secs(15);
 /// Within this after a tip has changed, a refusal may come of that and is no reason to leave the pool the first time.
 const TIP_RACE: Duration = Duration::from_secs(2);
@@ -338,6 +339,9 @@ impl Declared {
         for job in self.jobs.iter_mut().filter(|job| late(&job.stage)) {
             job.stage = Stage::Over;
         }
+        for id in self.jobs.ids(|job| job.is_given_up(now)) {
+            self.give_up(id, now, fx);
+        }
         self.resting.take_if(|until| now.reached(*until));
         self.rise(now, fx);
         self.advance(now, fx);
@@ -353,6 +357,11 @@ impl Declared {
         }
         for answer in std::mem::take(&mut fx.pool.custom_jobs) {
             self.on_custom_job(answer, now, fx);
+        }
+        if let Some(code) = fx.pool.refuses_shares.take()
+            && self.up
+        {
+            self.fall(DownReason::RefusesShares(code), now, fx);
         }
         let mut events = std::mem::take(&mut fx.jds.events);
         for event in events.drain(..) {

@@ -168,6 +168,8 @@ impl Declared {
         let wait = match &why {
             // Not the pool's fault: over when there are templates again.
             DownReason::NoTemplates(_) => Duration::ZERO,
+            // A job that is acknowledged is no sign that it is better now; shares that are taken are.
+            DownReason::RefusesShares(_) => self.pool.next_wait(),
             _ => self.backoff.next_wait(),
         };
         self.end_open_jobs(UnsentReason::JobRefused, fx);

@@ -213,6 +213,12 @@ impl JobDeclarator {
         token.map(|token| token.bytes)
     }
 
+    /// A token was no good any more. Those in stock may be as old: new ones are asked for in their place.
+    pub fn renew_tokens(&mut self, now: Now, fx: &mut JdsEffects) {
+        self.tokens.clear_stock();
+        self.stock_up(now, fx);
+    }
+
     /// Declares a template. The answer comes as [`JdsEvent::Declared`] or [`JdsEvent::NotDeclared`] with its number. False:
     /// there is no token, no connection, or too much is under way; nothing was sent.
     pub fn declare(&mut self, declaration: Declaration, now: Now, fx: &mut JdsEffects) -> bool {

@@ -38,6 +38,10 @@ impl Tokens {
         self.stock.pop_front()
     }
 
+    pub(super) fn clear_stock(&mut self) {
+        self.stock.clear();
+    }
+
     /// Takes one in. Where the pool wants other outputs than before, the older ones are of no use any more: they came with
     /// what it wanted then.
     pub(super) fn put(&mut self, token: Token, outputs: Vec<Output>) {

@@ -1,6 +1,7 @@
 //! Channels as whoever sets custom jobs on them needs to see them (specification section 5.3.18).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use work::{ExtranonceSplit, Target};
 
@@ -67,6 +68,11 @@ impl Sv2Pool {
         let mut ids: Vec<u32> = open.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// How long a pool that refuses the shares of custom jobs is to be left alone: longer each time, until it takes one.
+    pub(in crate::source) fn next_wait(&mut self) -> Duration {
+        self.backoff.next_wait()
     }
 
     /// A number for a request that is not a channel's.

@@ -138,8 +138,15 @@ impl Sv2Pool {
         if code != RefuseCode::StaleShare {
             self.refused_in_a_row += 1;
         }
-        let most = if self.settings.work_selection { REFUSED_CUSTOM_IN_A_ROW } else { REFUSED_IN_A_ROW };
-        if self.refused_in_a_row >= most {
+        if self.settings.work_selection {
+            if self.refused_in_a_row >= REFUSED_CUSTOM_IN_A_ROW {
+                // Whoever declares leaves the pool; the link stays, and with it the answers to what is on its way.
+                self.refused_in_a_row = 0;
+                fx.refuses_shares = Some(code.as_str());
+            }
+            return Ok(());
+        }
+        if self.refused_in_a_row >= REFUSED_IN_A_ROW {
             return Err(DownReason::RefusesShares(code.as_str()));
         }
         Ok(())

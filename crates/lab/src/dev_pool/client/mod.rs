@@ -32,6 +32,9 @@ pub(super) enum Hangup {
     /// SetupConnection was answered with an error.
     #[error("set-up refused: {0}")]
     SetupRefused(&'static str),
+    /// It was told to do this wrong.
+    #[error("told to hang up")]
+    Told,
     /// A channel had more accepted shares on one tip than the pool remembers.
     #[error("channel {0} has used up its share budget on this tip")]
     ShareBudget(u32),

@@ -34,26 +34,29 @@ const MAX_PENDING: usize = 4;
 pub(super) const MAX_DECLARED: usize = 4;
 
 /// The state of one client.
-pub(super) struct Declarator {
+pub(in crate::dev_pool) struct Declarator {
     pub(super) shared: Arc<Shared>,
     pub(super) jds: Arc<Jds>,
     /// Owns the connection's tokens.
     number: u64,
     is_set_up: bool,
     full_template: bool,
+    /// It was told to end the connection.
+    hangs_up: bool,
     pending: VecDeque<Pending>,
     /// The newest last.
     pub(super) declared: VecDeque<Arc<DeclaredJob>>,
 }
 
 impl Declarator {
-    pub(super) fn new(shared: Arc<Shared>, jds: Arc<Jds>, number: u64) -> Declarator {
+    pub(in crate::dev_pool) fn new(shared: Arc<Shared>, jds: Arc<Jds>, number: u64) -> Declarator {
         Declarator {
             shared,
             jds,
             number,
             is_set_up: false,
             full_template: false,
+            hangs_up: false,
             pending: VecDeque::new(),
             declared: VecDeque::new(),
         }
@@ -64,7 +67,7 @@ impl Declarator {
     }
 
     /// Handles a frame; what is to be sent is appended to `out`.
-    pub(super) fn on_frame(
+    pub(in crate::dev_pool) fn on_frame(
         &mut self,
         header: &FrameHeader,
         payload: &[u8],
@@ -98,11 +101,11 @@ impl Declarator {
             AnyMessage::JobDeclaration(declaration) if self.full_template => match declaration {
                 JobDeclarationMessage::DeclareMiningJob(job) => {
                     self.on_declare(job, now, out);
-                    Ok(())
+                    self.goes_on()
                 }
                 JobDeclarationMessage::ProvideMissingTransactionsSuccess(answer) => {
                     self.on_transactions(answer, now, out);
-                    Ok(())
+                    self.goes_on()
                 }
                 JobDeclarationMessage::PushSolution(solution) => {
                     self.on_solution(solution);
@@ -160,7 +163,7 @@ impl Declarator {
             &AllocateMiningJobTokenSuccess {
                 request_id: request.request_id,
                 mining_job_token: B0255::new(&token).unwrap_or_default(),
-                // 100 scripts of 500 bytes fit.
+                // The options see to it that they fit.
                 coinbase_tx_outputs: B064K::new(&list).unwrap_or_default(),
             },
             out,
@@ -293,6 +296,10 @@ impl Declarator {
         let token = self.jds.tokens().activate(self.number, token, job, now);
         self.jds.counters.count(|stats| stats.declared += 1);
         info!(request_id, height = work.job.template.height, "job declared");
+        if faults.hang_up_after_declaration {
+            self.hangs_up = true;
+            self.jds.tokens().forget(self.number);
+        }
         for _ in 0..1 + usize::from(faults.answer_twice) {
             write_frame(
                 &DeclareMiningJobSuccess {
@@ -302,6 +309,10 @@ impl Declarator {
                 out,
             );
         }
+    }
+
+    fn goes_on(&self) -> Result<(), Hangup> {
+        if self.hangs_up { Err(Hangup::Told) } else { Ok(()) }
     }
 
     fn refuse(&self, request_id: u32, refused: &Refused, faults: &JdsFaults, out: &mut BytesMut) {

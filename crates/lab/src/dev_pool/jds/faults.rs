@@ -14,6 +14,8 @@ pub enum AskFor {
     EachTwice,
     /// All, again and again after each answer.
     Again,
+    /// As many as a request can name, 65,535: all that there are, and far more that there are not.
+    Most,
 }
 
 /// What the server does wrong. The default is nothing. A code that is given here stands in the answer as it is.
@@ -39,6 +41,8 @@ pub struct JdsFaults {
     pub ask_for: AskFor,
     /// Says DeclareMiningJob.Success and SetCustomMiningJob.Success twice.
     pub answer_twice: bool,
+    /// The server ends the connection right after DeclareMiningJob.Success, and forgets its tokens with it.
+    pub hang_up_after_declaration: bool,
     /// The pool changes the extranonce prefix just before SetCustomMiningJob.Success.
     pub change_prefix: bool,
 }

@@ -50,6 +50,7 @@ impl Pending {
             }
             AskFor::All | AskFor::Again => (0..count).collect(),
             AskFor::Nonexistent => (0..=count).collect(),
+            AskFor::Most => (0..u16::MAX).collect(),
             AskFor::EachTwice => (0..count).flat_map(|at| [at, at]).collect(),
         };
     }

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
 
+pub(super) use connection::Declarator;
 pub use counters::JdsStats;
 pub(super) use custom::{CustomTerms, judge as judge_custom_job};
 pub(super) use declared::{DeclaredJob, Solved};

@@ -8,6 +8,9 @@ use template::dev_chain::DevTemplate;
 use super::JdsFaults;
 use crate::dev_pool::options::BadOption;
 
+/// Most bytes of a list of outputs in a message.
+const MAX_OUTPUTS: usize = 65_535;
+
 /// What kind of connections the server takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JdsMode {
@@ -27,7 +30,8 @@ pub struct JdsOptions {
     pub listen: SocketAddr,
     /// What it takes.
     pub mode: JdsMode,
-    /// Scripts of the outputs that it wants in coinbases, 1 to 100; the first is the pool's payout.
+    /// Scripts of the outputs that it wants in coinbases, at least one; the first is the pool's payout. As many as
+    /// AllocateMiningJobToken.Success can carry.
     pub outputs: Vec<Vec<u8>>,
     /// Whether the pool's payout must get the whole reward. If not, it must get something.
     pub whole_reward: bool,
@@ -62,11 +66,13 @@ impl Default for JdsOptions {
 impl JdsOptions {
     pub(in crate::dev_pool) fn check(&self) -> Result<(), BadOption> {
         let bad = |option, got: usize, expected| Err(BadOption { option, got: got.to_string(), expected });
-        if !(1..=100).contains(&self.outputs.len()) {
-            return bad("jds.outputs", self.outputs.len(), "1 to 100 scripts");
+        if self.outputs.is_empty() {
+            return bad("jds.outputs", 0, "a script at least");
         }
-        if let Some(script) = self.outputs.iter().find(|script| script.len() > 500) {
-            return bad("jds.outputs", script.len(), "scripts of at most 500 bytes");
+        // Value, and two lengths of at most three bytes.
+        let bytes = self.outputs.iter().fold(3_usize, |sum, script| sum.saturating_add(script.len() + 11));
+        if bytes > MAX_OUTPUTS {
+            return bad("jds.outputs", bytes, "scripts that fit 65535 bytes with their values and lengths");
         }
         if !(1..=10_000).contains(&self.max_tokens) {
             return bad("jds.max_tokens", self.max_tokens, "1 to 10000");

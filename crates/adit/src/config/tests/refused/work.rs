@@ -257,7 +257,7 @@ signature = "Glück auf""#,
         text: r#"adit.toml:15:13: solo.own.signature
     15 | signature = "Glück auf"
        |             ^^^^^^^^^^^
-    expected: printable ASCII, at most 59 bytes, such as "/my farm/"
+    expected: printable ASCII, at most 58 bytes, such as "/my farm/"
     found:    "Glück auf"
     fix:      signature = "Glck auf"
 "#,

@@ -116,20 +116,59 @@ fn a_pool_that_refuses_shares_of_a_job_that_it_acknowledged_is_left() {
     let mut world = World::mining(true);
     world.acknowledge(1, at(1.1));
     let feed = world.newest();
-    let mut refused = 0;
-    while world.down().is_none() {
-        world.share(&feed, at(2.0));
-        let message = sv2::mining::SubmitSharesError {
-            channel_id: CHANNEL,
-            sequence_number: refused,
-            error_code: sv2::Str0255::truncated("invalid-job-id"),
-        };
-        world.pool(&message, at(2.1));
-        refused += 1;
-    }
+    let refuse = |world: &mut World, sequence_number| {
+        let error_code = sv2::Str0255::truncated("invalid-job-id");
+        world.pool(
+            &sv2::mining::SubmitSharesError { channel_id: CHANNEL, sequence_number, error_code },
+            at(2.1),
+        );
+    };
+    (0..13).for_each(|_| world.share(&feed, at(2.0)));
+    (0..9).for_each(|number| refuse(&mut world, number));
+    assert_eq!(world.down(), None);
+    refuse(&mut world, 9);
     assert_eq!(world.down(), Some(&DownReason::RefusesShares("invalid-job-id")));
-    assert_eq!(world.books.totals().refused_sum(), u64::from(refused));
-    assert!(refused <= 10);
+    // Three were on their way then, and one is found before miners hear of it: the link stands, and says what becomes of them.
+    world.share(&feed, at(2.05));
+    (10..14).for_each(|number| refuse(&mut world, number));
+    assert!(!world.fx.pool.hang_up);
+    let totals = world.books.totals();
+    assert_eq!((totals.refused_sum(), totals.unknown, totals.pending), (14, 0, 0));
+    assert_eq!(world.told.iter().filter(|event| matches!(event, SourceEvent::Down(_))).count(), 1);
+}
+
+#[test]
+fn a_pool_that_acknowledges_jobs_and_refuses_their_shares_is_tried_again_later_each_time() {
+    let mut world = World::mining(true);
+    let (mut now, mut sequence_number, mut waits) = (1.0, 0, Vec::new());
+    for job_id in 1..6 {
+        world.acknowledge(job_id, at(now));
+        let feed = world.newest();
+        for _ in 0..10 {
+            world.share(&feed, at(now));
+            let error_code = sv2::Str0255::truncated("invalid-share");
+            world.pool(
+                &sv2::mining::SubmitSharesError { channel_id: CHANNEL, sequence_number, error_code },
+                at(now),
+            );
+            sequence_number += 1;
+        }
+        let DeclaredState::Resting { until } = world.source.state() else {
+            panic!("{:?}", world.source.state())
+        };
+        waits.push(until.as_secs_f64() - now);
+        // The channel that was left is closed meanwhile, and the next one begins anew.
+        let close =
+            sv2::mining::CloseChannel { channel_id: CHANNEL, reason_code: sv2::Str0255::truncated("") };
+        world.pool(&close, at(now));
+        now = until.as_secs_f64();
+        world.template(template(u64::from(job_id) + 1, 1), at(now));
+        world.timer(at(now));
+        world.open(at(now));
+        sequence_number = 0;
+    }
+    assert!(waits.windows(2).all(|pair| pair[1] > pair[0] * 0.99), "{waits:?}");
+    assert!(waits[4] > waits[0] * 7.9, "{waits:?}");
 }
 
 #[test]

@@ -206,3 +206,28 @@ fn another_prefix_before_the_pool_has_taken_the_job_makes_the_job_anew() {
         assert_eq!(world.shares_sent(), [2]);
     }
 }
+
+#[test]
+fn shares_of_a_job_that_can_never_be_declared_are_held_no_longer_than_the_bound() {
+    let mut world = World::connected(true);
+    world.template(without_transactions(&template(1, 1)), at(1.0));
+    world.open(at(1.0));
+    let feed = world.newest();
+    world.share(&feed, at(1.1));
+    // A better template comes before the first one's transactions, which nobody asks for any more.
+    world.template(template(2, 1), at(2.0));
+    world.acknowledge(1, at(2.1));
+    world.give_tokens(at(2.2));
+    let good = world.newest();
+    assert_eq!(world.books.totals().held, 1);
+    let bound = at(1.0).mono + UNACKNOWLEDGED_AT_MOST;
+    while let Some(deadline) = world.source.deadline().filter(|deadline| *deadline < bound) {
+        world.timer(Now { mono: deadline, ..at(0.0) });
+        assert_eq!(world.books.totals().held, 1);
+    }
+    assert_eq!(world.source.deadline(), Some(bound));
+    world.timer(Now { mono: bound, ..at(0.0) });
+    assert_eq!((world.books.totals().held, unsent(&world, UnsentReason::JobRefused)), (0, 1));
+    assert!(world.down().is_none());
+    assert_eq!(world.newest().job.job.id, good.job.job.id, "miners stay on what is paid");
+}

@@ -251,3 +251,36 @@ fn held_shares_are_bounded() {
     let totals = world.books.totals();
     assert_eq!((totals.held, totals.unsent_sum()), (HELD_AT_MOST as u64, 3));
 }
+
+#[test]
+fn a_token_that_is_not_known_any_more_costs_a_new_one_and_no_share() {
+    for at_the_pool in [false, true] {
+        let mut world = World::mining(true);
+        world.give_tokens(at(1.0));
+        let feed = world.newest();
+        world.share(&feed, at(1.1));
+        // Long after the tip: no race with it could be to blame.
+        let request = world.declared().unwrap();
+        if at_the_pool {
+            world.accept_declaration(request, at(5.0));
+            let request = world.custom_job().unwrap();
+            world.refuse_job(request, "invalid-mining-job-token", at(5.1));
+        } else {
+            world.refuse_declaration(request, "invalid-mining-job-token", at(5.1));
+        }
+        assert!(world.declared().is_none(), "those in stock are no younger");
+        assert_eq!(world.give_tokens(at(5.2)), 2);
+        world.acknowledge(9, at(5.3));
+        assert_eq!(world.shares_sent(), [9], "it was held meanwhile");
+        assert_eq!((world.down(), world.source.status().declared.unwrap().refused), (None, 1));
+
+        // A server that knows none of its own tokens is left.
+        world.template(template(2, 1), at(9.0));
+        for _ in 0..2 {
+            let request = world.declared().unwrap();
+            world.refuse_declaration(request, "invalid-mining-job-token", at(9.1));
+            world.give_tokens(at(9.1));
+        }
+        assert!(matches!(world.down(), Some(DownReason::JobRefused(why)) if why.contains("token")));
+    }
+}
