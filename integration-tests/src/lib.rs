@@ -9,7 +9,7 @@
 //! - [`proxy`]: Adit itself, the released binary with a configuration made here.
 //! - [`miners`]: our CPU miner and the foreign one.
 //! - [`template_server`]: a Template Distribution server over the node, of the published reference crates.
-//! - [`translator`]: the reference translator, for comparisons.
+//! - [`translator`], [`jd_client`]: the reference translator and job declarator client, for comparisons.
 //! - [`sv1_client`]: a client that keeps every line it hears, with its time.
 //! - [`relay`]: a TCP relay that can hold what goes one way; [`fault_pipe`]: one that breaks things; [`middleman`]:
 //!   one that ends Noise on both sides and does with frames what the test wants; [`spy`]: one that only reads them.
@@ -29,6 +29,7 @@ pub mod dev_pool;
 pub mod fault_pipe;
 pub mod folder;
 pub mod http;
+pub mod jd_client;
 pub mod load;
 pub mod middleman;
 pub mod miners;

@@ -15,7 +15,7 @@ use crate::{http, peers};
 /// How long the pool may take to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The schema of the node's IPC interface that the pool is told: the one nearest to 31.99.
-const IPC_VERSION: u32 = 31;
+pub(crate) const IPC_VERSION: u32 = 31;
 
 /// What a pool is told.
 #[derive(Clone, Debug)]
@@ -95,11 +95,7 @@ impl Pool {
     #[must_use]
     pub fn new(name: &str, node: &Node, folder: &Path, settings: &PoolSettings) -> Self {
         let (port, jds, monitoring) = (http::free_port(), http::free_port(), http::free_port());
-        let keys = Command::new(peers::adit()).arg("keys").output().expect("adit starts");
-        let keys = String::from_utf8(keys.stdout).expect("keys are text");
-        let key = keys.lines().find_map(|line| line.strip_prefix("authority_public_key = "));
-        let key = key.unwrap_or_else(|| panic!("`adit keys` prints a key pair, not {keys:?}"));
-        let key = key.trim_matches('"').to_owned();
+        let (keys, key) = fresh_keys();
         let PoolSettings { share_batch_size, shares_per_minute, worker_names, declarator } = settings;
         let extensions = if *worker_names { "[2]" } else { "[]" };
         let declarator = match declarator {
@@ -277,6 +273,16 @@ impl Pool {
     fn log_file(&self) -> PathBuf {
         self.folder.join("pool.log")
     }
+}
+
+/// A fresh authority key pair, as lines of a configuration, and its public half as base58check.
+pub(crate) fn fresh_keys() -> (String, String) {
+    let keys = Command::new(peers::adit()).arg("keys").output().expect("adit starts");
+    let keys = String::from_utf8(keys.stdout).expect("keys are text");
+    let key = keys.lines().find_map(|line| line.strip_prefix("authority_public_key = "));
+    let key = key.unwrap_or_else(|| panic!("`adit keys` prints a key pair, not {keys:?}"));
+    let key = key.trim_matches('"').to_owned();
+    (keys, key)
 }
 
 /// Bytes as hexadecimal.

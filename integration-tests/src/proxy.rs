@@ -18,6 +18,8 @@ use crate::{http, peers, wait};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Whom solo mining pays: an address that signet and regtest share.
 pub const PAYOUT: &str = "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn";
+/// By how much fees must grow for another template of the same tip, satoshi.
+pub const FEE_THRESHOLD: u64 = 1_000;
 /// How long the books may take to come to rest.
 const SETTLED: Duration = Duration::from_secs(60);
 
@@ -96,7 +98,7 @@ impl Settings {
         };
         let _ = write!(
             self.tables,
-            "[template.{name}]\nnetwork = \"{chain}\"\nmin_interval = \"1s\"\nfee_threshold = 1000\n{lines}"
+            "[template.{name}]\nnetwork = \"{chain}\"\nmin_interval = \"1s\"\nfee_threshold = {FEE_THRESHOLD}\n{lines}"
         );
         self
     }

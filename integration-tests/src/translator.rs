@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::child::Child;
+use crate::jd_client::JdClient;
 use crate::pool::Pool;
 use crate::{http, peers};
 
@@ -27,8 +28,24 @@ impl Translator {
     /// When it does not come up.
     #[must_use]
     pub fn start(folder: &Path, pool: &Pool, aggregate: bool, hashrate: f64, shares_per_minute: f64) -> Self {
+        Self::start_at(folder, pool.port(), pool.key(), aggregate, hashrate, shares_per_minute)
+    }
+
+    /// The same in front of a job declarator client.
+    #[must_use]
+    pub fn start_behind(folder: &Path, client: &JdClient, hashrate: f64, shares_per_minute: f64) -> Self {
+        Self::start_at(folder, client.port(), client.key(), true, hashrate, shares_per_minute)
+    }
+
+    fn start_at(
+        folder: &Path,
+        upstream: u16,
+        key: &str,
+        aggregate: bool,
+        hashrate: f64,
+        shares_per_minute: f64,
+    ) -> Self {
         let port = http::free_port();
-        let (pool_port, key) = (pool.port(), pool.key());
         let configuration = format!(
             "downstream_address = \"127.0.0.1\"\ndownstream_port = {port}\nmax_supported_version = 2\n\
              min_supported_version = 2\ndownstream_extranonce2_size = 4\nverify_payout = false\n\
@@ -36,7 +53,7 @@ impl Translator {
              [downstream_difficulty_config]\nmin_individual_miner_hashrate = {hashrate:?}\n\
              shares_per_minute = {shares_per_minute:?}\nenable_vardiff = false\n\
              job_keepalive_interval_secs = 60\n\
-             [[upstreams]]\naddress = \"127.0.0.1\"\nport = {pool_port}\nauthority_pubkey = \"{key}\"\n\
+             [[upstreams]]\naddress = \"127.0.0.1\"\nport = {upstream}\nauthority_pubkey = \"{key}\"\n\
              user_identity = \"farm\"\n"
         );
         let file = folder.join("translator.toml");

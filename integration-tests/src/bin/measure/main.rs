@@ -14,21 +14,37 @@ use world::World;
 
 fn main() -> ExitCode {
     let mut kinds = Vec::new();
+    let mut declaring = Vec::new();
     for argument in std::env::args().skip(1) {
+        if argument == "declared" {
+            declaring = Kind::DECLARING.to_vec();
+            continue;
+        }
+        if let Some(kind) = Kind::DECLARING.into_iter().find(|kind| kind.name() == argument) {
+            declaring.push(kind);
+            continue;
+        }
         let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == argument) else {
             say(&format!("{argument:?} is nobody that can be measured; expected any of {}", names()));
             return ExitCode::from(64);
         };
         kinds.push(kind);
     }
-    if kinds.is_empty() {
+    if kinds.is_empty() && declaring.is_empty() {
         kinds = Kind::ALL.to_vec();
+        declaring = Kind::DECLARING.to_vec();
     }
     let mut world = World::start();
-    rounds::all(&mut world, &kinds);
+    if !kinds.is_empty() {
+        rounds::all(&mut world, &kinds);
+    }
+    if !declaring.is_empty() {
+        rounds::declared(&mut world, &declaring);
+    }
     ExitCode::SUCCESS
 }
 
 fn names() -> String {
-    Kind::ALL.map(Kind::name).join(", ")
+    let all = Kind::ALL.into_iter().chain(Kind::DECLARING).map(Kind::name);
+    all.chain(["declared"]).collect::<Vec<_>>().join(", ")
 }

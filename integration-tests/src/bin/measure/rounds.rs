@@ -15,6 +15,8 @@ use crate::world::World;
 
 /// Between two changes of the node's tip.
 const BETWEEN_TIPS: Duration = Duration::from_secs(3);
+/// How long the round of declared jobs runs: eight tips after all are connected.
+const DECLARED_SECONDS: u64 = 26;
 /// Rates that are tried, shares a second, until one is too much.
 const RATES: [f64; 6] = [20_000.0, 25_000.0, 30_000.0, 40_000.0, 50_000.0, 60_000.0];
 /// A rate is too much when replies take longer than this (99 of 100 are faster), milliseconds.
@@ -46,6 +48,23 @@ pub(crate) fn all(world: &mut World, kinds: &[Kind]) {
     }
     for &kind in kinds.iter().filter(|kind| !kind.is_proxy() || kind.is_adit()) {
         sizes(world, kind, &mut table);
+    }
+    say(&format!("\n{}", table.markdown()));
+}
+
+/// The round of declared jobs, with a table of its own.
+pub(crate) fn declared(world: &mut World, kinds: &[Kind]) {
+    let mut table = Table::new(kinds.iter().map(|kind| kind.name()).collect());
+    let pool = world.declaring_pool("pool-d");
+    for &kind in kinds {
+        let subject = Subject::start(kind, world, &pool);
+        let mut options = options(&subject, 1_000, 0.0, DECLARED_SECONDS);
+        options.mode = Mode::Idle;
+        let (report, tips) = with_tips(world, kind, options);
+        match report {
+            Some(report) => put_tips(&report, &tips, "declared, 1,000 idle", kind.name(), &mut table),
+            None => table.put("declared, 1,000 idle", kind.name(), "failed"),
+        }
     }
     say(&format!("\n{}", table.markdown()));
 }

@@ -5,10 +5,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use integration_tests::child::Child;
+use integration_tests::jd_client::{JdClient, JdClientSettings};
 use integration_tests::pool::Pool;
 use integration_tests::proxy::{Adit, Settings};
 use integration_tests::translator::Translator;
-use integration_tests::{http, peers};
+use integration_tests::{http, peers, wait};
 
 use crate::world::World;
 
@@ -18,6 +19,8 @@ const HASHES_A_SHARE: f64 = 4.295;
 const TRANSLATOR_SHARES: f64 = 3_600.0;
 /// How long the bare server may take to come up.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long Adit may take until its first declared job is acknowledged.
+const DECLARES: Duration = Duration::from_secs(60);
 
 /// Who.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +35,18 @@ pub(crate) enum Kind {
     Translator,
     /// The reference translator, a channel for each miner.
     TranslatorPerMiner,
+    /// Adit that declares the node's templates to the pool.
+    AditDeclared,
+    /// The reference job declarator client, the reference translator in front of it.
+    JdClient,
 }
 
 impl Kind {
     pub(crate) const ALL: [Self; 5] =
         [Self::Bare, Self::Adit, Self::AditPerMiner, Self::Translator, Self::TranslatorPerMiner];
+
+    /// Those whose jobs are declared: they have a round of their own.
+    pub(crate) const DECLARING: [Self; 2] = [Self::AditDeclared, Self::JdClient];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -45,6 +55,8 @@ impl Kind {
             Self::AditPerMiner => "adit-per-miner",
             Self::Translator => "translator",
             Self::TranslatorPerMiner => "translator-per-miner",
+            Self::AditDeclared => "adit-declared",
+            Self::JdClient => "jd-client",
         }
     }
 
@@ -54,15 +66,20 @@ impl Kind {
     }
 
     pub(crate) fn is_adit(self) -> bool {
-        matches!(self, Self::Adit | Self::AditPerMiner)
+        matches!(self, Self::Adit | Self::AditPerMiner | Self::AditDeclared)
     }
 }
 
 /// One of them, running; ended when it is dropped.
 pub(crate) enum Subject {
-    Bare { port: u16, child: Child },
+    Bare {
+        port: u16,
+        child: Child,
+    },
     Adit(Adit),
     Translator(Translator),
+    /// The translator is the one that miners see; it ends before what it stands on.
+    Chained(Translator, #[expect(dead_code, reason = "it runs until it is dropped")] JdClient),
 }
 
 impl Subject {
@@ -90,6 +107,29 @@ impl Subject {
                 let hashrate = HASHES_A_SHARE * TRANSLATOR_SHARES / 60.0;
                 Self::Translator(Translator::start(folder, pool, aggregate, hashrate, TRANSLATOR_SHARES))
             }
+            Kind::AditDeclared => {
+                let settings = Settings::default()
+                    .listener("difficulty_start = 1e-9\ndifficulty_min = 1e-9\nvardiff = false\n")
+                    .source("pool", &pool.url(), "miners_per_channel = \"all\"\n")
+                    .templates_by_ipc("node", &world.node)
+                    .declared("own", "pool", &pool.jds_url(), &["node"], folder, "");
+                let adit = Adit::start_ready(folder, &settings);
+                wait::until("Adit mines on its declared jobs", DECLARES, || {
+                    (adit.active().as_deref() == Some("own")).then_some(())
+                });
+                Self::Adit(adit)
+            }
+            Kind::JdClient => {
+                let hashrate = HASHES_A_SHARE * TRANSLATOR_SHARES / 60.0;
+                let settings = JdClientSettings {
+                    shares_per_minute: TRANSLATOR_SHARES,
+                    log: "warn",
+                    ..JdClientSettings::declaring_to(pool)
+                };
+                let client = JdClient::start(folder, &world.node, &settings);
+                let translator = Translator::start_behind(folder, &client, hashrate, TRANSLATOR_SHARES);
+                Self::Chained(translator, client)
+            }
         }
     }
 
@@ -97,7 +137,7 @@ impl Subject {
         match self {
             Self::Bare { port, .. } => *port,
             Self::Adit(adit) => adit.port(),
-            Self::Translator(translator) => translator.port(),
+            Self::Translator(translator) | Self::Chained(translator, _) => translator.port(),
         }
     }
 
@@ -105,7 +145,7 @@ impl Subject {
         match self {
             Self::Bare { child, .. } => child.id(),
             Self::Adit(adit) => adit.id(),
-            Self::Translator(translator) => translator.id(),
+            Self::Translator(translator) | Self::Chained(translator, _) => translator.id(),
         }
     }
 

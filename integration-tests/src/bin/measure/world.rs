@@ -30,7 +30,7 @@ const BATCH: u32 = 10;
 
 /// The node, its pools, and the folder of it all.
 pub(crate) struct World {
-    node: Node,
+    pub(crate) node: Node,
     /// The pool that gets every share.
     pub(crate) pool: Pool,
     pub(crate) folder: Folder,
@@ -53,6 +53,12 @@ impl World {
         start_pool(name, &self.node, &self.folder, shares_per_minute)
     }
 
+    /// One more pool that gets every share and takes declared jobs.
+    pub(crate) fn declaring_pool(&self, name: &str) -> Pool {
+        let settings = PoolSettings { declarator: true, ..settings(EVERY_SHARE) };
+        Pool::start_quiet(name, &self.node, self.folder.path(), &settings)
+    }
+
     /// Has the node change its tip. Gives the Unix time of the call, seconds, and the new tip.
     pub(crate) fn change_tip(&mut self) -> (f64, String) {
         let called = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -61,11 +67,14 @@ impl World {
 }
 
 fn start_pool(name: &str, node: &Node, folder: &Folder, shares_per_minute: f64) -> Pool {
-    let settings = PoolSettings {
+    Pool::start_quiet(name, node, folder.path(), &settings(shares_per_minute))
+}
+
+fn settings(shares_per_minute: f64) -> PoolSettings {
+    PoolSettings {
         share_batch_size: BATCH,
         shares_per_minute,
         worker_names: false,
         ..PoolSettings::default()
-    };
-    Pool::start_quiet(name, node, folder.path(), &settings)
+    }
 }
