@@ -1,6 +1,7 @@
 //! Job declaration between Adit and real peers: the reference pool, the reference client, our own pool over a real node.
 
 mod own_pool;
+mod reference_client;
 mod reference_pool;
 
 use std::path::Path;
