@@ -133,7 +133,15 @@ impl Node {
     /// When the node refuses.
     #[must_use = "the node's answer"]
     pub fn ask(&self, method: &str, params: &Value) -> Value {
-        call(self.rpc, method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+        self.try_ask(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Calls a method that the node may refuse.
+    ///
+    /// # Errors
+    /// What the node says, or that it does not answer.
+    pub fn try_ask(&self, method: &str, params: &Value) -> Result<Value, String> {
+        call(self.rpc, method, params)
     }
 
     /// Calls a method once for each of these parameters, all in one request: the node answers a request in 50 ms at best.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lab::sv1_miner::ServerAddress;
 
+use crate::config::is_host_and_port;
+
 /// A Stratum V2 proxy: verifies every share, aggregates miners into encrypted channels, never drops a miner.
 #[derive(Debug, Parser)]
 #[command(name = "adit", version, about, max_term_width = 100, propagate_version = true)]
@@ -26,7 +28,7 @@ pub enum Command {
     Check(ConfigArgs),
     /// Make an authority key pair, or show the public key of a secret one.
     Keys(KeysArgs),
-    /// Run the embedded development pool by itself.
+    /// Run the embedded development pool by itself, on a chain of its own or a node's.
     Pool(PoolArgs),
     /// Mine on a Stratum V1 server with this machine's CPU.
     Miner(MinerArgs),
@@ -97,8 +99,20 @@ pub struct PoolArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub block_interval: Option<f64>,
     /// Which chain of its own: pools with the same number begin at the same tip, those with different ones share no block.
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, conflicts_with_all = ["node_rpc", "node_ipc"])]
     pub chain: u64,
+    /// Follow a Bitcoin node on a test chain by its RPC: jobs are its templates, found blocks go to it.
+    ///
+    /// The pool pays them to a script that anybody can spend. Until the node answers, the pool waits and does not listen.
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port, requires = "node_cookie")]
+    #[arg(conflicts_with_all = ["node_ipc", "block_interval"])]
+    pub node_rpc: Option<String>,
+    /// The file with the RPC's USER:PASSWORD, such as `.cookie` in the node's data directory.
+    #[arg(long, value_name = "FILE", requires = "node_rpc")]
+    pub node_cookie: Option<PathBuf>,
+    /// As --node-rpc, by the node's IPC socket: `node.sock` in its data directory if it runs with `-ipcbind=unix`.
+    #[arg(long, value_name = "SOCKET", conflicts_with = "block_interval")]
+    pub node_ipc: Option<PathBuf>,
     /// Be a Job Declarator Server, too, and take custom jobs.
     #[arg(long)]
     pub jds: bool,
@@ -194,6 +208,14 @@ pub struct LoadArgs {
     pub json: bool,
 }
 
+/// Where a node answers.
+fn host_and_port(text: &str) -> Result<String, String> {
+    match is_host_and_port(text) {
+        true => Ok(text.to_owned()),
+        false => Err("expected a host and a port, such as 127.0.0.1:18443".into()),
+    }
+}
+
 /// A time in seconds that is worth waiting for: not negative, at most a year.
 fn seconds(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
@@ -206,10 +228,31 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_pool_follows_one_node_and_is_told_all_that_it_needs_for_it() {
+        let parse = |text: &str| super::Cli::try_parse_from(text.split(' ')).map_err(|error| error.kind());
+        for good in [
+            "adit pool --jds --node-ipc /node/regtest/node.sock",
+            "adit pool --node-rpc 127.0.0.1:18443 --node-cookie /node/regtest/.cookie",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for (bad, why) in [
+            ("adit pool --node-rpc 127.0.0.1:18443", ErrorKind::MissingRequiredArgument),
+            ("adit pool --node-cookie .cookie", ErrorKind::MissingRequiredArgument),
+            ("adit pool --node-rpc node --node-cookie .cookie", ErrorKind::ValueValidation),
+            ("adit pool --node-ipc a --node-rpc b:1 --node-cookie c", ErrorKind::ArgumentConflict),
+            ("adit pool --node-ipc a --block-interval 60", ErrorKind::ArgumentConflict),
+        ] {
+            assert_eq!(parse(bad).err(), Some(why), "{bad}");
+        }
     }
 }

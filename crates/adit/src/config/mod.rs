@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 
 pub use check::{TABLES_MAX, TEMPLATES_MAX};
 pub use environment::PREFIX;
+pub(crate) use kind::is_host_and_port;
 pub use kind::{
     EXTRA_OUTPUTS_MAX, ExtraOutput, MinersPerChannel, Network, PayScript, PayTo, SCRIPT_MAX, SIGNATURE_MAX,
     Secret, USER_IDENTITY_MAX, VERSION_BITS_ROLLABLE, signature_push,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bitcoin::Wtxid;
+use bitcoin::hashes::Hash;
 use template::dev_chain::DevTemplate;
 use template::{ProviderEvent, ProviderHandle};
 use tokio::sync::mpsc;
@@ -17,7 +19,9 @@ pub(super) async fn first_template(node: &mut ProviderHandle) -> Result<Arc<DevT
                 Some(template) => return Ok(Arc::new(template)),
                 None => warn!("a template of the node cannot be read"),
             },
-            Some(ProviderEvent::Down { why, .. }) => warn!(why, "the node gives no templates yet"),
+            Some(ProviderEvent::Down { why, again_in }) => {
+                warn!(why, ?again_in, "the node gives no templates yet: the pool waits for it");
+            }
             Some(ProviderEvent::Up { what }) => info!(what, "the pool follows a node"),
             Some(ProviderEvent::Transactions { .. }) => {}
             None => return Err(DevPoolError::NodeEnded),
@@ -37,11 +41,19 @@ pub(super) async fn follow(mut events: mpsc::Receiver<ProviderEvent>, shared: Ar
                 }
                 None => warn!("a template of the node cannot be read"),
             },
-            ProviderEvent::Down { why, .. } => {
-                warn!(why, "the node gives no templates: the last job goes on")
+            // Where they come after the template, the pool's own job does without: its solutions go by the template's
+            // number.
+            ProviderEvent::Transactions { transactions, .. } => {
+                if let Some(jds) = &shared.jds {
+                    jds.learn_bytes(
+                        transactions.iter().map(|tx| (Wtxid::from_byte_array(tx.wtxid), &*tx.bytes)),
+                    );
+                }
+            }
+            ProviderEvent::Down { why, again_in } => {
+                warn!(why, ?again_in, "the node gives no templates: the last job goes on");
             }
             ProviderEvent::Up { what } => info!(what, "the node gives templates again"),
-            ProviderEvent::Transactions { .. } => {}
         }
     }
     warn!("the template provider has ended: the last job goes on");

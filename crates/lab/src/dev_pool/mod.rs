@@ -141,6 +141,8 @@ impl DevPool {
     /// declared: fees are the node's business. [`tip`](Self::tip) and what moves a dev chain
     /// ([`new_tip`](Self::new_tip) and so on) are about a chain here that nobody is on.
     ///
+    /// Waits for the node's first template, however long; only then does it listen.
+    ///
     /// # Errors
     /// As `bind`; the provider ends.
     pub async fn bind_following(
@@ -160,6 +162,11 @@ impl DevPool {
     ) -> Result<DevPool, DevPoolError> {
         options.check()?;
         let mut chain = DevChain::new(options.chain.clone())?;
+        // Before it listens: a client is not kept waiting for a node that is not there.
+        let template = match &mut node {
+            Some(node) => follow::first_template(node).await?,
+            None => chain.template(unix_now()),
+        };
         let (listener, local_addr) = listen(address).await?;
         let jds_listener = match &options.jds {
             Some(jds) => Some(listen(jds.listen).await?),

@@ -3,8 +3,8 @@
 use lab::dev_pool::{AskFor, JdsFaults};
 use lab::sv2_client::Sv2ClientError;
 use sv2::common::PROTOCOL_JOB_DECLARATION;
-use sv2::job_declaration::{AllocateMiningJobToken, DECLARE_TX_DATA, DeclareMiningJobSuccess};
-use sv2::{B0255, Message, Str0255};
+use sv2::job_declaration::{AllocateMiningJobToken, DECLARE_TX_DATA, DeclareMiningJobSuccess, PushSolution};
+use sv2::{B032, B0255, Message, Str0255};
 
 use crate::farm::{Custom, Farm, bind, coinbase, options, with_jds};
 use crate::miner::{Miner, setup};
@@ -48,6 +48,27 @@ async fn what_is_no_message_or_comes_out_of_place_ends_the_connection_and_nothin
     let sent = raw.link.flush().await;
     assert!(matches!(sent, Err(Sv2ClientError::Io(_))) || is_closed(&mut raw).await);
     assert_eq!(steady.token().await.1.len(), 1);
+}
+
+#[tokio::test]
+async fn a_solution_without_a_declared_job_is_counted_and_nothing_else() {
+    let pool = bind(options()).await;
+    for full_template in [true, false] {
+        let mut raw = Raw::set_up(&pool, full_template).await;
+        raw.send(&PushSolution {
+            extranonce: B032::new(&[7; 22]).unwrap(),
+            prev_hash: [1; 32],
+            ntime: 1_800_000_000,
+            nonce: 1,
+            nbits: 0x207f_ffff,
+            version: 0x2000_0000,
+        })
+        .await;
+        // The next answer comes after it was read.
+        raw.token().await;
+    }
+    let stats = pool.stats();
+    assert_eq!((stats.jds.solutions, stats.jds.solutions_useless, stats.blocks_found), (2, 2, 0));
 }
 
 #[tokio::test]

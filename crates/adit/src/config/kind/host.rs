@@ -35,7 +35,8 @@ impl Kind for HostPort {
     }
 }
 
-fn is_host_and_port(text: &str) -> bool {
+/// A name or an address, the latter in brackets if it is IPv6, a colon, and a port.
+pub(crate) fn is_host_and_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let port = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0);
     port && match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {

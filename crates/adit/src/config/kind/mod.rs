@@ -20,7 +20,7 @@ use std::ops::RangeInclusive;
 use super::given::Given;
 
 pub(crate) use address::Address;
-pub(crate) use host::HostPort;
+pub(crate) use host::{HostPort, is_host_and_port};
 pub(crate) use identity::Identity;
 pub use identity::USER_IDENTITY_MAX;
 pub(crate) use measure::{Hashrate, Size, Span};

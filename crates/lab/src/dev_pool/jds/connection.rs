@@ -98,6 +98,12 @@ impl Declarator {
                 self.on_allocate(request, now, out);
                 Ok(())
             }
+            // It belongs to full-template mode alone (6.4.9), but the reference's client sends it coinbase-only, too. It
+            // does no harm: there is no declared job to make a block of.
+            AnyMessage::JobDeclaration(JobDeclarationMessage::PushSolution(solution)) => {
+                self.on_solution(solution);
+                Ok(())
+            }
             AnyMessage::JobDeclaration(declaration) if self.full_template => match declaration {
                 JobDeclarationMessage::DeclareMiningJob(job) => {
                     self.on_declare(job, now, out);
@@ -106,10 +112,6 @@ impl Declarator {
                 JobDeclarationMessage::ProvideMissingTransactionsSuccess(answer) => {
                     self.on_transactions(answer, now, out);
                     self.goes_on()
-                }
-                JobDeclarationMessage::PushSolution(solution) => {
-                    self.on_solution(solution);
-                    Ok(())
                 }
                 _ => Err(Hangup::OutOfPlace(message.name())),
             },

@@ -22,7 +22,8 @@ mod tokens;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
+use bitcoin::{Amount, ScriptBuf, Transaction, TxOut, Wtxid};
+use tracing::warn;
 
 pub(super) use connection::Declarator;
 pub use counters::JdsStats;
@@ -85,6 +86,20 @@ impl Jds {
     pub(super) fn learn<'a>(&self, transactions: impl IntoIterator<Item = &'a Transaction>) {
         let mut known = lock(&self.known);
         transactions.into_iter().for_each(|transaction| known.insert(Arc::new(transaction.clone())));
+    }
+
+    /// As [`learn`](Self::learn), by id and bytes as a provider tells them. Most of a template's stood in the one before.
+    pub(super) fn learn_bytes<'a>(&self, transactions: impl IntoIterator<Item = (Wtxid, &'a [u8])>) {
+        let mut known = lock(&self.known);
+        for (wtxid, bytes) in transactions {
+            if known.get(&wtxid).is_some() {
+                continue;
+            }
+            match bitcoin::consensus::deserialize(bytes) {
+                Ok(transaction) => known.insert(Arc::new(transaction)),
+                Err(error) => warn!(%error, "a transaction of the node cannot be read"),
+            }
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

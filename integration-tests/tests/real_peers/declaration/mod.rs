@@ -1,38 +1,58 @@
-//! Templates of the farm's own node, declared to the reference pool and its embedded job declarator server.
+//! Job declaration between Adit and real peers: the reference pool, the reference client, our own pool over a real node.
+
+mod own_pool;
+mod reference_client;
+mod reference_pool;
 
 use std::path::Path;
 
+use integration_tests::dev_pool::DevPool;
 use integration_tests::folder::Folder;
 use integration_tests::miners::{CpuMiner, ParaMiner};
 use integration_tests::node::{Chain, Node};
-use integration_tests::pool::{Pool, PoolSettings};
+use integration_tests::pool::{self, Pool};
 use integration_tests::proxy::{Adit, Settings};
-use integration_tests::{promise, wait};
+use integration_tests::wait;
 
 use crate::{PARA_USER, PATIENCE};
 
-/// The farm's name for declaring, for the pool itself, and for solo mining.
+/// The source that declares, and the same pool's own jobs.
 const DECLARED: &str = "declared";
 const POOL: &str = "pool";
+/// What our own pool writes into the coinbases of its own jobs.
+const OWN_TAG: &str = "/adit dev pool/";
+/// A CPU's, on the test signet: a block in seconds.
+const HASHRATE: f64 = 2_000_000.0;
 
-fn pool_settings() -> PoolSettings {
-    PoolSettings {
-        shares_per_minute: 120.0,
-        share_batch_size: 1,
-        declarator: true,
-        ..PoolSettings::default()
+/// A pool with its job declarator server.
+struct Upstream {
+    url: String,
+    jds_url: String,
+    /// Stands in the coinbases of its own jobs, as hexadecimal.
+    signature: String,
+}
+
+impl From<&Pool> for Upstream {
+    fn from(pool: &Pool) -> Self {
+        Self { url: pool.url(), jds_url: pool.jds_url(), signature: pool.signature_hex() }
     }
 }
 
-/// First declared jobs, then the same pool's own.
-fn ladder(settings: Settings, pool: &Pool, folder: &Path) -> Settings {
-    settings.source(POOL, &pool.url(), "nominal_hashrate = 2000000\n").declared(
+impl From<&DevPool> for Upstream {
+    fn from(pool: &DevPool) -> Self {
+        Self { url: pool.url(), jds_url: pool.jds_url(), signature: pool::hex(OWN_TAG.as_bytes()) }
+    }
+}
+
+/// First declared jobs, then the same pool's own; `lines` are those of `[declared]`.
+fn ladder(settings: Settings, pool: &Upstream, folder: &Path, lines: &str) -> Settings {
+    settings.source(POOL, &pool.url, "nominal_hashrate = 2000000\n").declared(
         DECLARED,
         POOL,
-        &pool.jds_url(),
+        &pool.jds_url,
         &["node"],
         folder,
-        "",
+        lines,
     )
 }
 
@@ -55,21 +75,28 @@ fn start_node(folder: &Folder) -> Node {
     Node::start(Chain::Signet, folder.path())
 }
 
-fn mine_declared_jobs(settings: Settings, folder: &Folder, node: &Node, pool: &Pool, way: &str) {
-    let settings = ladder(settings, pool, folder.path());
-    let adit = Adit::start(folder.path(), &settings);
+/// Mines declared jobs until a block of our miner is in the chain; shares are acknowledged, and each block is the farm's
+/// template and pays the pool. With a foreign miner beside ours if `para`. Gives the figures.
+fn mine_declared_jobs(
+    settings: &Settings,
+    folder: &Path,
+    node: &Node,
+    pool: &Upstream,
+    para: bool,
+) -> String {
+    let adit = Adit::start(folder, settings);
     wait_active(&adit, DECLARED);
     let height = node.height();
-    let ours = CpuMiner::start(adit.port(), "farm.ours", 2_000_000.0);
-    let para = ParaMiner::start(adit.port(), PARA_USER, 2_000_000, folder.path());
+    let ours = CpuMiner::start(adit.port(), "farm.ours", HASHRATE);
+    let para = para.then(|| ParaMiner::start(adit.port(), PARA_USER, 2_000_000, folder));
     wait_acknowledged(&adit);
     adit.wait_books("shares are acknowledged", PATIENCE, |books| books.acknowledged > 20);
-    wait::until_so("a block of ours is the tip", PATIENCE * 2, || {
+    wait::until_so("a block of ours is in the chain", PATIENCE * 2, || {
         let extranonce1 = ours.books().extranonce1;
         (height + 1..=node.height()).any(|at| script(node, at).contains(&extranonce1))
     });
     let own = ours.stop();
-    let foreign = para.stop();
+    let foreign = para.map(ParaMiner::stop);
     let books = adit.settled(PATIENCE);
 
     // What was found on a tip that changed before its job was acknowledged, or before the pool had it, counts for nobody.
@@ -82,45 +109,24 @@ fn mine_declared_jobs(settings: Settings, folder: &Folder, node: &Node, pool: &P
     let mut of_ours = 0;
     for at in height + 1..=node.height() {
         let script = script(node, at);
-        assert!(!script.contains(&pool.signature_hex()), "block {at} is not the pool's own job: {script}");
+        assert!(!script.contains(&pool.signature), "block {at} is not the pool's own job: {script}");
         of_ours += u64::from(script.contains(&own.extranonce1));
         // The pool's payout gets the reward, as it asked.
         let block = node.block(at);
         assert_eq!(block["tx"][0]["vout"][0]["scriptPubKey"]["hex"], "51");
     }
     assert!(of_ours > 0);
+    let grown = node.height() - height;
     let acknowledged_after = template_to_ack(&adit);
     let declaration = adit.source(DECLARED)["declaration"].clone();
-    let status = adit.status()["blocks"].clone();
+    let blocks = adit.status()["blocks"].clone();
     adit.stop();
-    promise::kept(
-        &format!("miners behind Adit mine jobs that it declared to the reference pool, templates by {way}"),
-        &format!(
-            "the chain grew by {} blocks, {of_ours} of them by our miner; {books}; para was told true {} times; a job is acknowledged {acknowledged_after:.0} ms after its template on average; {declaration}; blocks {status}",
-            node.height() - height,
-            foreign.accepted
-        ),
-    );
-}
-
-#[test]
-#[ignore = "needs real peers: integration-tests/run"]
-fn declared_jobs_are_mined_and_acknowledged_and_their_blocks_are_the_nodes_templates_by_ipc() {
-    let folder = Folder::new();
-    let node = start_node(&folder);
-    let pool = Pool::start("pool-a", &node, folder.path(), &pool_settings());
-    let settings = Settings::for_cpus().templates_by_ipc("node", &node);
-    mine_declared_jobs(settings, &folder, &node, &pool, "IPC");
-}
-
-#[test]
-#[ignore = "needs real peers: integration-tests/run"]
-fn declared_jobs_are_mined_and_acknowledged_and_their_blocks_are_the_nodes_templates_by_rpc() {
-    let folder = Folder::new();
-    let node = start_node(&folder);
-    let pool = Pool::start("pool-a", &node, folder.path(), &pool_settings());
-    let settings = Settings::for_cpus().templates_by_rpc("node", &node);
-    mine_declared_jobs(settings, &folder, &node, &pool, "RPC");
+    let para =
+        foreign.map_or_else(String::new, |para| format!("para was told true {} times; ", para.accepted));
+    format!(
+        "the chain grew by {grown} blocks, {of_ours} of them by our miner; {books}; {para}a job is acknowledged \
+         {acknowledged_after:.0} ms after its template on average; {declaration}; blocks {blocks}"
+    )
 }
 
 fn script(node: &Node, height: u64) -> String {
