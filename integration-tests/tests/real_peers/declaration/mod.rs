@@ -4,6 +4,7 @@ mod outages;
 mod own_pool;
 mod reference_client;
 mod reference_pool;
+mod two_nodes;
 
 use std::path::Path;
 
