@@ -75,9 +75,11 @@ impl Node {
             Chain::Mainnet => "[main]\n",
             Chain::Regtest => "regtest=1\nacceptnonstdtxn=1\n[regtest]\n",
         };
+        // The first of two values counts.
+        let alone = if lines.contains("listen=1\n") { "" } else { "listen=0\n" };
         // `maxtipage` and `minimumchainwork`: a chain that begins here is never in its initial download.
         let configuration = format!(
-            "{chosen}server=1\nlisten=0\nconnect=0\nrpcport={rpc}\nrpcuser=adit\n\
+            "{chosen}server=1\n{alone}connect=0\nrpcport={rpc}\nrpcuser=adit\n\
              rpcpassword=adit\nmaxtipage=2000000000\nminimumchainwork=0\nipcbind=unix\n{lines}"
         );
         std::fs::write(folder.join("bitcoin.conf"), configuration).expect("the test's folder can be written");
@@ -87,6 +89,28 @@ impl Node {
             node.rpc("generatetodescriptor", &json!([2, "raw(51)", 1_000_000_000]));
         }
         node
+    }
+
+    /// As [`start`](Self::start), for others to connect to: it takes blocks from them and no transactions. Gives the port.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_for_blocks(chain: Chain, folder: &Path) -> (Self, u16) {
+        let port = http::free_port();
+        let lines = format!("listen=1\nbind=127.0.0.1:{port}\nlistenonion=0\nblocksonly=1\n");
+        (Self::start_with(chain, folder, &lines), port)
+    }
+
+    /// Connects to another node, and waits until both have the same tip.
+    ///
+    /// # Panics
+    /// When they do not get there.
+    pub fn meet(&self, other: &Self, port: u16) {
+        self.rpc("addnode", &json!([format!("127.0.0.1:{port}"), "onetry"]));
+        wait::until_so("two nodes have one tip", PATIENCE, || {
+            self.best_block_hash() == other.best_block_hash()
+        });
     }
 
     /// Ends it and starts it again, with what it has on disk.

@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use work::{BlockHash, Header};
 
-use super::desk::{Finding, Shared};
+use super::desk::{Finding, Lane, Shared};
 use super::files::Ending;
-use super::node::{Node, may_change};
+use super::node::{Node, lacks_parent, may_change};
 use crate::templates::ProviderNews;
 
 /// The wait before a node is asked again, doubled up to the longest.
@@ -24,6 +24,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// A block that no node has after this long has lost its race for good; it stays on disk.
 const GIVE_UP: Duration = Duration::from_secs(2 * 3600);
+
+/// Blocks in a row that a node may have lost and gets again: on a real chain even one in the minutes between two of its
+/// writes to the disk is rare.
+const LOST: usize = 16;
 
 /// A block that nobody has taken or refused is given up when the chain is this many blocks beyond it.
 const HISTORY: u32 = 3;
@@ -281,6 +285,9 @@ async fn hand_in<N: Node>(
         } else {
             debug!(node = lane.name, reason = why, again_in = ?wait, "a block is not taken yet");
         }
+        if lacks_parent(&why) && hand_in_parents(shared, lane, &whole).await {
+            wait = FIRST_WAIT;
+        }
         let was_up = is_up(&shared.board.borrow(), at);
         let mut board = shared.board.clone();
         tokio::select! {
@@ -290,6 +297,65 @@ async fn hand_in<N: Node>(
             Ok(_) = board.wait_for(|board| is_up(board, at)), if !was_up => {}
         }
         wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Hands in again what this block builds on, as far as those blocks are of ours and a node had them: a node that is killed
+/// forgets what it has not brought to the disk, and may be the only one that had it. True: it has them again.
+async fn hand_in_parents<N: Node>(
+    shared: &Shared<N>,
+    lane: &Lane<N>,
+    whole: &watch::Receiver<Option<Arc<[u8]>>>,
+) -> bool {
+    let Some(mut child) = whole.borrow().clone() else { return false };
+    // The newest first; by their hashes, since each may have megabytes.
+    let mut lost: Vec<String> = Vec::new();
+    loop {
+        let Some(hash) = parent_of(&child).filter(|_| lost.len() < LOST) else { return false };
+        let Some(parent) = taken_before(shared, &hash).await else { return false };
+        lost.push(hash);
+        match hand_in_whole(lane, Arc::clone(&parent)).await {
+            Submitted::Taken => break,
+            Submitted::Refused(reason) if lacks_parent(&reason) => child = parent,
+            _ => return false,
+        }
+    }
+    warn!(node = lane.name, blocks = ?lost, "a node has lost blocks that it had: they are handed in again");
+    // The earliest has just been taken.
+    let _ = lost.pop();
+    for hash in lost.iter().rev() {
+        let Some(block) = taken_before(shared, hash).await else { return false };
+        if hand_in_whole(lane, block).await != Submitted::Taken {
+            return false;
+        }
+    }
+    true
+}
+
+/// The hash of the block that a block builds on, as people write it.
+fn parent_of(block: &[u8]) -> Option<String> {
+    let prev_hash: [u8; 32] = block.get(4..36)?.try_into().ok()?;
+    Some(BlockHash::from_bytes(prev_hash).to_string())
+}
+
+/// A block that a node had once, from the disk.
+async fn taken_before<N: Node>(shared: &Shared<N>, hash: &str) -> Option<Arc<[u8]>> {
+    let (files, of) = (shared.files.clone(), hash.to_owned());
+    match tokio::task::spawn_blocking(move || files.taken(&of)).await {
+        Ok(Ok(block)) => block.map(Arc::from),
+        Ok(Err(error)) => {
+            shared.figures.disk_errors.fetch_add(1, Relaxed);
+            warn!(block = hash, %error, "the block before cannot be read from the disk");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+async fn hand_in_whole<N: Node>(lane: &Lane<N>, block: Arc<[u8]>) -> Submitted {
+    match lane.free.acquire().await {
+        Ok(_turn) => lane.node.block(block).await,
+        Err(_) => Submitted::NotPossible("the desk is closed".to_owned()),
     }
 }
 

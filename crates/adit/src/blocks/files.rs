@@ -79,6 +79,18 @@ impl BlockFiles {
         self.prune(ending.extension())
     }
 
+    /// A block that a node had, by its hash as people write it.
+    pub(super) fn taken(&self, hash: &str) -> io::Result<Option<Vec<u8>>> {
+        let ending = format!("-{hash}.{TAKEN}");
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(|name| name.ends_with(&ending)) {
+                return read(&entry.path());
+            }
+        }
+        Ok(None)
+    }
+
     /// What an earlier run has left. What is no block is put aside.
     pub(super) fn left(&self) -> io::Result<Left> {
         let mut names = Vec::new();
@@ -186,6 +198,8 @@ mod tests {
         next_run.settle("6-bb", Ending::Refused).unwrap();
         assert_eq!(next_run.left().unwrap(), Left::default());
         assert_eq!(folder.names(), ["5-aa.taken", "6-bb.refused"]);
+        let taken = ["aa", "a", "bb"].map(|hash| next_run.taken(hash).unwrap());
+        assert_eq!(taken, [Some(vec![1; 100]), None, None]);
     }
 
     #[test]

@@ -25,5 +25,11 @@ impl Node for ProviderOrders {
 /// A node's no that may become a yes: it does not know the block before, or its clock is behind.
 #[must_use]
 pub(super) fn may_change(reason: &str) -> bool {
-    ["prev-blk-not-found", "time-too-new"].iter().any(|word| reason.contains(word))
+    lacks_parent(reason) || reason.contains("time-too-new")
+}
+
+/// It does not know the block before.
+#[must_use]
+pub(super) fn lacks_parent(reason: &str) -> bool {
+    reason.contains("prev-blk-not-found")
 }

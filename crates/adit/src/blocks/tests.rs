@@ -91,6 +91,15 @@ impl Office {
             (format!("node-{number}"), fake)
         };
         let nodes = answers.into_iter().enumerate().map(node).collect();
+        let mut office = Self::over(folder, nodes);
+        (office.calls, office.most) = (calls, most);
+        office
+    }
+
+    /// A desk over these nodes, whose calls nobody hears.
+    fn over<N: Node>(folder: PathBuf, nodes: Vec<(String, N)>) -> Self {
+        let (_, calls) = mpsc::channel(1);
+        let most = Arc::default();
         let (board, seen) = watch::channel(Vec::new());
         let figures = Arc::new(BlockFigures::default());
         let desk = BlockDesk::open(nodes, folder.clone(), seen, Arc::clone(&figures));
@@ -255,6 +264,50 @@ fn what_no_node_took_in_one_run_is_handed_in_by_the_next() {
         office.files(&["taken"]).await;
         assert_eq!((office.figures.read().taken, office.figures.read().waiting), (1, 0));
     });
+}
+
+/// A node that knows what it was given, until it forgets it; its chain begins at `[1; 32]`.
+#[derive(Clone, Default)]
+struct Forgetful(Arc<Mutex<Vec<[u8; 32]>>>);
+
+impl Node for Forgetful {
+    async fn solution(&self, _: Solution) -> Submitted {
+        away()
+    }
+
+    async fn block(&self, block: Arc<[u8]>) -> Submitted {
+        let header = Header::from_bytes(block[..80].try_into().expect("a header"));
+        let mut known = self.0.lock().expect("no panic");
+        if header.prev_hash != [1; 32] && !known.contains(&header.prev_hash) {
+            return refused("prev-blk-not-found");
+        }
+        known.push(header.hash().to_bytes());
+        Submitted::Taken
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_has_lost_what_a_block_builds_on_is_handed_that_first() {
+    let node = Forgetful::default();
+    let mut office = Office::over(new_folder(), vec![("forgetful".to_owned(), node.clone())]);
+    let mut tip = [1; 32];
+    let mut found = Vec::new();
+    for number in 1..=4 {
+        if number == 4 {
+            // Killed before anything was on its disk.
+            node.0.lock().expect("no panic").clear();
+        }
+        let height = u8::try_from(number).expect("few");
+        tip = office.find(number, &offered_on(tip, height, true)).hash().to_bytes();
+        found.push(tip);
+        assert_eq!(office.outcome().await, (number, BlockOutcome::Taken));
+    }
+    assert_eq!(
+        *node.0.lock().expect("no panic"),
+        found,
+        "the three that it had lost, in their order, and the fourth"
+    );
+    office.files(&["taken"; 4]).await;
 }
 
 #[tokio::test]

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use engine::OutgoingShare;
-use engine::source::{Declared, DeclaredEffects, FoundBlock, SourceCommand};
+use engine::source::{Declared, DeclaredEffects, DownReason, FoundBlock, JdsState, SourceCommand};
 use sv2::FrameHeader;
 use tokio::sync::{mpsc, watch};
-use tracing::error;
+use tracing::{error, warn};
 
 use super::line::{Line, LineEvent, LineSettings};
 use super::messages::{SourceFigures, SourceReport};
@@ -57,6 +57,7 @@ pub async fn run_declared(mut task: DeclaredTask) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut gather_until = Duration::ZERO;
     let mut tip = None;
+    let mut said = DownReason::NotStarted;
     loop {
         if task.machine.pool().wants_connection() {
             pool.dial();
@@ -64,7 +65,7 @@ pub async fn run_declared(mut task: DeclaredTask) {
         if task.machine.jds().wants_connection() {
             jds.dial();
         }
-        task.show();
+        task.show(&mut said);
         let now = task.clock.now().mono;
         let room = if pool.outbox() < OUTBOX_FULL { task.machine.pool().room().min(BATCH) } else { 0 };
         let gathered = now >= gather_until;
@@ -109,9 +110,21 @@ pub async fn run_declared(mut task: DeclaredTask) {
 }
 
 impl DeclaredTask {
-    fn show(&self) {
-        let report = SourceReport { status: self.machine.status(), at: self.clock.now().mono };
-        self.report.send_replace(report);
+    /// Shows how it is, and says in the log why its server is away, each reason once: the route may never come to use a
+    /// source that lacks it.
+    fn show(&self, said: &mut DownReason) {
+        let status = self.machine.status();
+        if let Some(declared) = &status.declared {
+            if declared.jds == JdsState::Ready {
+                *said = DownReason::NotStarted;
+            } else if declared.jds_last_down != *said {
+                *said = declared.jds_last_down.clone();
+                if *said != DownReason::NotStarted {
+                    warn!(source = self.outlet.name, reason = %said, "no job declarator server");
+                }
+            }
+        }
+        self.report.send_replace(SourceReport { status, at: self.clock.now().mono });
     }
 
     fn on_pool(&mut self, line: &mut Line, event: LineEvent, fx: &mut DeclaredEffects) {

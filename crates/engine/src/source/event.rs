@@ -122,6 +122,15 @@ pub enum DownReason {
     /// The job declarator server is not there.
     #[error("no job declarator server: {0}")]
     NoDeclarator(String),
+    /// The JDS takes no connection that reveals no transactions; its code.
+    #[error("the job declarator server takes whole templates only ({0}): set `mode = \"full-template\"`")]
+    WholeTemplatesOnly(&'static str),
+    /// The JDS takes no connection that reveals transactions; its code.
+    #[error("the job declarator server takes coinbases only ({0}): set `mode = \"coinbase-only\"`")]
+    CoinbasesOnly(&'static str),
+    /// The JDS does not take us; its code.
+    #[error("the job declarator server refused the connection: {0}")]
+    RefusedByDeclarator(String),
     /// The JDS or the pool does not take a job of ours.
     #[error("the pool does not take the job that was declared: {0}")]
     JobRefused(String),

@@ -172,10 +172,6 @@ impl DevPool {
             Some(jds) => Some(listen(jds.listen).await?),
             None => None,
         };
-        let template = match &mut node {
-            Some(node) => follow::first_template(node).await?,
-            None => chain.template(unix_now()),
-        };
         let orders = node.as_ref().map(|node| node.orders.clone());
         let shared = Arc::new(Shared::new(options, keys, chain, orders, template)?);
         info!(%local_addr, "dev pool listens");

@@ -1,8 +1,10 @@
 //! Job declaration between Adit and real peers: the reference pool, the reference client, our own pool over a real node.
 
+mod outages;
 mod own_pool;
 mod reference_client;
 mod reference_pool;
+mod two_nodes;
 
 use std::path::Path;
 
@@ -30,23 +32,31 @@ struct Upstream {
     jds_url: String,
     /// Stands in the coinbases of its own jobs, as hexadecimal.
     signature: String,
+    /// What it is told of the miners' hashrate, hashes a second.
+    hashrate: f64,
 }
 
 impl From<&Pool> for Upstream {
     fn from(pool: &Pool) -> Self {
-        Self { url: pool.url(), jds_url: pool.jds_url(), signature: pool.signature_hex() }
+        Self { url: pool.url(), jds_url: pool.jds_url(), signature: pool.signature_hex(), hashrate: HASHRATE }
     }
 }
 
 impl From<&DevPool> for Upstream {
     fn from(pool: &DevPool) -> Self {
-        Self { url: pool.url(), jds_url: pool.jds_url(), signature: pool::hex(OWN_TAG.as_bytes()) }
+        Self {
+            url: pool.url(),
+            jds_url: pool.jds_url(),
+            signature: pool::hex(OWN_TAG.as_bytes()),
+            hashrate: HASHRATE,
+        }
     }
 }
 
 /// First declared jobs, then the same pool's own; `lines` are those of `[declared]`.
 fn ladder(settings: Settings, pool: &Upstream, folder: &Path, lines: &str) -> Settings {
-    settings.source(POOL, &pool.url, "nominal_hashrate = 2000000\n").declared(
+    let nominal = format!("nominal_hashrate = {:?}\n", pool.hashrate);
+    settings.source(POOL, &pool.url, &nominal).declared(
         DECLARED,
         POOL,
         &pool.jds_url,
@@ -70,7 +80,23 @@ fn wait_acknowledged(adit: &Adit) {
     });
 }
 
-/// A chain whose first coinbase can be spent, on which a CPU finds a block in seconds.
+/// Waits until the route mines on acknowledged jobs of ours.
+fn wait_declared(adit: &Adit) {
+    wait::until_so("the route mines acknowledged jobs of ours", PATIENCE, || {
+        adit.active().as_deref() == Some(DECLARED)
+            && adit.source(DECLARED)["declaration"]["state"] == "acknowledged"
+    });
+}
+
+/// Waits until a source has acknowledged so many more shares.
+fn wait_shares(adit: &Adit, source: &str, more: u64) {
+    let before = adit.source_books(source).acknowledged;
+    wait::until_so(&format!("{source} acknowledges shares"), PATIENCE, || {
+        adit.source_books(source).acknowledged >= before + more
+    });
+}
+
+/// A chain on which a CPU finds a block in seconds.
 fn start_node(folder: &Folder) -> Node {
     Node::start(Chain::Signet, folder.path())
 }

@@ -322,7 +322,7 @@ impl JobDeclarator {
             }
             common::SetupConnectionError::MSG_TYPE => {
                 let error: common::SetupConnectionError<'_> = parse(payload)?;
-                Err(DownReason::Refused(shown(error.error_code.as_bytes())))
+                Err(refused(&error))
             }
             common::Reconnect::MSG_TYPE => {
                 let message: common::Reconnect<'_> = parse(payload)?;
@@ -445,6 +445,20 @@ impl JobDeclarator {
             fx.events.push(JdsEvent::NotDeclared { number, why: DeclareFailure::Lost });
         }
         fx.events.push(JdsEvent::Down(why));
+    }
+}
+
+/// Why the server does not take us; the mode is the likeliest reason, and the only one that the user can mend.
+fn refused(error: &sv2::common::SetupConnectionError<'_>) -> DownReason {
+    use sv2::error_code::{MISSING_DECLARE_TX_DATA_FLAG, UNSUPPORTED_FEATURE_FLAGS};
+    let code = error.error_code.as_bytes();
+    let flag = error.flags & sv2::job_declaration::DECLARE_TX_DATA != 0;
+    if code == MISSING_DECLARE_TX_DATA_FLAG.as_bytes() {
+        DownReason::WholeTemplatesOnly(MISSING_DECLARE_TX_DATA_FLAG)
+    } else if code == UNSUPPORTED_FEATURE_FLAGS.as_bytes() && flag {
+        DownReason::CoinbasesOnly(UNSUPPORTED_FEATURE_FLAGS)
+    } else {
+        DownReason::RefusedByDeclarator(shown(code))
     }
 }
 

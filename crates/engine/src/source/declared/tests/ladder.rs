@@ -211,19 +211,23 @@ fn other_outputs_of_the_pool_mean_other_jobs_and_more_room_where_they_need_it() 
 }
 
 #[test]
-fn a_server_that_serves_no_coinbase_only_mode_is_named_with_its_reason() {
-    let mut world = World::new(false);
-    world.source.command(SourceCommand::Start, at(0.0), &mut world.fx);
-    world.connect_pool(at(0.0));
-    world.source.jds_connected(LinkSecurity::Authenticated, at(0.0), &mut world.fx);
-    let error = sv2::common::SetupConnectionError {
-        flags: 1,
-        error_code: sv2::Str0255::truncated("missing-declare-tx-data-flag"),
-    };
-    world.jds(&error, at(0.1));
-    let status = world.source.status().declared.unwrap();
-    assert_eq!(status.state, DeclaredState::NoDeclarator);
-    assert!(status.jds_last_down.to_string().contains("missing-declare-tx-data-flag"));
+fn a_server_that_does_not_serve_the_mode_is_named_with_its_code_and_the_mode_that_it_takes() {
+    for (full_template, code, remedy) in [
+        (false, "missing-declare-tx-data-flag", "set `mode = \"full-template\"`"),
+        (true, "unsupported-feature-flags", "set `mode = \"coinbase-only\"`"),
+        (true, "unknown-user", "refused the connection"),
+    ] {
+        let mut world = World::new(full_template);
+        world.source.command(SourceCommand::Start, at(0.0), &mut world.fx);
+        world.connect_pool(at(0.0));
+        world.source.jds_connected(LinkSecurity::Authenticated, at(0.0), &mut world.fx);
+        let error = sv2::common::SetupConnectionError { flags: 1, error_code: sv2::Str0255::truncated(code) };
+        world.jds(&error, at(0.1));
+        let status = world.source.status().declared.unwrap();
+        assert_eq!(status.state, DeclaredState::NoDeclarator);
+        let why = status.jds_last_down.to_string();
+        assert!(why.contains(code) && why.contains(remedy), "{why}");
+    }
 }
 
 #[test]
