@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use work::coinbase::CoinbaseTemplate;
 use work::{CoinbaseConstraints, Header, Template, TemplateParts};
 
-use super::{BlockDesk, BlockFigures, Finding, Node};
+use super::{BlockCounts, BlockDesk, BlockFigures, Finding, Node};
 use crate::templates::ProviderNews;
 
 /// No test waits longer for anything.
@@ -141,6 +141,18 @@ impl Office {
             .expect("a desk")
     }
 
+    /// The figures, once nothing is worked on: a file is put aside a moment before they say so.
+    async fn at_rest(&self) -> BlockCounts {
+        for _ in 0..PATIENCE.as_millis() / 5 {
+            let counts = self.figures.read();
+            if counts.in_work == 0 {
+                return counts;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("still worked on: {:?}", self.figures.read());
+    }
+
     /// The endings of the files, once there are as many as asked for and they are as asked for.
     async fn files(&self, endings: &[&str]) {
         let mut names = Vec::new();
@@ -210,7 +222,7 @@ async fn a_block_goes_to_every_node_and_its_file_says_what_became_of_it() {
     calls.sort_unstable();
     assert_eq!(calls, [(0, "solution"), (1, "block")], "by the template's own node as a solution");
     office.files(&["taken"]).await;
-    let counts = office.figures.read();
+    let counts = office.at_rest().await;
     assert_eq!((counts.found, counts.taken, counts.waiting), (1, 1, 0));
 }
 
@@ -239,7 +251,7 @@ async fn a_no_that_may_change_is_asked_again_and_a_last_word_is_told() {
     office.find(2, &offered(1, true));
     assert_eq!(office.outcome().await, (2, BlockOutcome::Refused));
     office.files(&["refused"]).await;
-    assert_eq!(office.figures.read().refused, 1);
+    assert_eq!(office.at_rest().await.refused, 1);
 }
 
 #[test]
@@ -262,7 +274,8 @@ fn what_no_node_took_in_one_run_is_handed_in_by_the_next() {
             assert_eq!(office.call().await, (0, "block"));
         }
         office.files(&["taken"]).await;
-        assert_eq!((office.figures.read().taken, office.figures.read().waiting), (1, 0));
+        let counts = office.at_rest().await;
+        assert_eq!((counts.taken, counts.waiting), (1, 0));
     });
 }
 
