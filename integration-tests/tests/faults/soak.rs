@@ -114,7 +114,7 @@ fn soak(time: Duration, miners: usize, shares_per_second: f64, pause: Duration) 
     let per_hour = |bytes_per_second: f64| bytes_per_second * 3_600.0 / 1024.0 / 1024.0;
     let span = rest.last().map_or(0.0, |last| last.0) - rest.first().map_or(0.0, |first| first.0);
     assert!(
-        (slope - 3.0 * error) * span < 16.0 * 1024.0 * 1024.0,
+        (slope - 3.0 * error) * span < 2.0 * 1024.0 * 1024.0,
         "{slope} +- {error} bytes/s for {span} s, seed {seed}"
     );
     promise::figure(
