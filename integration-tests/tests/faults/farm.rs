@@ -79,11 +79,16 @@ impl Farm {
 
     /// Nobody noticed but who caused it: no miner was closed or given another number, every share has its final
     /// state, the log is short. Ends the farm; gives what is to be said.
-    pub(crate) fn finish(mut self, log_lines_max: usize) -> String {
-        let new_lines = self.log_lines() - self.log_before;
-        assert!(new_lines <= log_lines_max, "{new_lines} lines in the log:\n{}", self.adit.log());
+    pub(crate) fn finish(self, log_lines_max: usize) -> String {
         assert_eq!(self.client.closed(), None, "the connection stands");
         assert_eq!(self.client.disturbances(), Vec::<serde_json::Value>::new());
+        self.finish_with_who_mines(log_lines_max)
+    }
+
+    /// The same where whoever only watches may be sent away, for bringing nothing.
+    pub(crate) fn finish_with_who_mines(mut self, log_lines_max: usize) -> String {
+        let new_lines = self.log_lines() - self.log_before;
+        assert!(new_lines <= log_lines_max, "{new_lines} lines in the log:\n{}", self.adit.log());
         let own = self.miner.stop();
         assert_eq!((own.connections, own.extranonce1_changes), (1, 0), "{own:?}");
         assert!(self.adit.lives());

@@ -187,7 +187,7 @@ fn when_memory_runs_out_those_without_hashrate_go_and_whoever_mines_stays() {
     wait::until_so("they have left", PATIENCE, || farm.adit.connections() <= 2.0);
     drop(Sv1Client::connect(farm.adit.port(), "farm.later"));
     farm.wait_acknowledged("a", 5);
-    let rest = farm.finish(40);
+    let rest = farm.finish_with_who_mines(40);
     promise::figure(
         "30",
         &format!(

@@ -57,7 +57,11 @@ impl Listener {
         let mut found = None;
         loop {
             match (self.next(), &found) {
-                (ProviderEvent::Template(template), _) if so(&template) => found = Some(template),
+                (ProviderEvent::Template(template), _) if so(&template) => match &template.transactions {
+                    // One without any is whole at once.
+                    Some(transactions) => return (Arc::clone(&template), Arc::clone(transactions)),
+                    None => found = Some(template),
+                },
                 (ProviderEvent::Transactions { template_id, transactions }, Some(template))
                     if template.template_id == template_id =>
                 {

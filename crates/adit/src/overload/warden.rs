@@ -18,6 +18,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const STEP_EVERY: Duration = Duration::from_secs(1);
 /// On rung 1 so much of the miners (one in ...) must leave before others are taken.
 const HEADROOM: u32 = 16;
+/// Memory that has grown by less than this part of the budget since miners were last sent away has not grown: a few pages
+/// come and go, and nobody who mines is sent away for them.
+const NOTICEABLE: u64 = 512;
 /// How long memory must not have grown before so many more are taken after all.
 const RELAX_EVERY: Duration = Duration::from_secs(5);
 /// On rung 2 a miner that has not authorised for this long goes, on rung 3 at once.
@@ -119,10 +122,12 @@ impl Warden {
             if rung == 3 {
                 // What is freed is used again, but not always given back to the system: memory that does not grow is
                 // enough, and what the idle ones leave has to show first.
-                if self.entries.len() == before && used > self.shed_at {
+                if self.entries.len() != before {
+                    self.shed_at = self.shed_at.max(used);
+                } else if used > self.shed_at + self.budget / NOTICEABLE {
                     self.shed();
+                    self.shed_at = used;
                 }
-                self.shed_at = self.shed_at.max(used);
             }
             // Whoever has gone is not to be replaced by the next.
             let left = self.entries.len();
