@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use binary_sv2::{GetSize, Serialize};
+use bitcoin::hashes::Hash as _;
 use codec_sv2::{
     Decoded, Decrypted, Handshake, MessageFrame, NoiseDecoder, NoiseEncoder, TransportEncryptState,
 };
@@ -61,6 +62,8 @@ struct State {
     coming: Option<Arc<Template>>,
     newest: Option<Arc<Template>>,
     transactions: VecDeque<(u64, Arc<[TemplateTransaction]>)>,
+    /// Templates that were given, as many as transactions are remembered of.
+    given: VecDeque<Arc<Template>>,
     connections: Vec<Arc<Connection>>,
     constraints: Option<CoinbaseConstraints>,
     submitted: Vec<Submitted>,
@@ -286,6 +289,10 @@ impl Shared {
             return;
         };
         state.newest = Some(Arc::clone(&template));
+        if state.given.len() == REMEMBERED {
+            state.given.pop_front();
+        }
+        state.given.push_back(Arc::clone(&template));
         let withheld = self.withheld.load(SeqCst);
         for connection in state.connections.clone() {
             let mut out = connection.out();
@@ -368,11 +375,11 @@ impl Shared {
             }
             td::MESSAGE_TYPE_SUBMIT_SOLUTION => {
                 let message: td::SubmitSolution<'_> = read(payload)?;
-                // All that IPC needs of the header.
-                let mut header = Header::from_bytes(&[0; 80]);
-                (header.version, header.ntime) = (message.version, message.header_timestamp);
-                header.nonce = message.header_nonce;
                 let coinbase = message.coinbase_tx.as_bytes().to_vec();
+                let given = self.state().given.clone();
+                let of = given.iter().find(|template| template.template_id == message.template_id);
+                let template = of.ok_or_else(|| other("a solution of a template that was not given"))?;
+                let header = header_of(&message, template, &coinbase)?;
                 let solution = Solution { template_id: message.template_id, header, coinbase };
                 let runtime = tokio::runtime::Builder::new_current_thread().build()?;
                 let submitted = runtime.block_on(self.orders.submit(solution));
@@ -382,6 +389,23 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// The whole header of a solution, whose message has only what its miner chose.
+fn header_of(
+    message: &td::SubmitSolution<'_>,
+    template: &Template,
+    coinbase: &[u8],
+) -> std::io::Result<Header> {
+    let coinbase: bitcoin::Transaction = bitcoin::consensus::deserialize(coinbase).map_err(other)?;
+    Ok(Header {
+        version: message.version,
+        prev_hash: template.prev_hash,
+        merkle_root: work::merkle::root(coinbase.compute_txid().to_byte_array(), &template.merkle_path),
+        ntime: message.header_timestamp,
+        nbits: template.nbits,
+        nonce: message.header_nonce,
+    })
 }
 
 impl Connection {

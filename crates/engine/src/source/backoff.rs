@@ -14,8 +14,8 @@ impl Backoff {
     pub const FIRST: Duration = Duration::from_millis(500);
     /// No wait is longer, before jitter.
     pub const LONGEST: Duration = Duration::from_secs(30);
-    /// No wait is longer, before jitter, after a connection that had been set up: the pool is there, and whoever breaks its
-    /// connections must not keep the farm away from it for longer than he takes part.
+    /// No wait is longer, before jitter, after a connection that had been set up and was lost: the pool is there, and whoever
+    /// breaks its connections must not keep the farm away from it for longer than he takes part.
     pub const LONGEST_AFTER_READY: Duration = Duration::from_secs(2);
 
     /// `seed` decides the jitter; two sources should not have the same.
@@ -29,7 +29,7 @@ impl Backoff {
         self.next_wait_below(Self::LONGEST)
     }
 
-    /// The same after the failure of a connection that had been set up.
+    /// The same after the loss of a connection that had been set up.
     pub fn next_wait_after_ready(&mut self) -> Duration {
         self.next_wait_below(Self::LONGEST_AFTER_READY)
     }

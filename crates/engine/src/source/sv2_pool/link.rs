@@ -46,19 +46,23 @@ impl Sv2Pool {
 
     /// The link could not be made, or has ended.
     pub fn disconnected(&mut self, why: DownReason, now: Now, fx: &mut Effects) {
-        if self.state == SourceState::Dialling || self.has_connection() {
+        if self.is_ready() {
+            let wait = self.backoff.next_wait_after_ready();
+            self.fail_for(wait, why, now, fx);
+        } else if self.state == SourceState::Dialling || self.has_connection() {
             self.fail(why, now, fx);
         }
     }
 
-    /// Everything of this connection is over; tries again after a wait.
+    /// The pool does or says what it must not, or not what it must: everything of this connection is over. Tries again after
+    /// a wait.
     pub(super) fn fail(&mut self, why: DownReason, now: Now, fx: &mut Effects) {
         // A planned move is made at once; everything else waits its turn.
-        let wait = match why {
-            DownReason::Reconnect => Duration::ZERO,
-            _ if self.is_ready() => self.backoff.next_wait_after_ready(),
-            _ => self.backoff.next_wait(),
-        };
+        let wait = if why == DownReason::Reconnect { Duration::ZERO } else { self.backoff.next_wait() };
+        self.fail_for(wait, why, now, fx);
+    }
+
+    fn fail_for(&mut self, wait: Duration, why: DownReason, now: Now, fx: &mut Effects) {
         self.drop_link(why, now, fx);
         self.enter(SourceState::Waiting { until: now.mono + wait }, now);
     }
