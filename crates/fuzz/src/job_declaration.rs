@@ -34,7 +34,7 @@ use crate::cursor::Cursor;
 
 /// Actions of one run.
 const ACTIONS: usize = 300;
-/// Declarations that the client remembers.
+/// Declarations that the client has under way at most.
 const IN_FLIGHT: usize = 8;
 /// Bytes of the development pool's extranonce.
 const EXTRANONCE: u8 = 22;
@@ -218,9 +218,7 @@ impl World {
         self.client(|client, now, fx| declared = client.declare(declaration, now, fx));
         if declared {
             self.next_number += 1;
-            if self.open.len() == IN_FLIGHT {
-                self.open.pop_front();
-            }
+            assert!(self.open.len() < IN_FLIGHT, "one more declaration than may be under way");
             self.open.push_back(number);
         }
     }

@@ -17,6 +17,8 @@ use crate::templates::ProviderNews;
 
 /// No test waits longer for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at files and figures.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// What a node was asked: by which way.
 type Call = (usize, &'static str);
@@ -143,31 +145,37 @@ impl Office {
 
     /// The figures, once nothing is worked on: a file is put aside a moment before they say so.
     async fn at_rest(&self) -> BlockCounts {
-        for _ in 0..PATIENCE.as_millis() / 5 {
+        let at_rest = until(|| {
             let counts = self.figures.read();
-            if counts.in_work == 0 {
-                return counts;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("still worked on: {:?}", self.figures.read());
+            if counts.in_work == 0 { Ok(counts) } else { Err(counts) }
+        });
+        at_rest.await.unwrap_or_else(|counts| panic!("still worked on: {counts:?}"))
     }
 
     /// The endings of the files, once there are as many as asked for and they are as asked for.
     async fn files(&self, endings: &[&str]) {
-        let mut names = Vec::new();
-        for _ in 0..PATIENCE.as_millis() / 5 {
+        let as_asked_for = until(|| {
             let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
-            names = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+            let names: Vec<String> =
+                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
             let mut found: Vec<&str> =
                 names.iter().filter_map(|name| Some(name.rsplit_once('.')?.1)).collect();
             found.sort_unstable();
-            if found == endings {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            if found == endings { Ok(()) } else { Err(names) }
+        });
+        as_asked_for.await.unwrap_or_else(|names| panic!("files {names:?}, not {endings:?}"));
+    }
+}
+
+/// Looks until it is as wanted; what was seen last if it never is. Neither files nor figures wake anybody.
+async fn until<T, E>(mut look: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let seen = look();
+        if seen.is_ok() || tokio::time::Instant::now() >= deadline {
+            return seen;
         }
-        panic!("files {names:?}, not {endings:?}");
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

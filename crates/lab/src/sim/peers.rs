@@ -4,7 +4,7 @@ use super::faults::FaultKind;
 use super::link::{End, LinkId};
 use super::miner::{MinerAct, MinerIo};
 use super::pool::job::NetTip;
-use super::pool::{PoolAct, PoolIo, PoolTimer};
+use super::pool::{Pool, PoolAct, PoolIo, PoolTimer};
 use super::time::{MILLI, Micros, SECOND, from_seconds};
 use super::world::{Event, FoundBlock, Owner, World};
 
@@ -23,7 +23,7 @@ impl World {
     }
 
     /// Lets a pool do something, and does what it wants done.
-    pub(super) fn with_pool(&mut self, at: usize, act: impl FnOnce(&mut super::pool::Pool, &mut PoolIo<'_>)) {
+    pub(super) fn with_pool(&mut self, at: usize, act: impl FnOnce(&mut Pool, &mut PoolIo<'_>)) {
         let mut acts = Vec::new();
         let mut io = PoolIo { now: self.now, rng: &mut self.rng, tally: &mut self.tally, acts: &mut acts };
         act(&mut self.pools[at], &mut io);
@@ -63,9 +63,16 @@ impl World {
     }
 
     pub(super) fn pool_reads(&mut self, at: usize, id: LinkId) {
-        if self.pools[at].mood.does_not_read {
-            return;
+        if !self.pools[at].mood.does_not_read {
+            self.peer_reads(at, id, Pool::input);
         }
+    }
+
+    pub(super) fn jds_reads(&mut self, at: usize, id: LinkId) {
+        self.peer_reads(at, id, Pool::jds_input);
+    }
+
+    fn peer_reads(&mut self, at: usize, id: LinkId, input: fn(&mut Pool, LinkId, &[u8], &mut PoolIo<'_>)) {
         let Some(link) = self.links.get_mut(id) else {
             return;
         };
@@ -76,7 +83,7 @@ impl World {
             self.room_again(id, End::Adit);
         }
         if !bytes.is_empty() {
-            self.with_pool(at, |pool, io| pool.input(id, &bytes, io));
+            self.with_pool(at, |pool, io| input(pool, id, &bytes, io));
         }
         if over {
             self.pools[at].forget(id, self.now);
@@ -104,25 +111,6 @@ impl World {
                 let rest = &bytes[taken..];
                 self.pools[at].connections[n].out.extend_from_slice(rest);
             }
-        }
-    }
-
-    pub(super) fn jds_reads(&mut self, at: usize, id: LinkId) {
-        let Some(link) = self.links.get_mut(id) else {
-            return;
-        };
-        let mut bytes = Vec::new();
-        let waited = link.read(End::Peer, usize::MAX, &mut bytes);
-        let over = link.is_over(End::Peer);
-        if waited {
-            self.room_again(id, End::Adit);
-        }
-        if !bytes.is_empty() {
-            self.with_pool(at, |pool, io| pool.jds_input(id, &bytes, io));
-        }
-        if over {
-            self.pools[at].forget(id, self.now);
-            self.close_link(id, End::Peer);
         }
     }
 
