@@ -3,6 +3,7 @@
 use work::{ChannelTerms, Job, JobParts, Target};
 
 use super::*;
+use crate::miner::ReplyMode;
 use crate::feed::ChannelState;
 use crate::ids::{ChannelKey, ListenerId, RouteId, SourceId};
 use crate::share::OutgoingShare;
