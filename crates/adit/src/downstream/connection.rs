@@ -115,7 +115,8 @@ pub(super) async fn serve(stream: TcpStream, address: SocketAddr, context: &List
             context.figures.count_close(why);
             connection.flush_last_words();
             if context.quiet.may_log() {
-                info!(listener = context.name, %address, reason = %why, "connection closed");
+                let firmware = connection.machine.firmware().map(|name| &**name);
+                info!(listener = context.name, %address, firmware, reason = %why, "connection closed");
             }
         }
         Err(_) => {

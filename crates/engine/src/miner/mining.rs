@@ -81,6 +81,14 @@ impl Mining {
         Some(relieved.min(source))
     }
 
+    /// Whether the miner drops its jobs for this feed's: it is on another tip or from another source than the last job that
+    /// the miner was sent.
+    pub(super) fn would_be_clean(&self, feed: &Feed) -> bool {
+        self.validator
+            .newest_job()
+            .is_none_or(|last| last.job.prev_hash != feed.job.job.prev_hash || last.source != feed.job.source)
+    }
+
     /// The feed that a job came with, or a later one of the same channel and tip.
     pub(super) fn feed_of(&self, source: SourceId, generation: u32) -> Option<&Arc<Feed>> {
         self.known.iter().rev().find(|f| f.source() == source && f.generation == generation)

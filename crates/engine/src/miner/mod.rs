@@ -1,5 +1,6 @@
 //! Miners: everything downstream.
 
+mod firmware;
 mod good_share;
 mod mining;
 mod policy;
@@ -8,6 +9,7 @@ pub mod sv1;
 pub mod sv2;
 mod worker;
 
+pub use firmware::{Firmware, Firmwares, USER_AGENT_MAX};
 pub use policy::{CloseReason, ListenerPolicy, MinerIdSource, ReplyMode};
 pub use sv1::{Io, Sv1Miner};
 pub use sv2::{Sv2Io, Sv2Miner};

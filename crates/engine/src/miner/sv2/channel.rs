@@ -82,13 +82,6 @@ impl Channel {
         self.mining.feed.as_ref().is_none_or(|known| !std::sync::Arc::ptr_eq(known, feed))
     }
 
-    /// The work is on another tip or from another source than the last job that the miner was sent.
-    pub(super) fn must_drop_jobs_for(&self, feed: &Feed) -> bool {
-        self.mining.validator.newest_job().is_none_or(|last| {
-            last.job.prev_hash != feed.job.job.prev_hash || last.source != feed.job.source
-        })
-    }
-
     /// A share was accepted.
     pub(super) fn accept(&mut self, sequence_number: u32, difficulty: f64) {
         self.accepted += 1;

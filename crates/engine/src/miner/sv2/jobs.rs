@@ -46,7 +46,7 @@ impl Sv2Miner {
         let mut dropping = 0;
         for at in &lacking {
             let channel = &mut self.channels[*at];
-            dropping += usize::from(channel.must_drop_jobs_for(feed));
+            dropping += usize::from(channel.mining.would_be_clean(feed));
             channel.mining.take_feed(feed);
             self.send_target(*at, io);
         }
