@@ -79,8 +79,7 @@ impl Sv1Miner {
         io: &mut Io<'_>,
     ) {
         let account = self.account(Some(found.source));
-        let finder =
-            Finder { books: &self.books, account, miner: self.me, worker, reply: self.policy.reply };
+        let finder = Finder { books: &self.books, account, miner: self.me, worker, reply: self.policy.reply };
         match found.send(feed, finder, &mut self.next_token, io.shares) {
             Fate::Taken => sv1::write_true(io.out, id),
             Fate::Waits(token) => self.wait(token, id, io),

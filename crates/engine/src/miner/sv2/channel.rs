@@ -95,8 +95,8 @@ impl Channel {
         let adapts = policy.vardiff_enabled && !self.is_standby();
         let vardiff = adapts.then(|| vardiff.deadline(&policy.vardiff)).flatten();
         // Where vardiff has nothing to do, the hashrate is looked at all the same.
-        let meter = (vardiff.is_none() && self.mining.metered > 0.0)
-            .then(|| self.mining.metered_at + METER_AT_LEAST);
+        let meter =
+            (vardiff.is_none() && self.mining.metered > 0.0).then(|| self.mining.metered_at + METER_AT_LEAST);
         earliest(vardiff, meter)
     }
 

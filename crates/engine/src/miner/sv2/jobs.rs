@@ -184,11 +184,9 @@ fn write_extended(channel_id: u32, feed: &Feed, beginning: Beginning, out: &mut 
     let job = &*feed.job.job;
     let prefix = [&*job.coinbase_tx_prefix, feed.job.constant_extranonce()].concat();
     // The longest that a pool could send, with its own prefix added, does not fit: no real coinbase is near that.
-    let (Ok(coinbase_tx_prefix), Ok(coinbase_tx_suffix), Ok(merkle_path)) = (
-        B064K::new(&prefix),
-        B064K::new(&job.coinbase_tx_suffix),
-        Seq0255::from_slice(&job.merkle_path),
-    ) else {
+    let (Ok(coinbase_tx_prefix), Ok(coinbase_tx_suffix), Ok(merkle_path)) =
+        (B064K::new(&prefix), B064K::new(&job.coinbase_tx_suffix), Seq0255::from_slice(&job.merkle_path))
+    else {
         return;
     };
     let message = NewExtendedMiningJob {

@@ -23,7 +23,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use hashbrown::HashSet;
 use sv2::mining::{self, CloseChannel, SubmitSharesExtended, SubmitSharesStandard};
-use sv2::{AnyMessage, CommonMessage, ExtensionsMessage, FrameHeader, Message, MiningMessage, Str0255, write_frame};
+use sv2::{
+    AnyMessage, CommonMessage, ExtensionsMessage, FrameHeader, Message, MiningMessage, Str0255, write_frame,
+};
 use work::MinerId;
 
 use super::policy::{CloseReason, ListenerPolicy, MinerIdSource};

@@ -159,7 +159,8 @@ impl Sv2Miner {
             * self.policy.vardiff.shares_per_minute
             / 60.0;
         // A hashrate of 0.0 says that nothing mines yet, if it is a proxy's; devices say how fast they are.
-        let hashrate = if pending.nominal > 0.0 || pending.remembered.is_none() { pending.nominal } else { guess };
+        let hashrate =
+            if pending.nominal > 0.0 || pending.remembered.is_none() { pending.nominal } else { guess };
         Some(JoinWish { identity: Arc::clone(&pending.worker.name), hashrate })
     }
 
@@ -238,7 +239,8 @@ impl Sv2Miner {
                         request_id,
                         channel_id,
                         target,
-                        extranonce_prefix: B032::new(prefix.unwrap_or_default().as_slice()).unwrap_or_default(),
+                        extranonce_prefix: B032::new(prefix.unwrap_or_default().as_slice())
+                            .unwrap_or_default(),
                         group_channel_id,
                     },
                     io.out,

@@ -44,11 +44,7 @@ struct Submitted<'a> {
 }
 
 impl Sv2Miner {
-    pub(super) fn submit_extended(
-        &mut self,
-        payload: &[u8],
-        io: &mut Sv2Io<'_>,
-    ) -> Result<(), CloseReason> {
+    pub(super) fn submit_extended(&mut self, payload: &[u8], io: &mut Sv2Io<'_>) -> Result<(), CloseReason> {
         let decoded = SubmitSharesExtended::decode_with_tlvs(payload, self.setup.extensions());
         let Ok((share, tlvs)) = decoded else { return self.malformed() };
         let submitted = Submitted {
@@ -68,11 +64,7 @@ impl Sv2Miner {
         self.submit(&submitted, io)
     }
 
-    pub(super) fn submit_standard(
-        &mut self,
-        payload: &[u8],
-        io: &mut Sv2Io<'_>,
-    ) -> Result<(), CloseReason> {
+    pub(super) fn submit_standard(&mut self, payload: &[u8], io: &mut Sv2Io<'_>) -> Result<(), CloseReason> {
         let decoded = SubmitSharesStandard::decode_with_tlvs(payload, self.setup.extensions());
         let Ok((share, tlvs)) = decoded else { return self.malformed() };
         let submitted = Submitted {
@@ -118,8 +110,7 @@ impl Sv2Miner {
             _ => Arc::clone(&self.channels[at].worker.wire),
         };
         let account = self.account(Some(good.source));
-        let finder =
-            Finder { books: &self.books, account, miner: self.me, worker, reply: self.policy.reply };
+        let finder = Finder { books: &self.books, account, miner: self.me, worker, reply: self.policy.reply };
         let feed = self.channels[at].mining.feed_of(good.source, good.generation);
         match good.send(feed.map(|feed| &**feed), finder, &mut self.next_token, io.shares) {
             Fate::Taken => self.accept(at, share.sequence_number, good.credited),

@@ -68,11 +68,12 @@ fn there_are_so_many_channels_and_no_more() {
     }
     world.send(&extended(4)).unwrap();
     assert_eq!(world.errors, ["channel-capacity-exhausted"]);
-    world.step(|machine, io| {
-        machine.not_joined("no-source", io);
-        Ok(())
-    })
-    .unwrap();
+    world
+        .step(|machine, io| {
+            machine.not_joined("no-source", io);
+            Ok(())
+        })
+        .unwrap();
     assert_eq!(world.machine.take_left().len(), 1, "its id is given back");
     world.send(&extended(4)).unwrap();
     assert_eq!(world.errors.len(), 2);
@@ -90,7 +91,8 @@ fn a_hashrate_becomes_the_first_target_and_its_sum_the_groups() {
     assert!((world.meter.hashrate() / rate - 1.0).abs() < 1e-3);
     // More comes, and it says so.
     let channel_id = world.machine.next_channel_id;
-    let update = UpdateChannel { channel_id, nominal_hash_rate: (rate * 10.0) as f32, maximum_target: [0xff; 32] };
+    let update =
+        UpdateChannel { channel_id, nominal_hash_rate: (rate * 10.0) as f32, maximum_target: [0xff; 32] };
     world.heard.clear();
     world.send(&update).unwrap();
     assert_eq!(world.heard, [("SetTarget", channel_id), ("NewExtendedMiningJob", channel_id)]);

@@ -14,16 +14,17 @@ fn shares_that_come_together_are_answered_together() {
     let channel = world.open_extended(4, Some(&feed(Terms::default())));
     let shares: Vec<_> = (0..20).map(|_| world.find_share(channel)).collect();
     world.heard.clear();
-    world.step(|machine, io| {
-        for share in &shares {
-            let mut bytes = BytesMut::new();
-            write_frame(&share.message(), &mut bytes);
-            let (header, payload, _) = FrameHeader::split(&bytes).unwrap();
-            machine.frame(&header, payload, io)?;
-        }
-        Ok(())
-    })
-    .unwrap();
+    world
+        .step(|machine, io| {
+            for share in &shares {
+                let mut bytes = BytesMut::new();
+                write_frame(&share.message(), &mut bytes);
+                let (header, payload, _) = FrameHeader::split(&bytes).unwrap();
+                machine.frame(&header, payload, io)?;
+            }
+            Ok(())
+        })
+        .unwrap();
     let successes = world.heard.iter().filter(|(name, _)| *name == "SubmitShares.Success").count();
     assert_eq!((successes, world.accepted.0), (1, 20));
     assert_eq!(world.forwarded().len(), 20);
@@ -106,11 +107,12 @@ fn with_the_sources_answers_a_share_is_told_when_it_has_one() {
         assert!(!world.submit(&share));
         let token = world.forwarded()[0].token.unwrap();
         let before = world.accepted.0;
-        world.step(|machine, io| {
-            machine.answer(Answer { token, end }, io.out);
-            Ok(())
-        })
-        .unwrap();
+        world
+            .step(|machine, io| {
+                machine.answer(Answer { token, end }, io.out);
+                Ok(())
+            })
+            .unwrap();
         assert_eq!(world.accepted.0 - before, u32::from(code.is_none()));
         assert_eq!(world.errors.pop().as_deref(), code);
     }

@@ -15,10 +15,7 @@ fn a_first_job_is_a_future_one_that_set_new_prev_hash_activates() {
         let mut world = World::set_up(flags);
         world.heard.clear();
         let channel = world.open_standard(Some(&feed(Terms::default())));
-        assert_eq!(
-            names(&world),
-            ["OpenStandardMiningChannel.Success", "NewMiningJob", "SetNewPrevHash"]
-        );
+        assert_eq!(names(&world), ["OpenStandardMiningChannel.Success", "NewMiningJob", "SetNewPrevHash"]);
         let job = &world.channels[&channel].jobs[0];
         assert!(job.ntime.is_none() && job.root.is_some());
         let share = world.find_share(channel);
