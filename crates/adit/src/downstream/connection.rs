@@ -18,7 +18,7 @@ use engine::{Answer, GroupId, MinerRef};
 use futures_util::FutureExt;
 use tokio::io::Interest;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::error;
+use tracing::{error, info};
 
 use super::context::{Doors, ListenerContext};
 use super::opening::Opened;
@@ -106,7 +106,11 @@ pub(super) async fn serve(opened: Opened, context: &ListenerContext) {
         Ok(End::Left) => context.say_left(address),
         Ok(End::Close(why)) => {
             connection.flush_last_words();
-            context.say_closed(address, why, "");
+            context.figures.count_close(why);
+            if context.quiet.may_log() {
+                let firmware = connection.machine.firmware().map(|name| &**name);
+                info!(listener = context.name, %address, firmware, reason = %why, "connection closed");
+            }
         }
         Err(_) => {
             context.figures.panicked.fetch_add(1, Relaxed);

@@ -1,10 +1,12 @@
 //! What the miners of one listener have in common.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use work::MinerId;
 use work::vardiff;
 
+use super::firmware::Firmwares;
 use crate::ids::{ListenerId, RouteId};
 
 /// When a miner is answered.
@@ -44,6 +46,8 @@ pub struct ListenerPolicy {
     pub idle_deadline: Duration,
     /// For the sets that find duplicates.
     pub hash_seed: u64,
+    /// What is known of the miners' firmware.
+    pub firmware: Arc<Firmwares>,
 }
 
 /// Gives out miner ids: numbers that no two live miners have at the same time.
@@ -82,6 +86,9 @@ pub enum CloseReason {
     /// Every miner id is taken.
     #[error("no miner id is free")]
     NoMinerId,
+    /// Its firmware is known not to work with the listener's extranonce2 or with the pool's coinbase.
+    #[error("its firmware cannot do this work (adit profiles)")]
+    Firmware,
     /// The route has had no source for too long.
     #[error("no pool")]
     NoSource,
@@ -98,7 +105,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::WrongProtocol,
         Self::SetupDeadline,
         Self::Idle,
@@ -108,6 +115,7 @@ impl CloseReason {
         Self::TooFast,
         Self::Flood,
         Self::NoMinerId,
+        Self::Firmware,
         Self::NoSource,
         Self::SlowReader,
         Self::Overload,
@@ -127,6 +135,7 @@ impl CloseReason {
             Self::TooFast => "too_fast",
             Self::Flood => "flood",
             Self::NoMinerId => "no_miner_id",
+            Self::Firmware => "firmware",
             Self::NoSource => "no_source",
             Self::SlowReader => "slow_reader",
             Self::Overload => "overload",
