@@ -17,6 +17,7 @@ pub mod mutate;
 pub mod noise_transport;
 pub mod sv1_lines;
 pub mod sv2_frames;
+pub mod sv2_miner;
 pub mod template_distribution;
 
 /// A fuzz target.
@@ -34,7 +35,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "sv1_lines",
         run: sv1_lines::target,
@@ -83,6 +84,12 @@ pub const TARGETS: [Target; 9] = [
         run: job_declaration::target,
         planted: |data| job_declaration::check(data, true),
         max_len: 512,
+    },
+    Target {
+        name: "sv2_miner",
+        run: sv2_miner::target,
+        planted: |data| sv2_miner::check(data, true),
+        max_len: 2_048,
     },
 ];
 

@@ -14,6 +14,7 @@ mod node_rpc;
 mod outage;
 mod reply;
 mod solo;
+mod sv2_miners;
 mod template_distribution;
 mod wrong_key;
 

@@ -22,13 +22,14 @@ use tracing::{error, info};
 
 use super::context::{Doors, ListenerContext};
 use super::opening::Opened;
+use super::outbox::Outbox;
 use super::roster::{Attached, farewell};
 use crate::upstream::{GroupNews, Joined, RouterMessage};
 
 /// Bytes read at once, and so the most that one connection gets done before others have their turn.
-const READ_AT_ONCE: usize = 16 * 1024;
+pub(super) const READ_AT_ONCE: usize = 16 * 1024;
 /// A join is answered within this, or the router is gone.
-const JOIN_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const JOIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A thread's buffers.
 struct Buffers {
@@ -68,10 +69,7 @@ struct Connection<'a> {
     stream: Arc<Attached>,
     machine: Sv1Miner,
     lines: sv1::LineReader,
-    /// What the socket did not take; empty and without memory for nearly every miner nearly always.
-    outbox: Vec<u8>,
-    written: usize,
-    stalled_since: Option<Duration>,
+    outbox: Outbox,
     news: Option<watch::Receiver<GroupNews>>,
     group: Option<GroupId>,
     answers: Option<mpsc::Receiver<Answer>>,
@@ -87,9 +85,7 @@ pub(super) async fn serve(opened: Opened, context: &ListenerContext) {
         stream,
         machine,
         lines: sv1::LineReader::default(),
-        outbox: Vec::new(),
-        written: 0,
-        stalled_since: None,
+        outbox: Outbox::default(),
         news: None,
         group: None,
         answers: None,
@@ -174,7 +170,7 @@ impl Connection<'_> {
     }
 
     fn deadline(&self) -> Duration {
-        let stall = self.stalled_since.map(|t| t + self.context.write_stall);
+        let stall = self.outbox.stalled_since().map(|t| t + self.context.write_stall);
         let deadline = engine::earliest(self.machine.deadline(), stall);
         deadline.unwrap_or(Duration::MAX)
     }
@@ -199,7 +195,7 @@ impl Connection<'_> {
             Err(_) => None,
         };
         let Some(Joined { group, meter, mut news }) = joined else {
-            self.machine.tell("No pool is reachable: use your backup pool", &mut self.outbox);
+            self.tell("No pool is reachable: use your backup pool");
             return Err(CloseReason::NoSource.into());
         };
         self.group = Some(group);
@@ -214,7 +210,7 @@ impl Connection<'_> {
             machine.joined(meter, hashrate, feed, io);
             Ok(())
         })?;
-        self.stream.show(&self.machine);
+        self.show();
         Ok(())
     }
 
@@ -222,7 +218,7 @@ impl Connection<'_> {
         let Some(news) = &mut self.news else { return Ok(()) };
         let GroupNews { feed, fanout, farewell } = news.borrow_and_update().clone();
         if let Some(text) = farewell {
-            self.machine.tell(text, &mut self.outbox);
+            self.tell(text);
             return Err(CloseReason::NoSource.into());
         }
         let Some(feed) = feed else { return Ok(()) };
@@ -232,7 +228,7 @@ impl Connection<'_> {
             machine.feed(&feed, io);
             Ok(())
         })?;
-        self.stream.show(&self.machine);
+        self.show();
         if let Some(fanout) = fanout.filter(|_| self.outbox.is_empty()) {
             fanout.written(Instant::now());
         }
@@ -252,7 +248,7 @@ impl Connection<'_> {
 
     fn on_deadline(&mut self) -> Result<(), End> {
         let now = self.context.clock.now().mono;
-        if self.stalled_since.is_some_and(|t| now.saturating_sub(t) >= self.context.write_stall) {
+        if self.outbox.stalled_since().is_some_and(|t| now.saturating_sub(t) >= self.context.write_stall) {
             return Err(CloseReason::SlowReader.into());
         }
         self.step(Sv1Miner::timer)
@@ -322,55 +318,39 @@ impl Connection<'_> {
     }
 
     fn on_writable(&mut self) -> Result<(), End> {
-        while self.written < self.outbox.len() {
-            match self.stream.try_write(&self.outbox[self.written..]) {
-                Ok(0) => return Err(End::Left),
-                Ok(n) => {
-                    self.written += n;
-                    self.stalled_since = Some(self.context.clock.now().mono);
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(e) => return Err(e.into()),
-            }
-        }
-        self.outbox = Vec::new();
-        self.written = 0;
-        self.stalled_since = None;
-        Ok(())
+        Ok(self.outbox.flush(&self.stream, self.context.clock.now().mono)?)
     }
 
     /// Writes at once what the socket takes; the rest waits in the outbox.
-    fn send(&mut self, mut bytes: &[u8]) -> Result<(), End> {
-        while self.outbox.is_empty() && !bytes.is_empty() {
-            match self.stream.try_write(bytes) {
-                Ok(0) => return Err(End::Left),
-                Ok(n) => bytes = &bytes[n..],
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) => return Err(e.into()),
-            }
-        }
-        if !bytes.is_empty() {
-            if self.outbox.len() - self.written + bytes.len() > self.context.outbox {
-                return Err(CloseReason::SlowReader.into());
-            }
-            self.outbox.extend_from_slice(bytes);
-            self.stalled_since.get_or_insert(self.context.clock.now().mono);
-        }
-        Ok(())
+    fn send(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let now = self.context.clock.now().mono;
+        let sent = self.outbox.send(&self.stream, bytes, self.context.outbox, now)?;
+        Ok(sent.map_err(|_| CloseReason::SlowReader)?)
+    }
+
+    /// Shows others what has become of the miner.
+    fn show(&self) {
+        let machine = &self.machine;
+        self.stream.show(machine.is_mining(), machine.hashrate(), machine.last_share());
+    }
+
+    /// Says a last word to the miner.
+    fn tell(&mut self, text: &str) {
+        let mut line = Vec::new();
+        self.machine.tell(text, &mut line);
+        self.outbox.append(&line);
     }
 
     /// The miner has left, or was closed from outside its task.
     fn end_of_input(&mut self) -> End {
         let Some(why) = self.stream.why_closed() else { return End::Left };
-        self.machine.tell(farewell(why), &mut self.outbox);
+        self.tell(farewell(why));
         End::Close(why)
     }
 
     /// What was to be said before closing, as far as the socket takes it at once.
     fn flush_last_words(&mut self) {
-        if self.written < self.outbox.len() {
-            let _ = self.stream.try_write(&self.outbox[self.written..]);
-        }
+        let _ = self.outbox.flush(&self.stream, self.context.clock.now().mono);
     }
 
     async fn clean_up(mut self) {
@@ -400,7 +380,7 @@ async fn changed(news: Option<&mut watch::Receiver<GroupNews>>) -> Result<(), wa
     }
 }
 
-async fn next_answer(answers: Option<&mut mpsc::Receiver<Answer>>) -> Option<Answer> {
+pub(super) async fn next_answer(answers: Option<&mut mpsc::Receiver<Answer>>) -> Option<Answer> {
     match answers {
         Some(answers) => answers.recv().await,
         None => std::future::pending().await,

@@ -7,9 +7,11 @@ mod ids;
 mod listener;
 mod memory;
 mod opening;
+mod outbox;
 mod pace;
 mod roster;
 mod spoken;
+mod sv2;
 #[cfg(any(test, feature = "test-hooks"))]
 mod test_hooks;
 
@@ -20,5 +22,6 @@ pub use listener::run_listener;
 pub use memory::WorkerMemory;
 pub use roster::{Entry, Roster};
 pub use spoken::{LOOKED_AT, Spoken, spoken};
+pub use sv2::Sv2Identity;
 #[cfg(test)]
 pub(crate) use test_hooks::PANIC_METHOD;

@@ -19,6 +19,7 @@ use super::connection;
 use super::context::ListenerContext;
 use super::roster::Attached;
 use super::spoken::{LOOKED_AT, Spoken, spoken};
+use super::sv2;
 use crate::config::Protocol;
 
 /// A connection of which nothing has been read.
@@ -40,25 +41,28 @@ pub(super) async fn open(stream: TcpStream, address: SocketAddr, context: &Liste
     let began = context.clock.now();
     let stream = context.roster.attach(stream, me, began.mono);
     let opened = Opened { stream, me, address, began };
-    match what_it_speaks(&opened, context).await {
-        Ok(Spoken::Sv1) => connection::serve(opened, context).await,
-        Ok(other) => {
+    match (what_it_speaks(&opened, context).await, &context.identity) {
+        (Ok(Spoken::Sv1), _) => connection::serve(opened, context).await,
+        (Ok(Spoken::Noise), Some(identity)) => sv2::serve(opened, identity, context).await,
+        (Ok(other), _) => {
             let what = match other {
                 Spoken::Tls => "TLS",
-                _ => "neither Stratum V1 nor TLS; Stratum V2 is not served yet",
+                _ => "neither Stratum V1 nor TLS; for Stratum V2 set authority_secret_key",
             };
             context.say_closed(address, CloseReason::WrongProtocol, what);
         }
-        Err(None) => context.say_left(address),
-        Err(Some(why)) => context.say_closed(address, why, "before it was known what it speaks"),
+        (Err(None), _) => context.say_left(address),
+        (Err(Some(why)), _) => context.say_closed(address, why, "before it was known what it speaks"),
     }
     context.figures.connected.fetch_sub(1, Relaxed);
 }
 
 /// `Err`: the connection is over; Adit closes it, or else the miner has left.
 async fn what_it_speaks(opened: &Opened, context: &ListenerContext) -> Result<Spoken, Option<CloseReason>> {
-    if context.protocol == Protocol::Sv1 {
-        return Ok(Spoken::Sv1);
+    match context.protocol {
+        Protocol::Sv1 => return Ok(Spoken::Sv1),
+        Protocol::Sv2 => return Ok(Spoken::Noise),
+        Protocol::Auto => {}
     }
     let deadline = context.clock.instant(opened.began.mono + context.policy.setup_deadline);
     match tokio::time::timeout_at(deadline, decided(&opened.stream)).await {

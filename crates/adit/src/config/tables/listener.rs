@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::limits::CONNECTIONS_MAX;
-use crate::config::kind::{Address, Choice, Flag, Maybe, Network, Networks, Number, VersionMask, Whole};
+use crate::config::kind::{
+    Address, AuthorityKey, AuthoritySecret, Choice, Flag, Maybe, Network, Networks, Number, VersionMask,
+    Whole,
+};
 use crate::config::table::table;
 
 /// `listener.NAME.listen`: this machine only, since SV1 is not encrypted. 3333 is the port that miners'
@@ -41,9 +44,12 @@ pub enum Protocol {
     Auto,
     /// Stratum V1.
     Sv1,
+    /// Stratum V2.
+    Sv2,
 }
 
-const PROTOCOL: Choice<Protocol> = Choice(&[("auto", Protocol::Auto), ("sv1", Protocol::Sv1)]);
+const PROTOCOL: Choice<Protocol> =
+    Choice(&[("auto", Protocol::Auto), ("sv1", Protocol::Sv1), ("sv2", Protocol::Sv2)]);
 
 const REPLY: Choice<Reply> = Choice(&[("local", Reply::Local), ("source", Reply::Source)]);
 
@@ -54,8 +60,12 @@ table! {
         /// in the miners' own network.
         listen: SocketAddr = Address(LISTENER_LISTEN.port()), default LISTENER_LISTEN;
         /// What miners speak there: "auto" finds it out by the first bytes that a miner sends, "sv1" takes everything for
-        /// Stratum V1.
+        /// Stratum V1, "sv2" everything for Stratum V2.
         protocol: Protocol = PROTOCOL, default Protocol::Auto;
+        /// Stratum V2: the secret key that Adit proves itself with, or `authority_secret_key_file` for a file that holds it;
+        /// `adit keys` makes one. Miners are given the public key that belongs to it.
+        authority_secret_key: Option<AuthoritySecret> = Maybe(AuthorityKey), default None,
+            says "not set: Stratum V2 is not served";
         /// Bytes of a miner's `extranonce1`, its number at Adit, which never changes while it is connected.
         extranonce1_size: u8 = Whole(2..=8), default EXTRANONCE1_SIZE;
         /// Bytes that a miner rolls itself. A source must grant `extranonce1_size` + `extranonce2_size`.

@@ -221,7 +221,7 @@ impl Connection<'_> {
     async fn join(&mut self, wish: JoinWish) -> Result<(), End> {
         let context = self.context;
         let mut wish = wish;
-        if self.machine.channels() > 0 {
+        if self.mining > 0 {
             let Some(place) = context.admission.further() else {
                 return self.step(|machine, io| {
                     machine.not_joined(sv2::error_code::CHANNEL_CAPACITY_EXHAUSTED, io);
@@ -255,6 +255,7 @@ impl Connection<'_> {
                 machine.not_joined("no-source", io);
                 Ok(())
             })?;
+            self.places.truncate(usize::try_from(self.mining.saturating_sub(1)).unwrap_or(0));
             return Err(CloseReason::NoSource.into());
         };
         if policy.reply == ReplyMode::Source && self.answers.is_none() {
@@ -263,8 +264,10 @@ impl Connection<'_> {
         let feed = news.borrow().feed.clone();
         // What has come since it was entered is still news, and the same work is not sent twice.
         self.groups.watch(group, news);
+        if self.mining == 0 {
+            context.figures.mining.fetch_add(1, Relaxed);
+        }
         self.mining += 1;
-        context.figures.mining.fetch_add(1, Relaxed);
         self.step(|machine, io| {
             machine.joined(group, meter, hashrate, feed.as_ref(), io);
             Ok(())
@@ -288,8 +291,10 @@ impl Connection<'_> {
             }
             let Some(group) = left.group else { continue };
             self.mining -= 1;
-            self.places.pop();
-            context.figures.mining.fetch_sub(1, Relaxed);
+            self.places.truncate(usize::try_from(self.mining.saturating_sub(1)).unwrap_or(0));
+            if self.mining == 0 {
+                context.figures.mining.fetch_sub(1, Relaxed);
+            }
             let _ = context.router.send(RouterMessage::Leave(group)).await;
             let machine = &self.machine;
             self.groups.keep(|kept| machine.groups().any(|group| group == kept));

@@ -11,14 +11,6 @@ const VALID_FOR: u32 = 24 * 3_600;
 /// A new one is made when the last is so old.
 const RENEWED_AFTER: u32 = 3_600;
 
-/// Why a key cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IdentityError {
-    /// It stands in manuals: everybody has it.
-    #[error("this key is a published example, which everybody knows: make one with adit keys")]
-    PublishedExample,
-}
-
 /// The keys of a listener. The static key is made at the start and kept nowhere.
 pub struct Sv2Identity {
     authority: AuthoritySecretKey,
@@ -29,20 +21,15 @@ pub struct Sv2Identity {
 
 impl Sv2Identity {
     /// With this authority key and a new static key.
-    ///
-    /// # Errors
-    /// [`IdentityError`]
-    pub fn new(authority: AuthoritySecretKey) -> Result<Self, IdentityError> {
-        if noise::is_published_example_key(&authority.public()) {
-            return Err(IdentityError::PublishedExample);
-        }
+    #[must_use]
+    pub fn new(authority: AuthoritySecretKey) -> Self {
         let server = loop {
             // Nearly every 32 bytes are a key.
             if let Ok(server) = StaticKeypair::from_secret_bytes(rand::random()) {
                 break server;
             }
         };
-        Ok(Self { authority, server, certificate: Mutex::default() })
+        Self { authority, server, certificate: Mutex::default() }
     }
 
     /// What miners have to know.
@@ -62,11 +49,11 @@ impl Sv2Identity {
             // A clock that was set back makes a new one, too.
             && (*made..made.saturating_add(RENEWED_AFTER)).contains(&now)
         {
-            return certificate.clone();
+            return *certificate;
         }
         let (from, until) = (now.saturating_sub(BACKDATED), now.saturating_add(VALID_FOR));
         let certificate = Certificate::issue(&self.authority, &self.server, from, until, rand::random());
-        *newest = Some((now, certificate.clone()));
+        *newest = Some((now, certificate));
         certificate
     }
 }
@@ -82,7 +69,7 @@ mod tests {
     use super::*;
 
     fn identity() -> Sv2Identity {
-        Sv2Identity::new(AuthoritySecretKey::from_bytes([7; 32]).unwrap()).unwrap()
+        Sv2Identity::new(AuthoritySecretKey::from_bytes([7; 32]).unwrap())
     }
 
     #[test]
@@ -96,13 +83,5 @@ mod tests {
         assert_eq!(second.not_valid_after, now + RENEWED_AFTER + VALID_FOR);
         let back = identity.certificate(now - 86_400 * 30);
         assert_eq!(back.valid_from, now - 86_400 * 30 - BACKDATED);
-    }
-
-    #[test]
-    fn a_key_that_everybody_has_is_refused() {
-        // The secret key of the reference implementation's example configurations.
-        let example = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
-        let key: AuthoritySecretKey = example.parse().unwrap();
-        assert_eq!(Sv2Identity::new(key).err(), Some(IdentityError::PublishedExample));
     }
 }

@@ -6,4 +6,4 @@ mod handshake;
 mod identity;
 
 pub(super) use connection::serve;
-pub use identity::{IdentityError, Sv2Identity};
+pub use identity::Sv2Identity;

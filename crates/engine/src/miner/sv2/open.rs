@@ -164,6 +164,12 @@ impl Sv2Miner {
         Some(JoinWish { identity: Arc::clone(&pending.worker.name), hashrate })
     }
 
+    /// The id of the channel that waits longest for a place.
+    #[must_use]
+    pub fn pending_miner_id(&self) -> Option<MinerId> {
+        self.pending.front().map(|pending| pending.miner_id)
+    }
+
     /// What the next channel's worker had learnt the last time.
     pub fn remember(&mut self, difficulty: f64) {
         if let Some(pending) = self.pending.front_mut() {
