@@ -182,6 +182,7 @@ impl Proxy {
             let policy = listener_policy(at, route, listener, &config.limits, &firmware);
             let context = Arc::new(ListenerContext {
                 name: name.to_string(),
+                protocol: listener.protocol,
                 policy: Arc::new(policy),
                 books: Arc::clone(&books),
                 admission: Arc::clone(&admission),

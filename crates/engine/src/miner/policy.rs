@@ -59,6 +59,9 @@ pub trait MinerIdSource {
 /// Why Adit closes a miner's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum CloseReason {
+    /// It speaks a protocol that the port does not take.
+    #[error("it speaks a protocol that this port does not take")]
+    WrongProtocol,
     /// It did not subscribe and authorise in time.
     #[error("no subscribe and authorise in time")]
     SetupDeadline,
@@ -102,7 +105,8 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
+        Self::WrongProtocol,
         Self::SetupDeadline,
         Self::Idle,
         Self::Garbage,
@@ -122,6 +126,7 @@ impl CloseReason {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::WrongProtocol => "wrong_protocol",
             Self::SetupDeadline => "setup_deadline",
             Self::Idle => "idle",
             Self::Garbage => "garbage",
