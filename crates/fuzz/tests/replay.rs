@@ -99,6 +99,11 @@ fn job_declaration() {
 }
 
 #[test]
+fn first_bytes() {
+    run("first_bytes", 20_000);
+}
+
+#[test]
 fn sv2_miner() {
     run("sv2_miner", 5_000);
 }

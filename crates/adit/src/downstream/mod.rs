@@ -1,5 +1,6 @@
 //! Downstream: listeners and their miners' connections.
 
+mod access;
 mod admission;
 mod connection;
 mod context;
@@ -9,17 +10,20 @@ mod memory;
 mod opening;
 mod outbox;
 mod pace;
+mod proxy_header;
 mod roster;
 mod spoken;
 mod sv2;
 #[cfg(any(test, feature = "test-hooks"))]
 mod test_hooks;
 
+pub use access::Access;
 pub use admission::{Admission, Refused};
 pub use context::{ListenerContext, ListenerFigures, Quiet};
 pub use ids::MinerIdPool;
 pub use listener::run_listener;
 pub use memory::WorkerMemory;
+pub use proxy_header::{PROXY_HEADER_MAX, ProxyHeader, ProxyHeaderError, proxy_header};
 pub use roster::{Entry, Roster};
 pub use spoken::{LOOKED_AT, Spoken, spoken};
 pub use sv2::Sv2Identity;

@@ -8,6 +8,7 @@ mod draining;
 mod opening;
 mod overload;
 mod panicking;
+mod proxied;
 mod sv2_miners;
 
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ impl Farm {
         Self::start_with("", limits).await
     }
 
-    /// With these lines in the listener's table, and these in `[limits]`.
+    /// With these lines in `[listener.main]` and `[limits]`.
     async fn start_with(listener: &str, limits: &str) -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         // No share is a block here: a new tip would cost shares that are on their way.

@@ -15,7 +15,9 @@ const MAX_KNOWN: usize = Limits::STALE_JOBS as usize + 1;
 
 /// A share renews the miner's part of the meter when that is this old: a source must hear how much is there, also of
 /// miners whose difficulty never changes.
-pub(super) const METER_AFTER: Duration = Duration::from_secs(5);
+const METER_AFTER: Duration = Duration::from_secs(5);
+/// At first, while only a guess stands there, this is enough.
+const METER_AFTER_JOINING: Duration = Duration::from_secs(1);
 /// Without shares it is renewed this often.
 pub(super) const METER_AT_LEAST: Duration = Duration::from_secs(60);
 
@@ -92,6 +94,13 @@ impl Mining {
     /// The feed that a job came with, or a later one of the same channel and tip.
     pub(super) fn feed_of(&self, source: SourceId, generation: u32) -> Option<&Arc<Feed>> {
         self.known.iter().rev().find(|f| f.source() == source && f.generation == generation)
+    }
+
+    /// When a share is to renew this miner's part of the meter: the guess that stands there at first may be far off, and
+    /// a channel that was opened with it lets through far more or far fewer shares than its pool wants.
+    pub(super) fn meter_due(&self, joined: Duration) -> Duration {
+        let known_for = self.metered_at.saturating_sub(joined);
+        self.metered_at + known_for.clamp(METER_AFTER_JOINING, METER_AFTER)
     }
 
     /// Tells the group's meter this miner's hashrate; `guess` is all there is before the first share.

@@ -10,7 +10,6 @@ use crate::books::{Final, RefuseCode, RejectReason, UnsentReason};
 use crate::feed::Feed;
 use crate::ids::SourceId;
 use crate::miner::good_share::{Fate, Finder, GoodShare};
-use crate::miner::mining::METER_AFTER;
 use crate::miner::{MAX_WORKER_NAME, cut};
 
 /// A share counts as easier than the miner's difficulty below this part of it: the rest is rounding.
@@ -107,7 +106,7 @@ impl Sv1Miner {
         let wish = mining.vardiff.on_share(settings, credited, io.now.mono);
         if self.policy.vardiff_enabled && wish.is_some() {
             self.retarget(io);
-        } else if io.now.reached(mining.metered_at + METER_AFTER) {
+        } else if io.now.reached(mining.meter_due(self.since)) {
             let guess = mining.guess(settings.shares_per_minute);
             mining.meter_hashrate(guess, io.now.mono);
         }

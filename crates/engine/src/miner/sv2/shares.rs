@@ -15,7 +15,6 @@ use super::{CloseReason, Sv2Io, Sv2Miner};
 use crate::books::{Final, RefuseCode, RejectReason, UnsentReason};
 use crate::ids::SourceId;
 use crate::miner::good_share::{Fate, Finder, GoodShare};
-use crate::miner::mining::METER_AFTER;
 use crate::miner::sv1::MAX_WAITING;
 use crate::share::Answer;
 
@@ -222,7 +221,7 @@ impl Sv2Miner {
         let wish = channel.mining.vardiff.on_share(&policy.vardiff, credited, now);
         if policy.vardiff_enabled && wish.is_some() {
             self.retarget(at, io);
-        } else if io.now.reached(channel.mining.metered_at + METER_AFTER) {
+        } else if io.now.reached(channel.mining.meter_due(channel.since)) {
             let guess = channel.guess(policy);
             channel.mining.meter_hashrate(guess, now);
         }
