@@ -115,6 +115,7 @@ struct World {
     waiting: Vec<(u32, OutgoingShare)>,
     next_request: u32,
     next_job: u32,
+    joined: u64,
     /// The hardest of all sources' targets.
     hardest: Target,
     /// No share's answer was lost with its channel.
@@ -160,6 +161,7 @@ impl World {
             waiting: Vec::new(),
             next_request: 0,
             next_job: 0,
+            joined: 0,
             hardest: Target::MAX,
             exact: true,
         }
@@ -167,7 +169,7 @@ impl World {
 
     /// The next action; none at the input's end.
     fn act(&mut self, input: &mut Cursor<'_>) -> Option<()> {
-        match input.byte()? % 12 {
+        match input.byte()? % 13 {
             0 => self.send(&setup(u32::from(input.byte()?))),
             1 => {
                 let extensions: Vec<u16> = input.bytes()?.iter().map(|byte| u16::from(*byte)).collect();
@@ -220,6 +222,15 @@ impl World {
                 self.timer();
             }
             10 => self.answer(input.byte()?),
+            12 => {
+                let miner = MinerRef(u64::from(input.byte()? % 8));
+                let at = usize::from(input.byte()? % GROUPS);
+                let (meter, feed) = (Arc::clone(&self.meters[at]), self.feeds[at].clone());
+                self.step(|machine, io| {
+                    machine.moved(miner, GroupId(at as u64), meter, feed.as_ref(), io);
+                    Ok(())
+                });
+            }
             _ => self.sink.full = input.byte()? & 1 == 1,
         }
         Some(())
@@ -264,8 +275,10 @@ impl World {
             });
         }
         meter.shift_hashrate(wish.hashrate);
+        let miner = MinerRef(self.joined);
+        self.joined += 1;
         self.step(|machine, io| {
-            machine.joined(GroupId(at as u64), meter, wish.hashrate, feed.as_ref(), io);
+            machine.joined((miner, GroupId(at as u64)), meter, wish.hashrate, feed.as_ref(), io);
             Ok(())
         });
     }
@@ -463,6 +476,14 @@ impl World {
                 for known in self.addressed(m.channel_id) {
                     assert_eq!(known.jobs.get(&m.job_id), Some(&true), "no future job");
                     known.jobs.retain(|job, _| *job == m.job_id);
+                }
+            }
+            MiningMessage::SetGroupChannel(m) => {
+                let group = m.group_channel_id;
+                let is_known = self.channels.values().any(|channel| channel.group == group);
+                assert!(is_known || self.used_ids.insert(group), "group {group} twice");
+                for id in m.channel_ids.iter() {
+                    self.channels.get_mut(&id).expect("an open channel").group = group;
                 }
             }
             MiningMessage::SetTarget(m) => {

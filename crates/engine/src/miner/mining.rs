@@ -121,6 +121,13 @@ impl Mining {
         self.vardiff.difficulty() * work::hashrate::HASHES_PER_DIFFICULTY * shares_per_minute / 60.0
     }
 
+    /// The miner is in another group: it is counted there from now on.
+    pub(super) fn move_to(&mut self, meter: Arc<GroupMeter>) {
+        self.meter.shift_hashrate(-self.metered);
+        meter.shift_hashrate(self.metered);
+        self.meter = meter;
+    }
+
     /// The miner is out of its group's sums.
     pub(super) fn ended(&mut self) {
         self.meter.shift_hashrate(-self.metered);

@@ -237,6 +237,7 @@ impl Connection<'_> {
             wish = self.machine.wants_to_join().unwrap_or(wish);
         }
         let policy = &context.policy;
+        let miner = MinerRef(context.next_miner.fetch_add(1, Relaxed));
         let (reply, joined) = oneshot::channel();
         let hashrate = wish.hashrate;
         let request = JoinRequest {
@@ -269,7 +270,7 @@ impl Connection<'_> {
         }
         self.mining += 1;
         self.step(|machine, io| {
-            machine.joined(group, meter, hashrate, feed.as_ref(), io);
+            machine.joined((miner, group), meter, hashrate, feed.as_ref(), io);
             Ok(())
         })?;
         context.figures.names_cut.fetch_add(self.machine.take_names_cut() as u64, Relaxed);
@@ -289,7 +290,7 @@ impl Connection<'_> {
             if let Some(difficulty) = left.learnt {
                 context.memory.remember(&left.identity, difficulty);
             }
-            let Some(group) = left.group else { continue };
+            let Some((_, group)) = left.place else { continue };
             self.mining -= 1;
             self.places.truncate(usize::try_from(self.mining.saturating_sub(1)).unwrap_or(0));
             if self.mining == 0 {

@@ -6,7 +6,7 @@ use work::{Difficulty, Target};
 
 use super::LeftChannel;
 use crate::feed::Feed;
-use crate::ids::GroupId;
+use crate::ids::{GroupId, MinerRef};
 use crate::miner::ListenerPolicy;
 use crate::miner::mining::{METER_AT_LEAST, Mining};
 use crate::miner::worker::Worker;
@@ -27,6 +27,8 @@ pub(super) struct Channel {
     pub(super) id: u32,
     pub(super) kind: Kind,
     pub(super) worker: Worker,
+    /// Who it is to the router.
+    pub(super) miner: MinerRef,
     /// The router's group that it gets its work from.
     pub(super) group: GroupId,
     pub(super) mining: Mining,
@@ -103,7 +105,7 @@ impl Channel {
     pub(super) fn into_left(self) -> LeftChannel {
         LeftChannel {
             miner_id: self.mining.validator.miner_id(),
-            group: Some(self.group),
+            place: Some((self.miner, self.group)),
             learnt: (self.last_share > self.since).then(|| self.mining.vardiff.difficulty()),
             identity: self.worker.name,
         }

@@ -65,8 +65,8 @@ pub struct Sv2Io<'a> {
 pub struct LeftChannel {
     /// The id that was allocated, to be given back.
     pub miner_id: MinerId,
-    /// The group that it has left, if it had joined one.
-    pub group: Option<GroupId>,
+    /// Who it was to the router and the group that it has left, if it had joined one.
+    pub place: Option<(MinerRef, GroupId)>,
     /// Who mined.
     pub identity: Arc<str>,
     /// The difficulty that vardiff had learnt, to be remembered for the worker's next channel.

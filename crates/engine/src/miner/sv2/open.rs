@@ -13,7 +13,7 @@ use work::{Extranonce, MAX_EXTRANONCE, MinerId, Target, Validator};
 use super::channel::{Channel, Kind};
 use super::{LeftChannel, MAX_CHANNELS, Sv2Io, Sv2Miner};
 use crate::feed::{Feed, GroupMeter};
-use crate::ids::GroupId;
+use crate::ids::{GroupId, MinerRef};
 use crate::miner::ListenerPolicy;
 use crate::miner::mining::Mining;
 use crate::miner::worker::Worker;
@@ -44,7 +44,7 @@ pub(super) struct Pending {
 
 impl Pending {
     pub(super) fn into_left(self) -> LeftChannel {
-        LeftChannel { miner_id: self.miner_id, group: None, identity: self.worker.name, learnt: None }
+        LeftChannel { miner_id: self.miner_id, place: None, identity: self.worker.name, learnt: None }
     }
 
     fn vardiff(&self, policy: &ListenerPolicy, now: std::time::Duration) -> Vardiff {
@@ -177,11 +177,11 @@ impl Sv2Miner {
         }
     }
 
-    /// The next channel has a place in a group, which has `metered` of its hashrate in its sum: it is open, and gets
+    /// The next channel has a place in a group, as this miner to the router; the group has `metered` of its hashrate in its sum: it is open, and gets
     /// work from now on, beginning with `feed` if there is any.
     pub fn joined(
         &mut self,
-        group: GroupId,
+        (miner, group): (MinerRef, GroupId),
         meter: Arc<GroupMeter>,
         metered: f64,
         feed: Option<&Arc<Feed>>,
@@ -204,6 +204,7 @@ impl Sv2Miner {
             id: channel_id,
             kind: pending.kind,
             worker: pending.worker,
+            miner,
             group,
             mining: Mining::new(validator, vardiff, meter, metered, now),
             told_target: Target::MAX,

@@ -149,8 +149,9 @@ impl Downstream {
         match self {
             Self::Sv1(machine) => machine.joined(meter, metered, feed, io),
             Self::Sv2(translated) => {
+                let me = translated.me;
                 let _ = translated.step(io, |machine, io| {
-                    machine.joined(GROUP, meter, metered, feed.as_ref(), io);
+                    machine.joined((me, GROUP), meter, metered, feed.as_ref(), io);
                     Ok(())
                 });
             }

@@ -136,7 +136,7 @@ fn a_closed_channel_leaves_its_id_and_its_hashrate_and_a_group_all_of_its_member
     let share = world.find_share(ids[0]);
     world.send(&CloseChannel { channel_id: ids[0], reason_code }).unwrap();
     let left = world.machine.take_left();
-    assert_eq!((left.len(), left[0].group), (1, Some(GROUP)));
+    assert_eq!((left.len(), left[0].place), (1, Some((MinerRef(0), GROUP))));
     assert_eq!(left[0].miner_id.as_bytes(), world.channels[&ids[0]].prefix);
     assert!(!world.submit(&share));
     assert_eq!(world.errors, ["invalid-channel-id"]);

@@ -134,3 +134,32 @@ fn a_job_that_is_sent_again_has_another_id_and_a_later_ntime() {
     assert_eq!(jobs.len(), 2);
     assert_eq!(jobs[1].ntime, Some(1_700_000_030));
 }
+
+#[test]
+fn a_channel_that_the_router_moves_keeps_its_extranonce_and_hears_with_its_new_group() {
+    let mut world = World::set_up(0);
+    let first = feed(Terms::default());
+    let ids = [0, 1, 2].map(|_| world.open_extended(4, Some(&first)));
+    let prefix = world.channels[&ids[1]].prefix.clone();
+    let hashrate = world.meter.hashrate();
+    let (meter, other) = (std::sync::Arc::new(crate::GroupMeter::default()), crate::GroupId(8));
+    let second = feed(Terms { source: 1, job: 5, prefix: &[0xcc; 3], ..Terms::default() });
+    world.heard.clear();
+    world
+        .step(|machine, io| {
+            machine.moved(crate::MinerRef(1), other, std::sync::Arc::clone(&meter), Some(&second), io);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(names(&world), ["SetGroupChannel", "NewExtendedMiningJob", "SetNewPrevHash"]);
+    assert_ne!(world.channels[&ids[1]].group, world.channels[&ids[0]].group);
+    assert!((meter.hashrate() + world.meter.hashrate() - hashrate).abs() < 1e-9 && meter.hashrate() > 0.0);
+    // Its old group's work is not for it.
+    world.heard.clear();
+    world.feed(&feed(Terms { job: 2, ..Terms::default() }));
+    assert_eq!(world.heard, [("NewExtendedMiningJob", world.channels[&ids[0]].group)]);
+    let share = world.find_share(ids[1]);
+    assert!(world.submit(&share), "{:?}", world.errors);
+    assert_eq!(world.forwarded()[0].channel.source.0, 1);
+    assert_eq!(world.channels[&ids[1]].prefix, prefix);
+}

@@ -221,8 +221,9 @@ impl World {
         while let Some(wish) = self.machine.wants_to_join() {
             self.meter.shift_hashrate(wish.hashrate);
             let meter = Arc::clone(&self.meter);
+            let number = self.channels.len() as u64;
             self.step(|machine, io| {
-                machine.joined(GROUP, meter, wish.hashrate, feed, io);
+                machine.joined((MinerRef(number), GROUP), meter, wish.hashrate, feed, io);
                 Ok(())
             })
             .unwrap();
@@ -376,6 +377,11 @@ impl World {
                     assert_eq!(job.ntime, None, "only a future job is activated");
                     channel.active = m.job_id;
                     channel.tip = (m.prev_hash, m.nbits);
+                }
+            }
+            MiningMessage::SetGroupChannel(m) => {
+                for id in m.channel_ids.iter() {
+                    self.channels.get_mut(&id).unwrap().group = m.group_channel_id;
                 }
             }
             MiningMessage::SetTarget(m) => {
