@@ -251,7 +251,7 @@ impl Connection<'_> {
             Ok(()) => tokio::time::timeout(JOIN_DEADLINE, joined).await.ok().and_then(Result::ok),
             Err(_) => None,
         };
-        let Some(Joined { group, meter, news }) = joined else {
+        let Some(Joined { group, meter, mut news }) = joined else {
             self.step(|machine, io| {
                 machine.not_joined("no-source", io);
                 Ok(())
@@ -262,8 +262,7 @@ impl Connection<'_> {
         if policy.reply == ReplyMode::Source && self.answers.is_none() {
             self.answers = Some(context.mailboxes.open(self.me));
         }
-        let feed = news.borrow().feed.clone();
-        // What has come since it was entered is still news, and the same work is not sent twice.
+        let feed = news.borrow_and_update().feed.clone();
         self.groups.watch(group, news);
         if self.mining == 0 {
             context.figures.mining.fetch_add(1, Relaxed);
@@ -285,7 +284,12 @@ impl Connection<'_> {
         if refused > 0 {
             context.figures.channels_refused.fetch_add(refused, Relaxed);
         }
-        for left in self.machine.take_left() {
+        let left = self.machine.take_left();
+        if left.is_empty() {
+            return;
+        }
+        self.show();
+        for left in left {
             context.ids.release(left.miner_id, context.epoch());
             if let Some(difficulty) = left.learnt {
                 context.memory.remember(&left.identity, difficulty);
