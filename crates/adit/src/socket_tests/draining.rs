@@ -60,7 +60,7 @@ async fn a_load_balancer_has_its_time_and_then_miners_are_closed_over_theirs() {
             .await;
     let Farm { pool, proxy } = farm;
     let readiness = proxy.ready_probe();
-    assert!(readiness());
+    until("it is ready", &readiness).await;
     let began = Instant::now();
     let stopping = tokio::spawn(proxy.stop());
     until("it says that it is not ready", || !readiness()).await;
