@@ -52,7 +52,7 @@ fn a_new_certificate_disturbs_nobody_and_a_bad_one_changes_nothing() {
     wait::until_so("those who come trust the new one", PATIENCE, || others.with_work() == AFTER);
     farm.wait_acknowledged("a", 20);
     assert_eq!(miners.with_work(), BEFORE);
-    assert_eq!(miners.outages(), [], "nobody was closed");
+    assert_eq!(miners.outages(), Vec::<Duration>::new(), "nobody was closed");
     assert_eq!(miners.services().len(), BEFORE, "nobody came twice");
     let log = farm.adit.log();
     assert!(log.contains("the certificate of listener.main"), "the log says what was taken over");
