@@ -336,6 +336,12 @@ impl Adit {
         format!("stratum2+tcp://127.0.0.1:{}/{}", self.miners, authority().public())
     }
 
+    /// Where HTTP is served.
+    #[must_use]
+    pub fn http_port(&self) -> u16 {
+        self.http
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {

@@ -139,6 +139,7 @@ impl World {
             idle_deadline: Duration::from_secs(7_200),
             hash_seed: 3,
             firmware: Arc::default(),
+            identity: Vec::new(),
         };
         let now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
         let machine = Sv2Miner::new(Arc::new(policy), Arc::clone(&books), MinerRef(1), now);

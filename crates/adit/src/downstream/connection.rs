@@ -18,12 +18,12 @@ use engine::{Answer, GroupId, MinerRef};
 use futures_util::FutureExt;
 use tokio::io::Interest;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use super::context::{Doors, ListenerContext};
 use super::opening::Opened;
-use super::outbox::Outbox;
 use super::roster::{Attached, farewell};
+use super::tls::TlsSession;
 use crate::upstream::{GroupNews, Joined, RouterMessage};
 
 /// Bytes read at once, and so the most that one connection gets done before others have their turn.
@@ -35,12 +35,17 @@ pub(super) const JOIN_DEADLINE: Duration = Duration::from_secs(10);
 struct Buffers {
     read: Box<[u8]>,
     write: Vec<u8>,
+    /// What came by TLS, and what is to go by it.
+    text: Vec<u8>,
+    wire: Vec<u8>,
 }
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
         read: vec![0; READ_AT_ONCE].into(),
         write: Vec::with_capacity(READ_AT_ONCE),
+        text: Vec::new(),
+        wire: Vec::new(),
     });
 }
 
@@ -67,9 +72,16 @@ impl From<io::Error> for End {
 struct Connection<'a> {
     context: &'a ListenerContext,
     stream: Arc<Attached>,
+    /// Where lines come by TLS.
+    tls: Option<Box<TlsSession>>,
+    /// When its handshake must be done.
+    handshake_until: Duration,
     machine: Sv1Miner,
     lines: sv1::LineReader,
-    outbox: Outbox,
+    /// What the socket did not take; empty and without memory for nearly every miner nearly always.
+    outbox: Vec<u8>,
+    written: usize,
+    stalled_since: Option<Duration>,
     news: Option<watch::Receiver<GroupNews>>,
     group: Option<GroupId>,
     answers: Option<mpsc::Receiver<Answer>>,
@@ -77,15 +89,19 @@ struct Connection<'a> {
 }
 
 /// Serves a Stratum V1 miner until one side has enough.
-pub(super) async fn serve(opened: Opened, context: &ListenerContext) {
+pub(super) async fn serve(opened: Opened, tls: Option<Box<TlsSession>>, context: &ListenerContext) {
     let Opened { stream, me, address, began } = opened;
     let machine = Sv1Miner::new(Arc::clone(&context.policy), Arc::clone(&context.books), me, began);
     let mut connection = Connection {
         context,
         stream,
+        tls,
+        handshake_until: context.clock.now().mono + context.handshake,
         machine,
         lines: sv1::LineReader::default(),
-        outbox: Outbox::default(),
+        outbox: Vec::new(),
+        written: 0,
+        stalled_since: None,
         news: None,
         group: None,
         answers: None,
@@ -170,9 +186,14 @@ impl Connection<'_> {
     }
 
     fn deadline(&self) -> Duration {
-        let stall = self.outbox.stalled_since().map(|t| t + self.context.write_stall);
+        let stall = self.stalled_since.map(|t| t + self.context.write_stall);
         let deadline = engine::earliest(self.machine.deadline(), stall);
+        let deadline = engine::earliest(deadline, self.in_handshake().then_some(self.handshake_until));
         deadline.unwrap_or(Duration::MAX)
+    }
+
+    fn in_handshake(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| !tls.is_established())
     }
 
     async fn join(&mut self) -> Result<(), End> {
@@ -248,8 +269,11 @@ impl Connection<'_> {
 
     fn on_deadline(&mut self) -> Result<(), End> {
         let now = self.context.clock.now().mono;
-        if self.outbox.stalled_since().is_some_and(|t| now.saturating_sub(t) >= self.context.write_stall) {
+        if self.stalled_since.is_some_and(|t| now.saturating_sub(t) >= self.context.write_stall) {
             return Err(CloseReason::SlowReader.into());
+        }
+        if self.in_handshake() && now >= self.handshake_until {
+            return Err(CloseReason::Tls.into());
         }
         self.step(Sv1Miner::timer)
     }
@@ -260,7 +284,7 @@ impl Connection<'_> {
         work: impl FnOnce(&mut Sv1Miner, &mut Io<'_>) -> Result<(), CloseReason>,
     ) -> Result<(), End> {
         BUFFERS.with_borrow_mut(|buffers| {
-            let out = &mut buffers.write;
+            let Buffers { write: out, wire, .. } = buffers;
             out.clear();
             let mut io = Io {
                 now: self.context.clock.now(),
@@ -269,14 +293,14 @@ impl Connection<'_> {
                 ids: &mut self.context.ids.handle(),
             };
             let result = work(&mut self.machine, &mut io);
-            self.send(out)?;
+            self.send(out, wire)?;
             Ok(result?)
         })
     }
 
     fn on_readable(&mut self) -> Result<(), End> {
         BUFFERS.with_borrow_mut(|buffers| {
-            let Buffers { read, write } = buffers;
+            let Buffers { read, write, text, wire } = buffers;
             let n = match self.stream.try_read(read) {
                 Ok(0) => return Err(self.end_of_input()),
                 Ok(n) => n,
@@ -291,7 +315,21 @@ impl Connection<'_> {
                 shares: &mut Doors(&self.context.doors),
                 ids: &mut self.context.ids.handle(),
             };
-            let mut chunk = &read[..n];
+            let mut chunk: &[u8] = match &mut self.tls {
+                None => &read[..n],
+                Some(tls) => {
+                    text.clear();
+                    wire.clear();
+                    let result = tls.read(&mut read[..n], text, wire);
+                    // What the handshake asks for; after an error, what is wrong.
+                    self.send_bytes(wire)?;
+                    if let Err(error) = result {
+                        debug!(listener = self.context.name, miner = self.me.0, %error, "TLS");
+                        return Err(CloseReason::Tls.into());
+                    }
+                    text
+                }
+            };
             let mut result = Ok(());
             let mut lines = 0u32;
             while result.is_ok() {
@@ -306,39 +344,89 @@ impl Connection<'_> {
                     Err(sv1::LineError::TooLong { .. }) => result = self.machine.line_too_long(),
                 }
             }
-            self.send(write)?;
+            self.send(write, wire)?;
             if self.machine.is_mining() {
                 let took = began.elapsed();
                 for _ in 0..lines {
                     self.context.latencies.share_to_reply().observe(took);
                 }
             }
-            Ok(result?)
+            result?;
+            match &self.tls {
+                Some(tls) if tls.is_over() => Err(self.end_of_input()),
+                _ => Ok(()),
+            }
         })
     }
 
     fn on_writable(&mut self) -> Result<(), End> {
-        Ok(self.outbox.flush(&self.stream, self.context.clock.now().mono)?)
+        while self.written < self.outbox.len() {
+            match self.stream.try_write(&self.outbox[self.written..]) {
+                Ok(0) => return Err(End::Left),
+                Ok(n) => {
+                    self.written += n;
+                    self.stalled_since = Some(self.context.clock.now().mono);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(e.into()),
+            }
+        }
+        self.outbox = Vec::new();
+        self.written = 0;
+        self.stalled_since = None;
+        Ok(())
+    }
+
+    /// Sends text, by TLS where that is spoken: `wire` is for its records.
+    fn send(&mut self, text: &[u8], wire: &mut Vec<u8>) -> Result<(), End> {
+        match &mut self.tls {
+            None => self.send_bytes(text),
+            Some(_) if text.is_empty() => Ok(()),
+            Some(tls) => {
+                wire.clear();
+                tls.write(text, wire).map_err(|_| CloseReason::Tls)?;
+                self.send_bytes(wire)
+            }
+        }
+    }
+
+    /// Puts a message behind what waits to be sent.
+    fn tell(&mut self, text: &str) {
+        match &mut self.tls {
+            None => self.machine.tell(text, &mut self.outbox),
+            Some(tls) => {
+                let mut line = Vec::new();
+                self.machine.tell(text, &mut line);
+                // In the handshake there is nobody to tell.
+                let _ = tls.write(&line, &mut self.outbox);
+            }
+        }
     }
 
     /// Writes at once what the socket takes; the rest waits in the outbox.
-    fn send(&mut self, bytes: &[u8]) -> Result<(), End> {
-        let now = self.context.clock.now().mono;
-        let sent = self.outbox.send(&self.stream, bytes, self.context.outbox, now)?;
-        Ok(sent.map_err(|_| CloseReason::SlowReader)?)
+    fn send_bytes(&mut self, mut bytes: &[u8]) -> Result<(), End> {
+        while self.outbox.is_empty() && !bytes.is_empty() {
+            match self.stream.try_write(bytes) {
+                Ok(0) => return Err(End::Left),
+                Ok(n) => bytes = &bytes[n..],
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e.into()),
+            }
+        }
+        if !bytes.is_empty() {
+            if self.outbox.len() - self.written + bytes.len() > self.context.outbox {
+                return Err(CloseReason::SlowReader.into());
+            }
+            self.outbox.extend_from_slice(bytes);
+            self.stalled_since.get_or_insert(self.context.clock.now().mono);
+        }
+        Ok(())
     }
 
     /// Shows others what has become of the miner.
     fn show(&self) {
         let machine = &self.machine;
         self.stream.show(machine.is_mining(), machine.hashrate(), machine.last_share());
-    }
-
-    /// Says a last word to the miner.
-    fn tell(&mut self, text: &str) {
-        let mut line = Vec::new();
-        self.machine.tell(text, &mut line);
-        self.outbox.append(&line);
     }
 
     /// The miner has left, or was closed from outside its task.
@@ -350,7 +438,12 @@ impl Connection<'_> {
 
     /// What was to be said before closing, as far as the socket takes it at once.
     fn flush_last_words(&mut self) {
-        let _ = self.outbox.flush(&self.stream, self.context.clock.now().mono);
+        if let Some(tls) = &mut self.tls {
+            tls.close(&mut self.outbox);
+        }
+        if self.written < self.outbox.len() {
+            let _ = self.stream.try_write(&self.outbox[self.written..]);
+        }
     }
 
     async fn clean_up(mut self) {

@@ -22,6 +22,7 @@ use super::proxy_header::{PROXY_HEADER_MAX, ProxyHeaderError, proxy_header};
 use super::roster::Attached;
 use super::spoken::{LOOKED_AT, Spoken, spoken};
 use super::sv2;
+use super::tls::TlsSession;
 use crate::config::Protocol;
 
 /// A connection of which nothing of the miner's has been read.
@@ -58,28 +59,50 @@ pub(super) async fn open(
     let began = context.clock.now();
     let stream = context.roster.attach(stream, me, began.mono);
     let mut opened = Opened { stream, me, address, began };
-    match (what_it_speaks(&mut opened, &mut place, context).await, &context.identity) {
-        (Ok(Spoken::Sv1), _) => connection::serve(opened, context).await,
-        (Ok(Spoken::Noise), Some(identity)) => sv2::serve(opened, identity, context).await,
-        (Ok(other), _) => {
-            let (why, what) = match other {
-                Spoken::ProxyHeader => (
-                    CloseReason::ProxyHeader,
-                    "a PROXY header from an address that is not one of proxy_protocol_from, or a second one",
-                ),
-                Spoken::Tls => (CloseReason::WrongProtocol, "TLS"),
-                _ => (
-                    CloseReason::WrongProtocol,
-                    "neither Stratum V1 nor TLS; for Stratum V2 set authority_secret_key",
-                ),
-            };
-            context.say_closed(opened.address, why, what);
+    let spoken = what_it_speaks(&mut opened, &mut place, context).await;
+    match (spoken, &context.identity) {
+        (Ok(Spoken::Noise), Some(identity)) if context.protocol != Protocol::Sv1Tls => {
+            sv2::serve(opened, identity, context).await;
         }
+        (Ok(spoken), _) => match lines(spoken, context) {
+            Ok(tls) => connection::serve(opened, tls, context).await,
+            Err((why, what)) => context.say_closed(opened.address, why, what),
+        },
         (Err(Over::Left), _) => context.say_left(opened.address),
         (Err(Over::Refused(refused)), _) => context.say_refused(opened.address, refused),
         (Err(Over::Close(why, detail)), _) => context.say_closed(opened.address, why, &detail),
     }
     context.figures.connected.fetch_sub(1, Relaxed);
+}
+
+/// How a Stratum V1 miner's lines come, by TLS or as they are; or why what it speaks is not taken.
+fn lines(
+    spoken: Spoken,
+    context: &ListenerContext,
+) -> Result<Option<Box<TlsSession>>, (CloseReason, &'static str)> {
+    match spoken {
+        Spoken::Sv1 if context.protocol == Protocol::Sv1Tls => {
+            Err((CloseReason::WrongProtocol, "Stratum V1 without TLS"))
+        }
+        Spoken::Sv1 => Ok(None),
+        Spoken::Tls => {
+            let config = context
+                .certificate
+                .current()
+                .ok_or((CloseReason::WrongProtocol, "TLS, and the listener has no certificate_file"))?;
+            let session =
+                TlsSession::new(config).map_err(|_| (CloseReason::Tls, "no session can be begun"))?;
+            Ok(Some(Box::new(session)))
+        }
+        Spoken::ProxyHeader => Err((
+            CloseReason::ProxyHeader,
+            "from an address that is not one of proxy_protocol_from, or a second one",
+        )),
+        Spoken::Noise | Spoken::Undecided => Err((
+            CloseReason::WrongProtocol,
+            "neither Stratum V1 nor TLS; for Stratum V2 set authority_secret_key",
+        )),
+    }
 }
 
 /// Reads a load balancer's header, and finds out what comes after it.
@@ -91,7 +114,7 @@ async fn what_it_speaks(
     let configured = match context.protocol {
         Protocol::Sv1 => Some(Spoken::Sv1),
         Protocol::Sv2 => Some(Spoken::Noise),
-        Protocol::Auto => None,
+        Protocol::Auto | Protocol::Sv1Tls => None,
     };
     let proxied = context.access.is_proxy(opened.address.ip());
     if let Some(configured) = configured.filter(|_| !proxied) {

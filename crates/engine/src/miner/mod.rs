@@ -2,6 +2,7 @@
 
 mod firmware;
 mod good_share;
+mod identity;
 mod mining;
 mod policy;
 mod strikes;
@@ -10,6 +11,7 @@ pub mod sv2;
 mod worker;
 
 pub use firmware::{Firmware, Firmwares, USER_AGENT_MAX};
+pub use identity::{IdentityRule, rewrite_identity};
 pub use policy::{CloseReason, ListenerPolicy, MinerIdSource, ReplyMode};
 pub use sv1::{Io, Sv1Miner};
 pub use sv2::{Sv2Io, Sv2Miner};

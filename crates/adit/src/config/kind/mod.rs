@@ -3,6 +3,7 @@
 mod address;
 mod authority;
 mod host;
+mod identities;
 mod identity;
 mod list;
 mod measure;
@@ -25,6 +26,7 @@ pub(crate) use address::Address;
 pub(crate) use authority::AuthorityKey;
 pub use authority::AuthoritySecret;
 pub(crate) use host::{HostPort, is_host_and_port};
+pub(crate) use identities::Identities;
 pub(crate) use identity::Identity;
 pub use identity::USER_IDENTITY_MAX;
 pub(crate) use measure::{Hashrate, Size, Span};

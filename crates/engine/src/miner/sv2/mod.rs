@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use sv2::mining::{self, CloseChannel, SubmitSharesExtended, SubmitSharesStandard};
 use sv2::{
     AnyMessage, CommonMessage, ExtensionsMessage, FrameHeader, Message, MiningMessage, Str0255, write_frame,
@@ -93,8 +93,8 @@ pub struct Sv2Miner {
     /// Channels with accepted shares that the miner has not been told of.
     unflushed: Vec<u32>,
     accounts: Vec<(Option<SourceId>, AccountId)>,
-    /// Workers' names that came with shares (extension 0x0002).
-    names: Option<Box<HashSet<Arc<str>, foldhash::fast::FixedState>>>,
+    /// Workers' names that came with shares (extension 0x0002), and as they go up.
+    names: Option<Box<HashMap<Arc<str>, Arc<str>, foldhash::fast::FixedState>>>,
     strikes: Strikes,
     /// The most channels that there were at a time.
     most_channels: usize,

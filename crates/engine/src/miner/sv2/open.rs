@@ -129,7 +129,7 @@ impl Sv2Miner {
         let Some(miner_id) = io.ids.allocate(self.policy.extranonce1_size) else {
             return self.refuse(request_id, error_code::CHANNEL_CAPACITY_EXHAUSTED, io);
         };
-        let worker = Worker::new(identity.trim());
+        let worker = Worker::new(identity.trim(), &self.policy.identity);
         let remembered = None;
         self.pending.push_back(Pending {
             request_id,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use sv2::extensions::UserIdentity;
 use sv2::mining::{SubmitSharesError, SubmitSharesExtended, SubmitSharesStandard, SubmitSharesSuccess};
 use sv2::{Message, Str0255, error_code, write_frame};
@@ -16,6 +16,7 @@ use crate::books::{Final, RefuseCode, RejectReason, UnsentReason};
 use crate::ids::SourceId;
 use crate::miner::good_share::{Fate, Finder, GoodShare};
 use crate::miner::sv1::MAX_WAITING;
+use crate::miner::worker::Worker;
 use crate::share::Answer;
 
 /// A share counts as easier than the channel's difficulty below this part of it: the rest is rounding.
@@ -191,11 +192,11 @@ impl Sv2Miner {
         write_error(waiting.channel_id, waiting.sequence_number, code, out);
     }
 
-    /// A worker's name as it came with a share: shared by all shares of the worker.
+    /// What goes up of a worker's name that came with a share: made once for all shares of the worker.
     fn name(&mut self, name: &UserIdentity<'_>) -> Arc<str> {
         let text = String::from_utf8_lossy(name.as_bytes());
         let names = self.names.get_or_insert_with(|| {
-            Box::new(HashSet::with_hasher(foldhash::fast::FixedState::with_seed(self.policy.hash_seed)))
+            Box::new(HashMap::with_hasher(foldhash::fast::FixedState::with_seed(self.policy.hash_seed)))
         });
         if let Some(known) = names.get(&*text) {
             return Arc::clone(known);
@@ -203,9 +204,9 @@ impl Sv2Miner {
         if names.len() >= MAX_NAMES {
             names.clear();
         }
-        let name: Arc<str> = Arc::from(crate::miner::cut(&text, UserIdentity::MAX));
-        names.insert(Arc::clone(&name));
-        name
+        let worker = Worker::new(&text, &self.policy.identity);
+        names.insert(worker.given, Arc::clone(&worker.wire));
+        worker.wire
     }
 
     /// A good share, whatever becomes of it, tells how fast the miner is.

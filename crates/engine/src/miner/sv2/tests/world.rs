@@ -97,6 +97,7 @@ pub(super) fn policy(reply: ReplyMode) -> Arc<ListenerPolicy> {
         idle_deadline: Duration::from_secs(7_200),
         hash_seed: 3,
         firmware: Arc::default(),
+        identity: Vec::new(),
     })
 }
 
