@@ -48,6 +48,9 @@ pub const MAX_CHANNELS: usize = 4_096;
 /// Sources whose accounts are kept at hand; with more, they are looked up again.
 const MAX_ACCOUNTS: usize = 16;
 
+/// Workers' names as they came, and as they go up.
+type Names = HashMap<Arc<str>, Arc<str>, foldhash::fast::FixedState>;
+
 /// What the state machine works with during one call.
 pub struct Sv2Io<'a> {
     /// The time.
@@ -94,7 +97,7 @@ pub struct Sv2Miner {
     unflushed: Vec<u32>,
     accounts: Vec<(Option<SourceId>, AccountId)>,
     /// Workers' names that came with shares (extension 0x0002), and as they go up.
-    names: Option<Box<HashMap<Arc<str>, Arc<str>, foldhash::fast::FixedState>>>,
+    names: Option<Box<Names>>,
     strikes: Strikes,
     /// The most channels that there were at a time.
     most_channels: usize,

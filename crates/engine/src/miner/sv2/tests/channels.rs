@@ -79,11 +79,17 @@ fn there_are_so_many_channels_and_no_more() {
     assert_eq!(world.errors.len(), 2);
 }
 
+/// A hashrate as it is sent.
+#[expect(clippy::cast_possible_truncation, reason = "the wire has no more digits")]
+fn narrow(hashrate: f64) -> f32 {
+    hashrate as f32
+}
+
 #[test]
 fn a_hashrate_becomes_the_first_target_and_its_sum_the_groups() {
     let mut world = World::set_up(0);
-    let rate = 8.0 * DIFFICULTY * work::hashrate::HASHES_PER_DIFFICULTY * 20.0 / 60.0;
-    let nominal_hash_rate = rate as f32;
+    let rate: f64 = 8.0 * DIFFICULTY * work::hashrate::HASHES_PER_DIFFICULTY * 20.0 / 60.0;
+    let nominal_hash_rate = narrow(rate);
     world.send(&OpenExtendedMiningChannel { nominal_hash_rate, ..extended(4) }).unwrap();
     world.join(Some(&feed(Terms { difficulty: 1.0, ..Terms::default() })));
     let told: Vec<f64> = world.machine.difficulties().collect();
@@ -92,7 +98,7 @@ fn a_hashrate_becomes_the_first_target_and_its_sum_the_groups() {
     // More comes, and it says so.
     let channel_id = world.machine.next_channel_id;
     let update =
-        UpdateChannel { channel_id, nominal_hash_rate: (rate * 10.0) as f32, maximum_target: [0xff; 32] };
+        UpdateChannel { channel_id, nominal_hash_rate: narrow(rate * 10.0), maximum_target: [0xff; 32] };
     world.heard.clear();
     world.send(&update).unwrap();
     assert_eq!(world.heard, [("SetTarget", channel_id), ("NewExtendedMiningJob", channel_id)]);
