@@ -88,7 +88,6 @@ impl ShareSink for Sink {
 #[derive(Debug)]
 struct Known {
     group: u32,
-    prefix: Vec<u8>,
     size: usize,
     target: Target,
     max_target: Target,
@@ -441,7 +440,7 @@ impl World {
         assert_eq!(prefix.len() + size, 8);
         let target = Target::from_le_bytes(target);
         assert!(target <= max_target, "easier than asked for");
-        let known = Known { group, prefix: prefix.to_vec(), size, target, max_target, jobs: BTreeMap::new() };
+        let known = Known { group, size, target, max_target, jobs: BTreeMap::new() };
         self.channels.insert(id, known);
     }
 
