@@ -25,7 +25,7 @@ pub enum Command {
     /// See it work: an embedded pool, the proxy and CPU miners, for half a minute.
     Demo(DemoArgs),
     /// Check a configuration and show what it comes to.
-    Check(ConfigArgs),
+    Check(CheckArgs),
     /// Make an authority key pair, or show the public key of a secret one.
     Keys(KeysArgs),
     /// Run the embedded development pool by itself, on a chain of its own or a node's.
@@ -34,6 +34,17 @@ pub enum Command {
     Miner(MinerArgs),
     /// Measure a Stratum V1 server with many miners.
     Load(LoadArgs),
+}
+
+/// `adit check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Connect to each pool and show what it offers, and which listeners fit.
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// Where the configuration is.

@@ -7,6 +7,7 @@ mod client;
 mod draining;
 mod overload;
 mod panicking;
+mod sv1_pools;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -36,7 +36,8 @@ pub use secret::Secret;
 pub(crate) use secret::{Password, UserName};
 pub(crate) use signature::Signature;
 pub use signature::{SIGNATURE_MAX, signature_push};
-pub(crate) use url::Url;
+pub use url::SourceUrl;
+pub(crate) use url::{Pool, Url};
 pub use version_mask::VERSION_BITS_ROLLABLE;
 pub(crate) use version_mask::VersionMask;
 

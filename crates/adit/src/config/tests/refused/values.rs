@@ -410,7 +410,7 @@ user_identity = "a""#,
         text: r#"adit.toml:4:7: source.main.url
     4 | url = "stratum2+tcp://pool.example:3336/9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72"
       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    expected: a pool's URL, stratum2+tcp://host:port/authority-key
+    expected: a pool's URL, stratum2+tcp://host:port/authority-key, or stratum+tcp://host:port (or stratum+ssl://) of Stratum V1
     found:    the authority key 9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72, which is a published example
     fix:      this key stands in documentation and its secret is known to everyone, so anyone could pose as the pool: ask the pool for its own key (to run a pool: adit keys makes one)
 "#,
@@ -423,22 +423,22 @@ user_identity = "a""#,
         text: r#"adit.toml:4:7: source.main.url
     4 | url = "stratum2+tcp://pool.example:3336/9bGBU8kQmhxVgkB8FENf6brbbJ1pdw6Bjw79EmTUiv99YZ7Zhux"
       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    expected: a pool's URL, stratum2+tcp://host:port/authority-key
+    expected: a pool's URL, stratum2+tcp://host:port/authority-key, or stratum+tcp://host:port (or stratum+ssl://) of Stratum V1
     found:    "stratum2+tcp://pool.example:3336/9bGBU8kQmhxVgkB8FENf6brb..."
     fix:      the URL's authority key is wrong: the key's checksum does not match: a character is wrong, missing or added; copy the key again
 "#,
     },
     Case {
-        what: "an SV1 pool",
+        what: "a scheme that Adit does not speak",
         place: In::BareSource,
-        lines: r#"url = "stratum+tcp://pool.example:3333"
+        lines: r#"url = "stratum+udp://pool.example:3333"
 user_identity = "a""#,
         text: r#"adit.toml:4:7: source.main.url
-    4 | url = "stratum+tcp://pool.example:3333"
+    4 | url = "stratum+udp://pool.example:3333"
       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    expected: a pool's URL, stratum2+tcp://host:port/authority-key
-    found:    "stratum+tcp://pool.example:3333"
-    fix:      the scheme "stratum+tcp" is not stratum2+tcp: an SV2 pool is stratum2+tcp://host:port/authority-key (this one is Stratum V1)
+    expected: a pool's URL, stratum2+tcp://host:port/authority-key, or stratum+udp://host:port of Stratum V1
+    found:    "stratum+udp://pool.example:3333"
+    fix:      the scheme "stratum+udp" is not stratum2+tcp: an SV2 pool is stratum2+tcp://host:port/authority-key
 "#,
     },
     Case {
