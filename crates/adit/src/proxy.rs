@@ -181,6 +181,7 @@ impl Proxy {
         let ids = Arc::new(MinerIdPool::new(rand::random(), rand::random()));
         let memory = Arc::new(WorkerMemory::default());
         let next_miner = Arc::new(AtomicU64::new(1));
+        let firmware = settings::firmware(config);
         let tasks = TaskTracker::new();
         let stop_accepting = CancellationToken::new();
         let mut addresses = Vec::new();
@@ -189,9 +190,10 @@ impl Proxy {
             let route = route_views.iter().position(|r| r.listeners.contains(&at)).expect("checked");
             let figures = Arc::new(ListenerFigures::default());
             let address = socket.local_addr().unwrap_or(listener.listen);
-            let policy = listener_policy(at, route, listener, &config.limits);
+            let policy = listener_policy(at, route, listener, &config.limits, &firmware);
             let context = Arc::new(ListenerContext {
                 name: name.to_string(),
+                protocol: listener.protocol,
                 policy: Arc::new(policy),
                 books: Arc::clone(&books),
                 admission: Arc::clone(&admission),

@@ -20,6 +20,7 @@ mod quantity;
 mod reader;
 mod reference;
 mod section;
+mod shipped;
 mod table;
 mod tables;
 #[cfg(test)]
@@ -43,15 +44,16 @@ pub use name::{NAME_LENGTH_MAX, Name};
 pub use place::{Excerpt, Place};
 pub use problem::{ConfigErrors, PROBLEMS_SHOWN, Problem, Warning};
 pub use reference::reference_markdown;
+pub use shipped::{engine_firmware, shipped_firmware};
 pub use tables::{
     ACCEPT_RATE, CERTIFICATE_LEEWAY, CONNECT_TIMEOUT, CONNECTIONS_MAX, Chain, DIFFICULTY_MIN,
     DIFFICULTY_START, DeclareMode, Declared, EXTRANONCE1_SIZE, EXTRANONCE2_SIZE, FEE_THRESHOLD,
-    FEE_THRESHOLD_MAX, FRAME, HANDSHAKE, HTTP_LISTEN, Http, IDLE, Interface, KEEPALIVE, LINE,
-    LISTENER_LISTEN, LOOKUP, Limits, Listener, Log, LogFormat, LogLevel, MAX_CONNECTIONS,
-    MAX_CONNECTIONS_PER_ADDRESS, MEMORY_MAX, MEMORY_MIN, MIN_INTERVAL, NTIME_SLACK, NTIME_SLACK_MAX,
-    OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX, PAYOUT_PERCENT, RETURN_AFTER, Reply, Route, RpcLogin, SETUP,
-    SHARES_PER_MINUTE, SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN, SHUTDOWN_GRACE, Solo, Source, State,
-    Template, TemplateFrom, TemplateKind, VERSION, VERSION_MASK, state_directory,
+    FEE_THRESHOLD_MAX, FIRMWARE_EXTRANONCE2_MAX, FRAME, Firmware, HANDSHAKE, HTTP_LISTEN, Http, IDLE,
+    Interface, KEEPALIVE, LINE, LISTENER_LISTEN, LOOKUP, Limits, Listener, Log, LogFormat, LogLevel,
+    MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MEMORY_MAX, MEMORY_MIN, MIN_INTERVAL, NTIME_SLACK,
+    NTIME_SLACK_MAX, OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX, PAYOUT_PERCENT, Protocol, RETURN_AFTER, Reply,
+    Route, RpcLogin, SETUP, SHARES_PER_MINUTE, SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN, SHUTDOWN_GRACE,
+    Solo, Source, State, Template, TemplateFrom, TemplateKind, VERSION, VERSION_MASK, state_directory,
 };
 
 use document::{Document, VERSION_KEY};
@@ -82,6 +84,8 @@ pub struct Config {
     pub declared: BTreeMap<Name, Declared>,
     /// What binds listeners and sources, at least one.
     pub routes: BTreeMap<Name, Route>,
+    /// What the owner knows of miners' firmware, beside what is shipped.
+    pub firmware: BTreeMap<Name, Firmware>,
     /// What is kept between runs.
     pub state: State,
     /// Metrics, health and status.
@@ -250,6 +254,7 @@ fn assemble(
         limits: read_single(&mut document, Table::Limits, &mut reader, Limits::read).unwrap_or_default(),
         given,
     };
+    let firmware = read_named(&mut document, Table::Firmware, &mut reader, Firmware::read);
     let state = read_single(&mut document, Table::State, &mut reader, State::read).unwrap_or_default();
     let log = read_single(&mut document, Table::Log, &mut reader, Log::read).unwrap_or_default();
     if reader.spot("limits.max_connections").is_none() {
@@ -267,7 +272,8 @@ fn assemble(
     one_channel_for_declared(&mut parts, &reader);
     check::cross_checks(&parts, machine, &mut reader);
     let check::Parts { listeners, sources, templates, solos, declared, routes, http, limits, given } = parts;
-    let config = Config { listeners, sources, templates, solos, declared, routes, state, http, log, limits };
+    let config =
+        Config { listeners, sources, templates, solos, declared, routes, firmware, state, http, log, limits };
     if !reader.has_problems() {
         warn::add_warnings(&config, machine, &given, &mut reader);
     }

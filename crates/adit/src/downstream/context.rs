@@ -1,5 +1,6 @@
 //! What the connections of one listener share.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,13 +10,14 @@ use engine::miner::{CloseReason, ListenerPolicy};
 use engine::{OutgoingShare, ShareSink};
 use telemetry::Latencies;
 use tokio::sync::{Semaphore, mpsc};
+use tracing::{debug, info};
 
 use super::admission::Admission;
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
 use super::roster::Roster;
 use crate::clock::Clock;
-use crate::config::Network;
+use crate::config::{Network, Protocol};
 use crate::upstream::{Mailboxes, RouterMessage, SourceDoor, SourceFigures};
 
 /// Counters of a listener.
@@ -55,6 +57,8 @@ impl ListenerFigures {
 pub struct ListenerContext {
     /// Its name in the configuration.
     pub name: String,
+    /// What miners may speak there.
+    pub protocol: Protocol,
     /// What its miners have in common.
     pub policy: Arc<ListenerPolicy>,
     /// The books.
@@ -100,6 +104,21 @@ pub struct ListenerContext {
 }
 
 impl ListenerContext {
+    /// A miner has left by itself.
+    pub(super) fn say_left(&self, address: SocketAddr) {
+        self.figures.left.fetch_add(1, Relaxed);
+        debug!(listener = self.name, %address, "miner left");
+    }
+
+    /// Adit closes a connection; `detail` may say more than the reason.
+    pub(super) fn say_closed(&self, address: SocketAddr, why: CloseReason, detail: &str) {
+        self.figures.count_close(why);
+        if self.quiet.may_log() {
+            let detail = Some(detail).filter(|detail| !detail.is_empty());
+            info!(listener = self.name, %address, reason = %why, detail, "connection closed");
+        }
+    }
+
     /// Grows with each tip of each source: jobs of an epoch two before are dead.
     pub(super) fn epoch(&self) -> work::Epoch {
         work::Epoch(self.sources.iter().map(|s| s.tips.load(Relaxed)).sum())

@@ -11,8 +11,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::admission::{PerAddress, Refused};
-use super::connection;
 use super::context::ListenerContext;
+use super::opening;
 
 /// The wait after an error of accept, doubled up to [`LONGEST_WAIT`]: with no file descriptor left, trying
 /// again at once would burn a core.
@@ -79,7 +79,7 @@ pub async fn run_listener(
         context.figures.accepted.fetch_add(1, Relaxed);
         let context = Arc::clone(&context);
         tasks.spawn(async move {
-            connection::serve(stream, address, &context).await;
+            opening::open(stream, address, &context).await;
             drop(place);
         });
     }

@@ -6,8 +6,10 @@ mod context;
 mod ids;
 mod listener;
 mod memory;
+mod opening;
 mod pace;
 mod roster;
+mod spoken;
 #[cfg(any(test, feature = "test-hooks"))]
 mod test_hooks;
 
@@ -17,5 +19,6 @@ pub use ids::MinerIdPool;
 pub use listener::run_listener;
 pub use memory::WorkerMemory;
 pub use roster::{Entry, Roster};
+pub use spoken::{LOOKED_AT, Spoken, spoken};
 #[cfg(test)]
 pub(crate) use test_hooks::PANIC_METHOD;

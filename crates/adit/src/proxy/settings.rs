@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::miner::{ListenerPolicy, ReplyMode};
+use engine::miner::{Firmwares, ListenerPolicy, ReplyMode};
 use engine::router::{MinersPerChannel, RouteSettings, SourcePlan};
 use engine::source::{DeclaredSettings, JdsSettings, SoloSettings, SourceSettings, Sv1Settings};
 use engine::{ListenerId, RouteId, SourceId};
@@ -113,11 +113,19 @@ pub(super) fn source_plan(at: usize, source: &config::Source) -> SourcePlan {
     }
 }
 
+/// What is known of miners' firmware, the owner's own profiles first.
+pub(super) fn firmware(config: &Config) -> Arc<Firmwares> {
+    let known = Config::known_firmware(&config.firmware);
+    let known = known.iter().map(|(name, firmware)| config::engine_firmware(name, firmware));
+    Arc::new(Firmwares::new(known.collect()))
+}
+
 pub(super) fn listener_policy(
     at: usize,
     route: usize,
     listener: &config::Listener,
     limits: &config::Limits,
+    firmware: &Arc<Firmwares>,
 ) -> ListenerPolicy {
     ListenerPolicy {
         id: ListenerId(position(at)),
@@ -139,6 +147,7 @@ pub(super) fn listener_policy(
         setup_deadline: limits.setup,
         idle_deadline: limits.idle,
         hash_seed: rand::random(),
+        firmware: Arc::clone(firmware),
     }
 }
 

@@ -5,6 +5,7 @@ mod accepting;
 #[path = "../../tests/process/client.rs"]
 mod client;
 mod draining;
+mod opening;
 mod overload;
 mod panicking;
 mod sv1_pools;

@@ -63,6 +63,7 @@ impl World {
             setup_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(7_200),
             hash_seed: 1,
+            firmware: Arc::default(),
         };
         let settings = |id: u16| SourceSettings {
             id: SourceId(id),

@@ -214,6 +214,7 @@ pub fn scale(miners: usize) -> ScaleReport {
         setup_deadline: Duration::from_secs(10),
         idle_deadline: Duration::from_secs(7200),
         hash_seed: 3,
+        firmware: Arc::default(),
     });
     let mut ids = Ids(MinerIds::new(4, 0, 4, MinerIdsLimits::default()));
     let mut queue = Queue(Vec::new());

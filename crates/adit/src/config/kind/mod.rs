@@ -12,6 +12,7 @@ mod payee;
 mod plain;
 mod secret;
 mod signature;
+mod text;
 mod url;
 mod version_mask;
 
@@ -36,6 +37,7 @@ pub use secret::Secret;
 pub(crate) use secret::{Password, UserName};
 pub(crate) use signature::Signature;
 pub use signature::{SIGNATURE_MAX, signature_push};
+pub(crate) use text::{Patterns, Text};
 pub use url::SourceUrl;
 pub(crate) use url::{Pool, Url};
 pub use version_mask::VERSION_BITS_ROLLABLE;

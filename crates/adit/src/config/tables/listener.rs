@@ -34,6 +34,17 @@ pub enum Reply {
     Source,
 }
 
+/// What miners may speak on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// What is served, found out by the first bytes.
+    Auto,
+    /// Stratum V1.
+    Sv1,
+}
+
+const PROTOCOL: Choice<Protocol> = Choice(&[("auto", Protocol::Auto), ("sv1", Protocol::Sv1)]);
+
 const REPLY: Choice<Reply> = Choice(&[("local", Reply::Local), ("source", Reply::Source)]);
 
 table! {
@@ -42,6 +53,9 @@ table! {
         /// Address and port that miners connect to. Stratum V1 is not encrypted: keep it on this machine or
         /// in the miners' own network.
         listen: SocketAddr = Address(LISTENER_LISTEN.port()), default LISTENER_LISTEN;
+        /// What miners speak there: "auto" finds it out by the first bytes that a miner sends, "sv1" takes everything for
+        /// Stratum V1.
+        protocol: Protocol = PROTOCOL, default Protocol::Auto;
         /// Bytes of a miner's `extranonce1`, its number at Adit, which never changes while it is connected.
         extranonce1_size: u8 = Whole(2..=8), default EXTRANONCE1_SIZE;
         /// Bytes that a miner rolls itself. A source must grant `extranonce1_size` + `extranonce2_size`.

@@ -4,6 +4,7 @@
 //! these tables, one a file.
 
 mod declared;
+mod firmware;
 mod http;
 mod limits;
 mod listener;
@@ -17,6 +18,7 @@ mod template;
 use std::time::Duration;
 
 pub use declared::{DeclareMode, Declared};
+pub use firmware::{FIRMWARE_EXTRANONCE2_MAX, Firmware};
 pub use http::{HTTP_LISTEN, Http};
 pub use limits::{
     ACCEPT_RATE, CONNECTIONS_MAX, FRAME, HANDSHAKE, IDLE, LINE, LOOKUP, Limits, MAX_CONNECTIONS, MEMORY_MAX,
@@ -24,7 +26,7 @@ pub use limits::{
 };
 pub use listener::{
     DIFFICULTY_MIN, DIFFICULTY_START, EXTRANONCE1_SIZE, EXTRANONCE2_SIZE, LISTENER_LISTEN, Listener,
-    MAX_CONNECTIONS_PER_ADDRESS, Reply, SHARES_PER_MINUTE, VERSION_MASK,
+    MAX_CONNECTIONS_PER_ADDRESS, Protocol, Reply, SHARES_PER_MINUTE, VERSION_MASK,
 };
 pub use log::{Log, LogFormat, LogLevel};
 pub use route::{KEEPALIVE, OUTAGE_GRACE, RETURN_AFTER, Route};
@@ -58,6 +60,7 @@ pub(crate) fn keys_of(table: Table) -> Vec<KeyInfo> {
         Table::Solo => Solo::keys(),
         Table::Declared => Declared::keys(),
         Table::Route => Route::keys(),
+        Table::Firmware => Firmware::keys(),
         Table::State => State::keys(),
         Table::Http => Http::keys(),
         Table::Log => Log::keys(),

@@ -236,6 +236,7 @@ impl Adit {
             setup_deadline: Duration::from_secs(10),
             idle_deadline: plan.idle,
             hash_seed: rng.next(),
+            firmware: Arc::default(),
         };
         let source_ids: Vec<SourceId> =
             (0..plan.pools.len()).map(|n| SourceId(u16::try_from(n).unwrap_or(u16::MAX))).collect();
