@@ -32,7 +32,7 @@ use crate::alarms::Alarms;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::downstream::{
-    Admission, ListenerContext, ListenerFigures, MinerIdPool, Roster, WorkerMemory, run_listener,
+    Access, Admission, ListenerContext, ListenerFigures, MinerIdPool, Roster, WorkerMemory, run_listener,
 };
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
 use crate::snapshot::{ListenerView, RouteView, SnapshotMaker};
@@ -198,6 +198,11 @@ impl Proxy {
                 books: Arc::clone(&books),
                 admission: Arc::clone(&admission),
                 cap: listener.max_connections.map(|n| Arc::new(Semaphore::new(n as usize))),
+                access: Access {
+                    allow: listener.allow.clone(),
+                    deny: listener.deny.clone(),
+                    proxies: listener.proxy_protocol_from.clone(),
+                },
                 per_address: listener.max_connections_per_address,
                 unlimited_addresses: listener.unlimited_addresses.clone(),
                 max_line: config.limits.line,

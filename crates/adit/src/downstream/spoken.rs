@@ -4,6 +4,8 @@
 //! So whatever is called TLS or Stratum V1 must look like it in so many bytes that random ones do not by chance:
 //! they are taken for text in 1 of 10^10 connections, for TLS in 1 of 10^16.
 
+use super::proxy_header::begins_proxy_header;
+
 /// Bytes that are looked at: those of the first Noise message.
 pub const LOOKED_AT: usize = 64;
 /// Printable bytes that make text that begins a JSON object Stratum V1. The shortest request has more than twice as
@@ -29,6 +31,8 @@ pub enum Spoken {
     Tls,
     /// Stratum V1.
     Sv1,
+    /// The PROXY protocol: a load balancer that speaks of a miner.
+    ProxyHeader,
     /// A Noise handshake, with Stratum V2 after it; or anything that is none of the others.
     Noise,
     /// Too few bytes to tell.
@@ -40,9 +44,11 @@ pub enum Spoken {
 #[must_use]
 pub fn spoken(first: &[u8]) -> Spoken {
     let first = &first[..first.len().min(LOOKED_AT)];
-    match first {
-        [HANDSHAKE, ..] => tls(first),
-        _ => text(first),
+    match (begins_proxy_header(first), first) {
+        (Some(true), _) => Spoken::ProxyHeader,
+        (None, _) => Spoken::Undecided,
+        (Some(false), [HANDSHAKE, ..]) => tls(first),
+        (Some(false), _) => text(first),
     }
 }
 
@@ -167,11 +173,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_proxy_header_is_one_by_its_first_bytes() {
+        for header in [&b"PROXY TCP4 198.51.100.7 192.0.2.1 1 2\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n!"] {
+            assert_eq!(spoken(header), Spoken::ProxyHeader);
+            assert_eq!(spoken(&header[..5]), Spoken::Undecided);
+        }
+        assert_eq!(spoken(b"\r\n\r\n{\"id\":1,\"method\""), Spoken::Sv1);
+        assert_eq!(spoken(b"\r\n\r\n\0\r\nQUIT\0"), Spoken::Noise);
+    }
+
     fn begun() -> impl Strategy<Value = Vec<u8>> {
         let text = "[ \r\n\t]{0,3}[{]? ?\"?[ -~]{0,70}".prop_map(String::into_bytes);
         let tls = (prop::collection::vec(any::<u8>(), 0..70), 0..TLS.len())
             .prop_map(|(end, n)| [&TLS[..n], &end].concat());
-        prop_oneof![prop::collection::vec(any::<u8>(), 0..70), text, tls]
+        let header = prop_oneof![Just(&b"PROXY "[..]), Just(&b"\r\n\r\n\0\r\nQUIT\n"[..])];
+        let header = (header, 0..12_usize, prop::collection::vec(any::<u8>(), 0..70))
+            .prop_map(|(begin, n, end)| [&begin[..n.min(begin.len())], &end].concat());
+        prop_oneof![prop::collection::vec(any::<u8>(), 0..70), text, tls, header]
     }
 
     proptest! {

@@ -62,6 +62,9 @@ pub enum CloseReason {
     /// It speaks a protocol that the port does not take.
     #[error("it speaks a protocol that this port does not take")]
     WrongProtocol,
+    /// A PROXY header that is missing, wrong, or not expected from its address.
+    #[error("its PROXY header is missing, wrong, or not expected from its address")]
+    ProxyHeader,
     /// It did not subscribe and authorise in time.
     #[error("no subscribe and authorise in time")]
     SetupDeadline,
@@ -105,8 +108,9 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::WrongProtocol,
+        Self::ProxyHeader,
         Self::SetupDeadline,
         Self::Idle,
         Self::Garbage,
@@ -127,6 +131,7 @@ impl CloseReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::WrongProtocol => "wrong_protocol",
+            Self::ProxyHeader => "proxy_header",
             Self::SetupDeadline => "setup_deadline",
             Self::Idle => "idle",
             Self::Garbage => "garbage",

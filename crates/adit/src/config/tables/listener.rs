@@ -85,5 +85,12 @@ table! {
         max_connections_per_address: u32 = Whole(1..=CONNECTIONS_MAX), default MAX_CONNECTIONS_PER_ADDRESS;
         /// Public addresses and networks that are not limited either, such as the one that a farm is behind.
         unlimited_addresses: Vec<Network> = Networks, default Vec::new();
+        /// Addresses and networks that may connect; nobody else may. Where it is empty, everybody may.
+        allow: Vec<Network> = Networks, default Vec::new();
+        /// Addresses and networks that may not connect, even if `allow` names them.
+        deny: Vec<Network> = Networks, default Vec::new();
+        /// Load balancers: each connection of theirs must begin with a PROXY header, version 1 or 2, and the address in it
+        /// is the miner's. From others such a header is refused.
+        proxy_protocol_from: Vec<Network> = Networks, default Vec::new();
     }
 }
