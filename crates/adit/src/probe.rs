@@ -121,7 +121,8 @@ fn misfits(listener: &Listener, offer: &PoolOffer, is_sv2: bool) -> Vec<String> 
 /// The split with most miners that still leaves each of them something to roll.
 fn smaller(space: usize) -> Option<(usize, usize)> {
     match space {
-        0..4 => None,
+        0 | 1 => None,
+        2 | 3 => Some((1, space - 1)),
         4..=6 => Some((2, space - 2)),
         7 => Some((3, 4)),
         _ => Some((4, 4)),
@@ -134,10 +135,10 @@ mod tests {
 
     #[test]
     fn the_split_that_is_proposed_fits_and_is_one_that_a_listener_can_have() {
-        assert_eq!(smaller(3), None);
-        for space in 4..32 {
+        assert_eq!(smaller(1), None);
+        for space in 2..32 {
             let (first, second) = smaller(space).unwrap();
-            assert!(first + second <= space && (2..=4).contains(&first) && (2..=8).contains(&second));
+            assert!(first + second <= space && (1..=4).contains(&first) && (1..=8).contains(&second));
         }
     }
 }

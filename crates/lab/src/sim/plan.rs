@@ -77,6 +77,8 @@ pub(super) struct PoolPlan {
     pub(super) unsettled_max: Option<usize>,
     /// Jobs are declared to it; it sends none of its own.
     pub(super) work_selection: bool,
+    /// It speaks Stratum V1.
+    pub(super) sv1: bool,
     pub(super) nominal_hashrate: Option<f64>,
     pub(super) miners_per_channel: Option<MinersPerChannel>,
     pub(super) link: LinkManner,
@@ -204,6 +206,7 @@ impl Plan {
         if let Some(first) = pools.first_mut() {
             first.work_selection = declares;
         }
+        speak_sv1(&mut pools, options.seed, rng);
         Self {
             duration: options.duration,
             declaring,
@@ -223,6 +226,25 @@ impl Plan {
             share_queue: if small_queues { usize::try_from(rng.range(1, 8)).unwrap_or(1) } else { 65_536 },
             outbox: 64 * 1024,
             block_every: rng.log_range(120.0, 900.0),
+        }
+    }
+}
+
+/// In one run of three one of the pools speaks Stratum V1. It has one connection, answers each share by itself, and proves
+/// nothing; and no route with it has a channel for each miner.
+fn speak_sv1(pools: &mut [PoolPlan], seed: u64, rng: &mut Rng) {
+    if !(seed / DECLARES + seed).is_multiple_of(3) {
+        return;
+    }
+    let at = rng.index(pools.len());
+    if pools[at].work_selection {
+        return;
+    }
+    let old = &mut pools[at];
+    (old.sv1, old.batch, old.insecure) = (true, 1, true);
+    for pool in pools {
+        if pool.miners_per_channel == Some(MinersPerChannel::One) {
+            pool.miners_per_channel = Some(MinersPerChannel::UpTo(5));
         }
     }
 }
@@ -251,6 +273,7 @@ impl PoolPlan {
             insecure: rng.chance(0.05),
             unsettled_max: (batch == 1 && (never_ack || rng.chance(0.1))).then(|| 16 + rng.index(48)),
             work_selection: false,
+            sv1: false,
             nominal_hashrate: rng.chance(0.3).then(|| rng.log_range(1.0, 100.0)),
             miners_per_channel: *rng.pick(&[
                 None,

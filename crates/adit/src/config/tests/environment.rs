@@ -89,7 +89,7 @@ fn problems_name_the_variable_and_what_to_set() {
         (
             &[("ADIT__LISTENER__MAIN__EXTRANONCE2_SIZE", "nine")],
             "environment variable ADIT__LISTENER__MAIN__EXTRANONCE2_SIZE: listener.main.extranonce2_size
-    expected: a whole number from 2 to 8
+    expected: a whole number from 1 to 8
     found:    \"nine\"
     fix:      ADIT__LISTENER__MAIN__EXTRANONCE2_SIZE=4 (the default)
 ",

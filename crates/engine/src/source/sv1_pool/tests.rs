@@ -21,6 +21,8 @@ struct Test {
     books: Arc<Books>,
     fx: Sv1Effects,
     now: Now,
+    /// Bytes of extranonce2.
+    size: usize,
 }
 
 impl Test {
@@ -39,7 +41,7 @@ impl Test {
         };
         change(&mut settings);
         let pool = Sv1Pool::new(settings, Arc::clone(&books), 7);
-        let mut test = Self { pool, books, fx: Sv1Effects::default(), now: at(1) };
+        let mut test = Self { pool, books, fx: Sv1Effects::default(), now: at(1), size: 8 };
         test.pool.command(SourceCommand::Start, test.now, &mut test.fx);
         test
     }
@@ -59,7 +61,8 @@ impl Test {
     }
 
     fn notify(&mut self, lane: u32, name: &str, tip: u8, clean: bool) {
-        let line = notify(name, tip, clean);
+        // The script has 20 bytes, whatever the pool leaves of them.
+        let line = notify(name, tip, clean).replacen(&"03".repeat(9), &"03".repeat(17 - self.size), 1);
         self.says(lane, &line);
     }
 
@@ -76,6 +79,7 @@ impl Test {
     }
 
     fn set_up(&mut self, lane: u32, size: usize) {
+        self.size = size;
         assert!(self.sent(lane).contains("mining.configure"));
         self.says(
             lane,

@@ -10,7 +10,7 @@ pub(super) const CASES: &[Case] = &[
         text: r#"adit.toml:3:20: listener.main.extranonce2_size
     3 | extranonce2_size = "four"
       |                    ^^^^^^
-    expected: a whole number from 2 to 8
+    expected: a whole number from 1 to 8
     found:    "four"
     fix:      extranonce2_size = 4 (the default)
 "#,
@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
         text: r#"adit.toml:3:20: listener.main.extranonce2_size
     3 | extranonce2_size = "4"
       |                    ^^^
-    expected: a whole number from 2 to 8
+    expected: a whole number from 1 to 8
     found:    "4"
     fix:      extranonce2_size = 4
 "#,
@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
         text: r#"adit.toml:3:20: listener.main.extranonce2_size
     3 | extranonce2_size = 16
       |                    ^^
-    expected: a whole number from 2 to 8
+    expected: a whole number from 1 to 8
     found:    the number 16
     fix:      extranonce2_size = 8
 "#,
