@@ -13,15 +13,15 @@ use crate::upstream::{LineSettings, PoolOffer, probe_sv1, probe_sv2};
 
 /// What was found out about one pool.
 #[derive(Debug)]
-pub struct Probed {
+pub(crate) struct Probed {
     /// What to show.
-    pub text: String,
+    pub(crate) text: String,
     /// It can be mined for, by every listener that a route gives it to.
-    pub good: bool,
+    pub(crate) good: bool,
 }
 
 /// Asks one pool after the other.
-pub async fn probe(config: &Config) -> Vec<Probed> {
+pub(crate) async fn probe(config: &Config) -> Vec<Probed> {
     let mut probed = Vec::new();
     for (name, source) in &config.sources {
         let offer = ask(name, source, config).await;

@@ -158,15 +158,17 @@ async fn what_an_sv1_pool_cannot_give_is_said_and_the_next_source_is_used() {
     .await;
     let miner = Digger::start(proxy.addresses()[0], "farm.7");
     until("the good one is mined for", || good.stats().accepted >= 5).await;
+    let unusable = |part: &str| {
+        let sources = proxy.snapshot().routes[0].sources.clone();
+        sources.iter().any(|source| source.reason.as_ref().is_some_and(|why| why.contains(part)))
+    };
+    until("the reason is shown", || unusable("leaves 4 bytes")).await;
     let snapshot = proxy.snapshot();
     let why = |at: usize| snapshot.sources[at].last_down.clone().unwrap_or_default();
     let names: Vec<&str> = snapshot.sources.iter().map(|source| source.name.as_str()).collect();
     assert_eq!(names, ["fixed", "good", "small", "strict"]);
     assert!(why(0).contains("allows version bits 00000000"), "{}", why(0));
     assert!(why(3).contains("Unauthorized worker"), "{}", why(3));
-    let unusable: Vec<String> =
-        snapshot.routes[0].sources.iter().filter_map(|source| source.reason.clone()).collect();
-    assert!(unusable.iter().any(|why| why.contains("leaves 4 bytes")), "{unusable:?}");
     apart(move || miner.end()).await;
     let books = proxy.stop().await;
     assert_eq!((books.pending, books.unknown, books.refused_sum()), (0, 0, 0));
@@ -240,4 +242,60 @@ async fn what_each_pool_offers_and_whom_it_fits_is_found_out_by_asking() {
     assert!(shown[2].contains("its authority key"), "{}", shown[2]);
     assert!(shown[3].contains("no work: cannot connect"), "{}", shown[3]);
     new.shutdown().await;
+}
+
+/// A door with TLS before a pool, under this name. Gives its address and its certificate.
+async fn tls_door(pool: SocketAddr, name: &str) -> (SocketAddr, String) {
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| {
+            builder.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key)
+        })
+        .expect("a server");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind(LOOPBACK).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut inside) = acceptor.accept(stream).await else { return };
+                let mut plain = tokio::net::TcpStream::connect(pool).await.expect("the pool is there");
+                let _ = tokio::io::copy_bidirectional(&mut inside, &mut plain).await;
+            });
+        }
+    });
+    (address, made.cert.pem())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_only_a_pool_that_proves_its_name_is_mined_for() {
+    let pool = Sv1Pool::bind(LOOPBACK, options()).await.expect("a pool");
+    let (good, pem) = tls_door(pool.address(), "127.0.0.1").await;
+    let (other, _) = tls_door(pool.address(), "127.0.0.1").await;
+    let file = std::env::temp_dir().join(format!("adit-ca-{}-{}.pem", std::process::id(), good.port()));
+    std::fs::write(&file, pem).expect("a file");
+    let own = format!("ca_file = \"{}\"", file.display());
+    let proxy = proxy(&[
+        ("unknown", &format!("stratum+ssl://{good}"), ""),
+        ("stranger", &format!("stratum+ssl://{other}"), &own),
+        ("good", &format!("stratum+ssl://{good}"), &own),
+    ])
+    .await;
+    let miner = Digger::start(proxy.addresses()[0], "farm.7");
+    until("shares are taken", || pool.stats().accepted >= 5).await;
+    until("it is shown", || active(&proxy).as_deref() == Some("good")).await;
+    let snapshot = proxy.snapshot();
+    for source in &snapshot.sources {
+        let why = source.last_down.clone().unwrap_or_default();
+        assert_eq!(why.contains("handshake failed"), source.name != "good", "{}: {why}", source.name);
+    }
+    assert_eq!(pool.stats().connected, 1, "nobody else came as far as the pool");
+    apart(move || miner.end()).await;
+    let books = proxy.stop().await;
+    assert_eq!((books.pending, books.acknowledged), (0, pool.stats().accepted));
+    let _ = std::fs::remove_file(file);
 }

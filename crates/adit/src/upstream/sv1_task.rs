@@ -23,8 +23,7 @@ use crate::clock::Clock;
 const READS: usize = 64;
 /// The status is renewed at least this often.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
-/// A pool's messages and strange reconnects in the log: so many lines in a row, and no more often than the pauses of
-/// [`Repeated`] allow.
+/// Why a connection that is written to has ended.
 const DOWN: &str = "it took nothing from a full outbox";
 
 /// What the task is made of.

@@ -437,7 +437,10 @@ impl World {
             CloseReason::NoSource => without + 2 * SECOND >= grace || self.adit.draining,
             CloseReason::SlowReader => miner.was_slow || miner.link != Some(connection.link),
             // Decided outside the state machines.
-            CloseReason::Overload | CloseReason::WrongProtocol | CloseReason::ProxyHeader => false,
+            CloseReason::Overload
+            | CloseReason::WrongProtocol
+            | CloseReason::ProxyHeader
+            | CloseReason::Firmware => false,
             CloseReason::ShuttingDown => self.adit.draining,
         };
         if !fine {

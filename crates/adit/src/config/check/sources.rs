@@ -6,26 +6,21 @@ use crate::config::name::Name;
 use crate::config::reader::Reader;
 use crate::config::tables::Source;
 
-/// Keys that only a Stratum V2 pool has.
-const SV2: [&str; 4] = ["insecure", "certificate_leeway", "nominal_hashrate", "worker_names"];
-/// Keys that only a Stratum V1 pool has.
-const SV1: [&str; 3] = ["password", "allow_reconnect", "ca_file"];
-
 pub(super) fn check(name: &Name, source: &Source, reader: &mut Reader<'_>) {
-    let (keys, own, other) = match &source.url {
+    let (own, other) = match &source.url {
         SourceUrl::Sv2(url) => {
             let insecure = source.insecure || reader.is_bad(&format!("source.{name}.insecure"));
             authority(&format!("source.{name}.url"), url, insecure, "pool", "insecure", reader);
-            (&SV1[..], "Stratum V2", "Stratum V1 (stratum+tcp://)")
+            ("Stratum V2", "Stratum V1 (stratum+tcp://)")
         }
         SourceUrl::Sv1(url) => {
             if !url.is_tls() {
                 only_tls(name, reader);
             }
-            (&SV2[..], "Stratum V1", "Stratum V2 (stratum2+tcp://)")
+            ("Stratum V1", "Stratum V2 (stratum2+tcp://)")
         }
     };
-    for key in keys {
+    for key in source.foreign_keys() {
         let path = format!("source.{name}.{key}");
         let Some(spot) = reader.key_spot(&path).cloned() else { continue };
         let expected = format!("only keys of a {own} pool, which this url is");

@@ -73,7 +73,20 @@ table! {
     }
 }
 
+/// Keys that only a Stratum V2 pool has.
+const SV2: [&str; 4] = ["insecure", "certificate_leeway", "nominal_hashrate", "worker_names"];
+/// Keys that only a Stratum V1 pool has.
+const SV1: [&str; 3] = ["password", "allow_reconnect", "ca_file"];
+
 impl Source {
+    /// Keys of the protocol that it does not speak.
+    pub(crate) fn foreign_keys(&self) -> &'static [&'static str] {
+        match self.url {
+            SourceUrl::Sv2(_) => &SV1,
+            SourceUrl::Sv1(_) => &SV2,
+        }
+    }
+
     /// What every job of this pool must pay, if that is configured.
     #[must_use]
     pub fn payout_rule(&self) -> Option<PayoutRule> {

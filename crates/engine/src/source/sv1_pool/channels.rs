@@ -126,8 +126,7 @@ impl Sv1Pool {
     }
 
     /// Closed channels whose time has come.
-    pub(super) fn drain(&mut self, now: Now, fx: &mut Sv1Effects) {
-        let _ = fx;
+    pub(super) fn drain(&mut self, now: Now) {
         let due = |channel: &Channel| channel.ends.is_some_and(|at| now.reached(at));
         let gone: Vec<(u32, u32)> =
             self.channels.iter().filter(|(_, c)| due(c)).map(|(id, c)| (*id, c.lane)).collect();

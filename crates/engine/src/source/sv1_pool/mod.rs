@@ -305,7 +305,7 @@ impl Sv1Pool {
         {
             self.begin(now);
         }
-        self.drain(now, fx);
+        self.drain(now);
         let due = |lane: &Lane| lane.deadline().is_some_and(|deadline| now.reached(deadline));
         let lanes: Vec<u32> =
             self.lanes.iter().filter(|(_, lane)| due(lane)).map(|(number, _)| *number).collect();

@@ -220,7 +220,8 @@ impl Gateway {
 
     fn submit(&mut self, id: u64, params: &Value, frames: &mut BytesMut) {
         let Some((channel_id, _)) = self.channel else { return };
-        let number = |at: usize| u32::from_str_radix(params[at].as_str().unwrap_or_default(), 16).unwrap_or(0);
+        let number =
+            |at: usize| u32::from_str_radix(params[at].as_str().unwrap_or_default(), 16).unwrap_or(0);
         let job_id = number(1);
         let text = params[2].as_str().unwrap_or_default();
         let extranonce: Vec<u8> = text
@@ -251,7 +252,8 @@ impl Gateway {
         };
         match message {
             AnyMessage::Common(CommonMessage::SetupConnectionSuccess(_)) => {
-                let result = json!({"version-rolling": true, "version-rolling.mask": format!("{VERSION_MASK:08x}")});
+                let result =
+                    json!({"version-rolling": true, "version-rolling.mask": format!("{VERSION_MASK:08x}")});
                 out.push(granted(1, &result));
             }
             AnyMessage::Common(CommonMessage::SetupConnectionError(error)) => {
@@ -283,7 +285,9 @@ impl Gateway {
                 let result = json!([[["mining.notify", "s"]], hex(&self.prefix), self.extranonce_size]);
                 out.push(granted(2, &result));
             }
-            MiningMessage::OpenMiningChannelError(error) => out.push(refused(2, 20, error.error_code.as_bytes())),
+            MiningMessage::OpenMiningChannelError(error) => {
+                out.push(refused(2, 20, error.error_code.as_bytes()))
+            }
             MiningMessage::NewExtendedMiningJob(job) if self.is_for_us(job.channel_id) => {
                 let body = Body {
                     id: job.job_id,

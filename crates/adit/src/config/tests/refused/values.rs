@@ -436,7 +436,7 @@ user_identity = "a""#,
         text: r#"adit.toml:4:7: source.main.url
     4 | url = "stratum+udp://pool.example:3333"
       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    expected: a pool's URL, stratum2+tcp://host:port/authority-key, or stratum+udp://host:port of Stratum V1
+    expected: a pool's URL, stratum2+tcp://host:port/authority-key, or stratum+tcp://host:port (or stratum+ssl://) of Stratum V1
     found:    "stratum+udp://pool.example:3333"
     fix:      the scheme "stratum+udp" is not stratum2+tcp: an SV2 pool is stratum2+tcp://host:port/authority-key
 "#,
