@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use super::{EX_UNAVAILABLE, complain, load, say};
+use super::{EX_UNAVAILABLE, EX_USAGE, complain, load, say};
 use crate::cli::CheckArgs;
 use crate::config::Config;
+use crate::downstream::FreshCertificates;
 use crate::probe::probe;
 
 pub(super) fn check(args: &CheckArgs) -> ExitCode {
@@ -14,6 +15,10 @@ pub(super) fn check(args: &CheckArgs) -> ExitCode {
     };
     for warning in &loaded.warnings {
         complain(format_args!("warning: {warning}"));
+    }
+    if let Err(error) = FreshCertificates::read(&loaded.config) {
+        complain(error);
+        return ExitCode::from(EX_USAGE);
     }
     if args.probe {
         return probe_all(&loaded.config);

@@ -440,6 +440,7 @@ impl World {
             CloseReason::Overload
             | CloseReason::WrongProtocol
             | CloseReason::ProxyHeader
+            | CloseReason::Tls
             | CloseReason::Firmware => false,
             CloseReason::ShuttingDown => self.adit.draining,
         };
