@@ -24,6 +24,9 @@ pub use stats::Sv1PoolStats;
 
 use crate::line_buffer::LineBuffer;
 
+/// Lines that wait to be sent on one connection.
+const LINES: usize = 4096;
+
 /// A running pool. Dropping it ends it and every connection.
 #[derive(Debug)]
 pub struct Sv1Pool {
@@ -36,7 +39,7 @@ pub struct Sv1Pool {
 struct Shared {
     core: Mutex<Sv1PoolCore>,
     /// The ways to the connections; dropping one ends it.
-    doors: Mutex<HashMap<u64, mpsc::UnboundedSender<String>>>,
+    doors: Mutex<HashMap<u64, mpsc::Sender<String>>>,
 }
 
 impl Shared {
@@ -44,7 +47,7 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn doors(&self) -> MutexGuard<'_, HashMap<u64, mpsc::UnboundedSender<String>>> {
+    fn doors(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<String>>> {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -53,11 +56,11 @@ impl Shared {
         let mut core = self.core();
         let mut out = Vec::new();
         let result = act(&mut core, &mut out);
-        let doors = self.doors();
+        let mut doors = self.doors();
         for (connection, line) in out {
-            if let Some(door) = doors.get(&connection) {
-                // A connection that has ended takes nothing.
-                let _ = door.send(line);
+            // A client that does not read is sent away; one that has gone takes nothing.
+            if doors.get(&connection).is_some_and(|door| door.try_send(line).is_err()) {
+                doors.remove(&connection);
             }
         }
         result
@@ -125,7 +128,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
         let connection = shared.core().connect();
-        let (door, lines) = mpsc::unbounded_channel();
+        let (door, lines) = mpsc::channel(LINES);
         shared.doors().insert(connection, door);
         tokio::spawn(async move {
             serve(stream, connection, lines, &shared).await;
@@ -135,12 +138,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    connection: u64,
-    mut lines: mpsc::UnboundedReceiver<String>,
-    shared: &Shared,
-) {
+async fn serve(mut stream: TcpStream, connection: u64, mut lines: mpsc::Receiver<String>, shared: &Shared) {
     let _ = stream.set_nodelay(true);
     let mut buffer = LineBuffer::default();
     loop {

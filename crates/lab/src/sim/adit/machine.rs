@@ -36,6 +36,11 @@ impl Machine {
         }
     }
 
+    /// It is that of an SV1 pool.
+    pub(super) fn is_old(&self) -> bool {
+        matches!(self, Self::Old(_))
+    }
+
     /// Shares that the machine of an SV1 pool gave up on since this was last asked.
     pub(super) fn take_forgotten(&mut self) -> u64 {
         match self {
