@@ -105,6 +105,8 @@ pub(super) struct MinerPlan {
     /// Rolls ntime along with the clock.
     pub(super) rolls_time: bool,
     pub(super) starts_at: Micros,
+    /// The pool that speaks Stratum V1, if there is one.
+    pub(super) sv1_pool: Option<usize>,
     pub(super) link: LinkManner,
 }
 
@@ -201,12 +203,14 @@ impl Plan {
         let never_ack = has(FaultKind::NeverAck);
         let mut pools: Vec<PoolPlan> = (0..pools).map(|_| PoolPlan::draw(need, never_ack, rng)).collect();
         let slow_links = rng.chance(0.3);
-        let miners = (0..miners).map(|n| MinerPlan::draw(n, slow_links, rng)).collect();
+        let mut miners: Vec<MinerPlan> = (0..miners).map(|n| MinerPlan::draw(n, slow_links, rng)).collect();
         let declaring = declares.then(|| Declaring::draw(rng));
         if let Some(first) = pools.first_mut() {
             first.work_selection = declares;
         }
         speak_sv1(&mut pools, options.seed, rng);
+        let sv1_pool = pools.iter().position(|pool| pool.sv1);
+        miners.iter_mut().for_each(|miner| miner.sv1_pool = sv1_pool);
         Self {
             duration: options.duration,
             declaring,
@@ -316,6 +320,7 @@ impl MinerPlan {
             returns_after: rng.range(100 * MILLI, 10 * SECOND),
             rolls_time: rng.chance(0.5),
             starts_at: rng.range(0, 20 * SECOND),
+            sv1_pool: None,
             link: LinkManner {
                 latency: if slow { rng.range(50 * MILLI, 300 * MILLI) } else { rng.range(100, 5 * MILLI) },
                 jitter: rng.range(0, 5 * MILLI),
