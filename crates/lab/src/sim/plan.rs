@@ -77,6 +77,8 @@ pub(super) struct PoolPlan {
     pub(super) unsettled_max: Option<usize>,
     /// Jobs are declared to it; it sends none of its own.
     pub(super) work_selection: bool,
+    /// It speaks Stratum V1.
+    pub(super) sv1: bool,
     pub(super) nominal_hashrate: Option<f64>,
     pub(super) miners_per_channel: Option<MinersPerChannel>,
     pub(super) link: LinkManner,
@@ -103,6 +105,8 @@ pub(super) struct MinerPlan {
     /// Rolls ntime along with the clock.
     pub(super) rolls_time: bool,
     pub(super) starts_at: Micros,
+    /// The pool that speaks Stratum V1, if there is one.
+    pub(super) sv1_pool: Option<usize>,
     pub(super) link: LinkManner,
 }
 
@@ -199,11 +203,14 @@ impl Plan {
         let never_ack = has(FaultKind::NeverAck);
         let mut pools: Vec<PoolPlan> = (0..pools).map(|_| PoolPlan::draw(need, never_ack, rng)).collect();
         let slow_links = rng.chance(0.3);
-        let miners = (0..miners).map(|n| MinerPlan::draw(n, slow_links, rng)).collect();
+        let mut miners: Vec<MinerPlan> = (0..miners).map(|n| MinerPlan::draw(n, slow_links, rng)).collect();
         let declaring = declares.then(|| Declaring::draw(rng));
         if let Some(first) = pools.first_mut() {
             first.work_selection = declares;
         }
+        speak_sv1(&mut pools, options.seed, rng);
+        let sv1_pool = pools.iter().position(|pool| pool.sv1);
+        miners.iter_mut().for_each(|miner| miner.sv1_pool = sv1_pool);
         Self {
             duration: options.duration,
             declaring,
@@ -223,6 +230,25 @@ impl Plan {
             share_queue: if small_queues { usize::try_from(rng.range(1, 8)).unwrap_or(1) } else { 65_536 },
             outbox: 64 * 1024,
             block_every: rng.log_range(120.0, 900.0),
+        }
+    }
+}
+
+/// In one run of three one of the pools speaks Stratum V1. It has one connection, answers each share by itself, and proves
+/// nothing; and no route with it has a channel for each miner.
+fn speak_sv1(pools: &mut [PoolPlan], seed: u64, rng: &mut Rng) {
+    if !(seed / DECLARES + seed).is_multiple_of(3) {
+        return;
+    }
+    let at = rng.index(pools.len());
+    if pools[at].work_selection {
+        return;
+    }
+    let old = &mut pools[at];
+    (old.sv1, old.batch, old.insecure) = (true, 1, true);
+    for pool in pools {
+        if pool.miners_per_channel == Some(MinersPerChannel::One) {
+            pool.miners_per_channel = Some(MinersPerChannel::UpTo(5));
         }
     }
 }
@@ -251,6 +277,7 @@ impl PoolPlan {
             insecure: rng.chance(0.05),
             unsettled_max: (batch == 1 && (never_ack || rng.chance(0.1))).then(|| 16 + rng.index(48)),
             work_selection: false,
+            sv1: false,
             nominal_hashrate: rng.chance(0.3).then(|| rng.log_range(1.0, 100.0)),
             miners_per_channel: *rng.pick(&[
                 None,
@@ -293,6 +320,7 @@ impl MinerPlan {
             returns_after: rng.range(100 * MILLI, 10 * SECOND),
             rolls_time: rng.chance(0.5),
             starts_at: rng.range(0, 20 * SECOND),
+            sv1_pool: None,
             link: LinkManner {
                 latency: if slow { rng.range(50 * MILLI, 300 * MILLI) } else { rng.range(100, 5 * MILLI) },
                 jitter: rng.range(0, 5 * MILLI),
