@@ -10,6 +10,7 @@ pub mod config;
 pub mod downstream;
 mod open_files;
 pub mod overload;
+mod probe;
 pub mod proxy;
 mod snapshot;
 #[cfg(test)]

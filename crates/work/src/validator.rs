@@ -159,7 +159,7 @@ impl Validator {
     /// Notes that the miner is sent `job` with `target` (that of the difficulty *as written*), and says how. The
     /// same job may be sent again: with another target, or to keep the miner awake.
     ///
-    /// A job on another tip or from another source than the last one makes all before it stale; a further job of
+    /// A job on another tip, of another era, or from another source than the last one makes all before it stale; a further job of
     /// the same tip and source makes none.
     ///
     /// # Errors
@@ -205,10 +205,10 @@ impl Validator {
         if target.is_zero() {
             return Err(AdvertiseError::ZeroTarget);
         }
-        let clean_jobs = self
-            .ring
-            .newest()
-            .is_none_or(|last| last.job.job.prev_hash != job.job.prev_hash || last.job.source != job.source);
+        let clean_jobs = self.ring.newest().is_none_or(|last| {
+            let (old, new) = (&last.job.job, &job.job);
+            old.prev_hash != new.prev_hash || old.era != new.era || last.job.source != job.source
+        });
         if clean_jobs {
             self.ring.retire(|_| true);
             self.move_to_tip(job.job.prev_hash);

@@ -48,31 +48,55 @@ enum Over {
 }
 
 /// Serves a connection until one side has enough.
-pub(super) async fn open(
+///
+/// What is needed only until it is known what the miner speaks is gone from the task's memory afterwards, and each thing
+/// stands there once: this is most of what an idle miner costs.
+pub(super) fn open(
     stream: TcpStream,
     address: SocketAddr,
     mut place: Place,
-    context: &ListenerContext,
-) {
+    context: Arc<ListenerContext>,
+) -> impl Future<Output = ()> {
     context.figures.connected.fetch_add(1, Relaxed);
     let me = MinerRef(context.next_miner.fetch_add(1, Relaxed));
     let began = context.clock.now();
     let stream = context.roster.attach(stream, me, began.mono);
     let mut opened = Opened { stream, me, address, began };
-    let spoken = what_it_speaks(&mut opened, &mut place, context).await;
-    match (spoken, &context.identity) {
-        (Ok(Spoken::Noise), Some(identity)) if context.protocol != Protocol::Sv1Tls => {
-            sv2::serve(opened, identity, context).await;
+    async move {
+        match begin(&mut opened, &mut place, &context).await {
+            Some(Begun::Sv1(tls)) => connection::serve(&opened, tls, &context).await,
+            Some(Begun::Sv2(transport)) => sv2::serve(&opened, *transport, &context).await,
+            None => {}
         }
-        (Ok(spoken), _) => match lines(spoken, context) {
-            Ok(tls) => connection::serve(opened, tls, context).await,
+        context.figures.connected.fetch_sub(1, Relaxed);
+        drop(place);
+    }
+}
+
+/// What is served from here on.
+enum Begun {
+    /// Stratum V1, by TLS or as it is.
+    Sv1(Option<Box<TlsSession>>),
+    /// Stratum V2, with its link ready.
+    Sv2(Box<noise::Transport>),
+}
+
+/// Finds out what a miner speaks and how; nothing when the connection is over before.
+async fn begin(opened: &mut Opened, place: &mut Place, context: &ListenerContext) -> Option<Begun> {
+    match what_it_speaks(opened, place, context).await {
+        Ok(Spoken::Noise) if context.identity.is_some() && context.protocol != Protocol::Sv1Tls => {
+            let identity = context.identity.as_ref()?;
+            return sv2::begin(opened, identity, context).await.map(|link| Begun::Sv2(Box::new(link)));
+        }
+        Ok(spoken) => match lines(spoken, context) {
+            Ok(tls) => return Some(Begun::Sv1(tls)),
             Err((why, what)) => context.say_closed(opened.address, why, what),
         },
-        (Err(Over::Left), _) => context.say_left(opened.address),
-        (Err(Over::Refused(refused)), _) => context.say_refused(opened.address, refused),
-        (Err(Over::Close(why, detail)), _) => context.say_closed(opened.address, why, &detail),
+        Err(Over::Left) => context.say_left(opened.address),
+        Err(Over::Refused(refused)) => context.say_refused(opened.address, refused),
+        Err(Over::Close(why, detail)) => context.say_closed(opened.address, why, &detail),
     }
-    context.figures.connected.fetch_sub(1, Relaxed);
+    None
 }
 
 /// How a Stratum V1 miner's lines come, by TLS or as they are; or why what it speaks is not taken.
@@ -90,8 +114,8 @@ fn lines(
                 .certificate
                 .current()
                 .ok_or((CloseReason::WrongProtocol, "TLS, and the listener has no certificate_file"))?;
-            let session =
-                TlsSession::new(config).map_err(|_| (CloseReason::Tls, "no session can be begun"))?;
+            let session = TlsSession::new(config, context.clock.now().mono + context.handshake)
+                .map_err(|_| (CloseReason::Tls, "no session can be begun"))?;
             Ok(Some(Box::new(session)))
         }
         Spoken::ProxyHeader => Err((

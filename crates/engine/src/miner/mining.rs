@@ -86,9 +86,10 @@ impl Mining {
     /// Whether the miner drops its jobs for this feed's: it is on another tip or from another source than the last job that
     /// the miner was sent.
     pub(super) fn would_be_clean(&self, feed: &Feed) -> bool {
-        self.validator
-            .newest_job()
-            .is_none_or(|last| last.job.prev_hash != feed.job.job.prev_hash || last.source != feed.job.source)
+        self.validator.newest_job().is_none_or(|last| {
+            let (old, new) = (&last.job, &feed.job.job);
+            old.prev_hash != new.prev_hash || old.era != new.era || last.source != feed.job.source
+        })
     }
 
     /// The feed that a job came with, or a later one of the same channel and tip.

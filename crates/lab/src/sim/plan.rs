@@ -80,6 +80,8 @@ pub(super) struct PoolPlan {
     pub(super) unsettled_max: Option<usize>,
     /// Jobs are declared to it; it sends none of its own.
     pub(super) work_selection: bool,
+    /// It speaks Stratum V1.
+    pub(super) sv1: bool,
     pub(super) nominal_hashrate: Option<f64>,
     pub(super) miners_per_channel: Option<MinersPerChannel>,
     pub(super) link: LinkManner,
@@ -106,6 +108,8 @@ pub(super) struct MinerPlan {
     /// Rolls ntime along with the clock.
     pub(super) rolls_time: bool,
     pub(super) starts_at: Micros,
+    /// The pool that speaks Stratum V1, if there is one.
+    pub(super) sv1_pool: Option<usize>,
     pub(super) link: LinkManner,
     /// It mines by SV2.
     pub(super) sv2: bool,
@@ -209,6 +213,9 @@ impl Plan {
         if let Some(first) = pools.first_mut() {
             first.work_selection = declares;
         }
+        speak_sv1(&mut pools, options.seed, rng);
+        let sv1_pool = pools.iter().position(|pool| pool.sv1);
+        miners.iter_mut().for_each(|miner| miner.sv1_pool = sv1_pool);
         let reply = if rng.chance(0.25) { ReplyMode::Source } else { ReplyMode::Local };
         // Not drawn: so that all else is as it was before there were any. What a batch of the source's answers is for cannot
         // be told by SV1.
@@ -237,6 +244,25 @@ impl Plan {
     }
 }
 
+/// In one run of three one of the pools speaks Stratum V1. It has one connection, answers each share by itself, and proves
+/// nothing; and no route with it has a channel for each miner.
+fn speak_sv1(pools: &mut [PoolPlan], seed: u64, rng: &mut Rng) {
+    if !(seed / DECLARES + seed).is_multiple_of(3) {
+        return;
+    }
+    let at = rng.index(pools.len());
+    if pools[at].work_selection {
+        return;
+    }
+    let old = &mut pools[at];
+    (old.sv1, old.batch, old.insecure) = (true, 1, true);
+    for pool in pools {
+        if pool.miners_per_channel == Some(MinersPerChannel::One) {
+            pool.miners_per_channel = Some(MinersPerChannel::UpTo(5));
+        }
+    }
+}
+
 impl PoolPlan {
     fn draw(need: u16, never_ack: bool, rng: &mut Rng) -> Self {
         let batch = *rng.pick(&[1, 1, 3, 10, 10, 100, 1000]);
@@ -261,6 +287,7 @@ impl PoolPlan {
             insecure: rng.chance(0.05),
             unsettled_max: (batch == 1 && (never_ack || rng.chance(0.1))).then(|| 16 + rng.index(48)),
             work_selection: false,
+            sv1: false,
             nominal_hashrate: rng.chance(0.3).then(|| rng.log_range(1.0, 100.0)),
             miners_per_channel: *rng.pick(&[
                 None,
@@ -303,6 +330,7 @@ impl MinerPlan {
             returns_after: rng.range(100 * MILLI, 10 * SECOND),
             rolls_time: rng.chance(0.5),
             starts_at: rng.range(0, 20 * SECOND),
+            sv1_pool: None,
             link: LinkManner {
                 latency: if slow { rng.range(50 * MILLI, 300 * MILLI) } else { rng.range(100, 5 * MILLI) },
                 jitter: rng.range(0, 5 * MILLI),

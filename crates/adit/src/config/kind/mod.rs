@@ -43,7 +43,8 @@ pub(crate) use secret::{Password, UserName};
 pub(crate) use signature::Signature;
 pub use signature::{SIGNATURE_MAX, signature_push};
 pub(crate) use text::{Patterns, Text};
-pub(crate) use url::Url;
+pub use url::SourceUrl;
+pub(crate) use url::{Pool, Url};
 pub use version_mask::VERSION_BITS_ROLLABLE;
 pub(crate) use version_mask::VersionMask;
 

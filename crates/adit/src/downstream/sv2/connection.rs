@@ -18,7 +18,7 @@ use engine::miner::{CloseReason, ReplyMode, Sv2Io, Sv2Miner};
 use engine::router::JoinRequest;
 use engine::{Answer, GroupId, MinerRef};
 use futures_util::FutureExt;
-use noise::{OpenError, Opener, Sealer};
+use noise::{OpenError, Opener, Sealer, Transport};
 use sv2::FrameHeader;
 use tokio::io::Interest;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -34,8 +34,6 @@ use crate::downstream::outbox::Outbox;
 use crate::downstream::roster::Attached;
 use crate::upstream::{GroupNews, Joined, RouterMessage};
 
-/// The handshake is done within this.
-const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// `SubmitSharesStandard` and `SubmitSharesExtended`.
 const SHARES: std::ops::RangeInclusive<u8> = 0x1a..=0x1b;
 
@@ -81,7 +79,7 @@ impl From<io::Error> for End {
 
 struct Connection<'a> {
     context: &'a ListenerContext,
-    stream: Arc<Attached>,
+    stream: &'a Attached,
     machine: Sv2Miner,
     sealer: Sealer,
     opener: Opener,
@@ -97,35 +95,39 @@ struct Connection<'a> {
     me: MinerRef,
 }
 
-/// Serves a connection until one side has enough.
-pub(in crate::downstream) async fn serve(opened: Opened, identity: &Sv2Identity, context: &ListenerContext) {
-    let Opened { stream, me, address, began } = opened;
+/// Shakes hands; nothing when the connection is over before it is encrypted.
+pub(in crate::downstream) async fn begin(
+    opened: &Opened,
+    identity: &Sv2Identity,
+    context: &ListenerContext,
+) -> Option<Transport> {
+    let Opened { stream, address, began, .. } = opened;
     let now = context.clock.now();
-    let deadline = context.clock.instant(began.mono + HANDSHAKE_DEADLINE.min(context.policy.setup_deadline));
-    let shaken = tokio::time::timeout_at(deadline, shake_hands(&stream, identity, now.unix)).await;
-    let transport = match shaken {
-        Ok(Ok(transport)) => transport,
-        Ok(Err(Failed::Left)) => {
-            match stream.why_closed() {
-                Some(why) => context.say_closed(address, why, "before the Noise handshake"),
-                None => context.say_left(address),
-            }
-            return;
-        }
+    let deadline = context.clock.instant(began.mono + context.policy.setup_deadline);
+    let deadline = deadline.min(context.clock.instant(now.mono + context.handshake));
+    match tokio::time::timeout_at(deadline, shake_hands(stream, identity, now.unix)).await {
+        Ok(Ok(transport)) => return Some(transport),
+        Ok(Err(Failed::Left)) => match stream.why_closed() {
+            Some(why) => context.say_closed(*address, why, "before the Noise handshake"),
+            None => context.say_left(*address),
+        },
         Ok(Err(Failed::Handshake(error))) => {
-            context.say_closed(address, CloseReason::Handshake, &error.to_string());
-            return;
+            context.say_closed(*address, CloseReason::Handshake, &error.to_string());
         }
-        Err(_) => {
-            context.say_closed(address, CloseReason::Handshake, "not in time");
-            return;
-        }
-    };
+        Err(_) => context.say_closed(*address, CloseReason::Handshake, "not in time"),
+    }
+    None
+}
+
+/// Serves a connection until one side has enough.
+pub(in crate::downstream) async fn serve(opened: &Opened, transport: Transport, context: &ListenerContext) {
+    let Opened { stream, me, address, began } = opened;
+    let me = *me;
     let (sealer, opener) = transport.split();
     let mut connection = Connection {
         context,
         stream,
-        machine: Sv2Miner::new(Arc::clone(&context.policy), Arc::clone(&context.books), me, began),
+        machine: Sv2Miner::new(Arc::clone(&context.policy), Arc::clone(&context.books), me, *began),
         sealer,
         opener,
         input: BytesMut::new(),
@@ -144,10 +146,10 @@ pub(in crate::downstream) async fn serve(opened: Opened, identity: &Sv2Identity,
         (end, _) => end,
     });
     match end {
-        Ok(End::Left) => context.say_left(address),
+        Ok(End::Left) => context.say_left(*address),
         Ok(End::Close(why)) => {
             connection.say_last_words(why);
-            context.say_closed(address, why, "");
+            context.say_closed(*address, why, "");
         }
         Err(_) => {
             context.figures.panicked.fetch_add(1, Relaxed);
@@ -205,7 +207,7 @@ impl Connection<'_> {
                     if idle {
                         self.on_readable()?;
                     } else {
-                        self.outbox.flush(&self.stream, clock.now().mono)?;
+                        self.outbox.flush(self.stream, clock.now().mono)?;
                     }
                 }
             }
@@ -444,7 +446,7 @@ impl Connection<'_> {
             return Err(CloseReason::NotAuthentic.into());
         }
         let now = self.context.clock.now().mono;
-        let sent = self.outbox.send(&self.stream, sealed, self.context.outbox, now)?;
+        let sent = self.outbox.send(self.stream, sealed, self.context.outbox, now)?;
         Ok(sent.map_err(|_| CloseReason::SlowReader)?)
     }
 
@@ -455,10 +457,10 @@ impl Connection<'_> {
         if !plain.is_empty() && self.sealer.seal(&mut plain, &mut sealed).is_ok() {
             self.outbox.append(&sealed);
         }
-        let _ = self.outbox.flush(&self.stream, self.context.clock.now().mono);
+        let _ = self.outbox.flush(self.stream, self.context.clock.now().mono);
     }
 
-    async fn clean_up(mut self) {
+    async fn clean_up(&mut self) {
         self.machine.ended();
         if self.answers.is_some() {
             self.context.mailboxes.close(self.me);

@@ -5,5 +5,5 @@ mod groups;
 mod handshake;
 mod identity;
 
-pub(super) use connection::serve;
+pub(super) use connection::{begin, serve};
 pub use identity::Sv2Identity;

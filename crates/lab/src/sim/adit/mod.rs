@@ -7,6 +7,7 @@ mod corrupt;
 mod declared;
 mod downstream;
 mod machine;
+mod old_pool;
 mod router;
 mod source;
 
@@ -19,7 +20,7 @@ use engine::miner::{ListenerPolicy, MinerIdSource};
 use engine::router::{JoinRequest, RouteSettings, Router, SourcePlan};
 use engine::source::{
     Declared, DeclaredEffects, DeclaredSettings, JdsSettings, Solo, SoloSettings, SourceCommand, SourceEvent,
-    SourceSettings, Sv2Pool,
+    SourceSettings, Sv1Pool, Sv1Settings, Sv2Pool,
 };
 use engine::{Answer, Feed, GroupId, GroupMeter, ListenerId, MinerRef, OutgoingShare, RouteId, SourceId};
 use work::coinbase::Output;
@@ -38,6 +39,7 @@ pub(super) use connection::Closing;
 use declared::{JdsSide, Mistakes};
 use downstream::Downstream;
 use machine::Machine;
+use old_pool::OldPool;
 pub(super) use source::host_of;
 
 /// Shares taken from the queue at once.
@@ -293,6 +295,22 @@ impl Adit {
                     payout: None,
                 };
                 let (books, seed) = (Arc::clone(&books), rng.next());
+                if pool.sv1 {
+                    let sv1 = Sv1Settings {
+                        id: *id,
+                        host: settings.host,
+                        user_identity: Arc::from("farm"),
+                        password: "x".into(),
+                        version_mask: VERSION_MASK,
+                        allow_reconnect: false,
+                        ntime_slack: settings.ntime_slack,
+                        unsettled_max: settings.unsettled_max,
+                        payout: None,
+                    };
+                    let need = u16::from(plan.extranonce1_size) + u16::from(plan.extranonce2_size);
+                    let old = OldPool::new(Sv1Pool::new(sv1, books, seed), need);
+                    return SourceTask::new(Machine::Old(Box::new(old)));
+                }
                 SourceTask::new(match plan.declaring.as_ref().filter(|_| pool.work_selection) {
                     None => Machine::Pool(Box::new(Sv2Pool::new(settings, books, seed))),
                     Some(declaring) => {
