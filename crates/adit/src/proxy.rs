@@ -3,6 +3,7 @@
 //! Three kinds of threads: miners' tasks run on the current runtime's threads, one per core; the router and
 //! the sources on a thread of their own, so that jobs never wait behind what miners send; HTTP on another.
 
+mod control;
 mod settings;
 mod upstream;
 
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+pub use control::RouteControl;
 use settings::{listener_policy, route_settings};
 use upstream::Upstream;
 
@@ -34,7 +36,7 @@ use crate::downstream::{
     Admission, ListenerContext, ListenerFigures, MinerIdPool, Roster, WorkerMemory, run_listener,
 };
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
-use crate::snapshot::{ListenerView, RouteView, SnapshotMaker};
+use crate::snapshot::{GoalView, ListenerView, RouteView, SnapshotMaker};
 use crate::state::StateError;
 use crate::upstream::{Mailboxes, RouterMessage, RouterStatus, SourceDoor, SourceFigures};
 
@@ -104,6 +106,7 @@ pub struct Proxy {
     books: Arc<Books>,
     roster: Arc<Roster>,
     reloads: Arc<ReloadFigures>,
+    control: Arc<RouteControl>,
 }
 
 /// How often the configuration was read anew.
@@ -147,13 +150,25 @@ impl Proxy {
             Upstream::prepare(config, templates, &books, &mailboxes, &latencies, &router_tx, clock)?;
         let listener_at =
             |name: &config::Name| config.listeners.keys().position(|n| n == name).expect("checked");
+        let goals: Vec<String> = settings::goals(config).iter().map(|(_, name, _)| name.to_string()).collect();
         let mut routes = Vec::new();
         let mut route_views = Vec::new();
         for (at, (name, route)) in config.routes.iter().enumerate() {
-            let settings = route_settings(at, route, config);
-            let sources = settings.sources.iter().map(|source| usize::from(source.0)).collect();
+            let settings = route_settings(at, name, route, config);
+            let goals = settings.goals.iter().map(|goal| GoalView {
+                name: goals[usize::from(goal.id.0)].clone(),
+                at: usize::from(goal.id.0),
+                sources: goal.sources.iter().map(|source| usize::from(source.0)).collect(),
+            });
+            let goals: Vec<GoalView> = goals.collect();
+            let mut sources = Vec::new();
+            for source in goals.iter().flat_map(|goal| &goal.sources) {
+                if !sources.contains(source) {
+                    sources.push(*source);
+                }
+            }
             let listeners = route.listeners.iter().map(listener_at).collect();
-            route_views.push(RouteView { name: name.to_string(), sources, listeners });
+            route_views.push(RouteView { name: name.to_string(), sources, listeners, goals });
             routes.push(settings);
         }
         let router = Router::new(upstream.plans(), routes, rand::random(), clock.now());
@@ -245,6 +260,7 @@ impl Proxy {
             overload,
             reloads: Arc::clone(&reloads),
         });
+        let control = Arc::new(RouteControl::new(config, router_tx.clone()));
         let stop_http = CancellationToken::new();
         tokio::spawn(watch_alarms(Arc::clone(&maker), stop_http.clone()));
         let http = http_socket.as_ref().and_then(|s| s.local_addr().ok());
@@ -256,6 +272,8 @@ impl Proxy {
                 telemetry::Limits::default(),
             )
             .map_err(|e| StartError::Http(e.to_string()))?;
+            let changes = Arc::clone(&control);
+            let server = server.with_changes(Arc::new(move |change| changes.patch(change)));
             let socket = socket.into_std().map_err(StartError::Thread)?;
             let stop = stop_http.clone();
             threads.push(thread("http", runtime()?, async move {
@@ -282,7 +300,14 @@ impl Proxy {
             books,
             roster,
             reloads,
+            control,
         })
+    }
+
+    /// What can be changed while it runs.
+    #[must_use]
+    pub fn control(&self) -> Arc<RouteControl> {
+        Arc::clone(&self.control)
     }
 
     /// Where miners connect, in the order of the listeners' names.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use engine::books::{Books, RefuseCode, RejectReason, Totals, UnsentReason};
 use engine::miner::CloseReason;
+use engine::router::GoalReport;
 use engine::source::{DeclaredState, DeclaredStatus, DownReason, JdsState, SourceState as State};
 use link::Resolver;
 use telemetry::{
-    AccountSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState, LimitSnapshot,
+    AccountSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState, GoalSnapshot, LimitSnapshot,
     ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
     RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
 };
@@ -54,6 +55,15 @@ pub(crate) struct RouteView {
     pub(crate) name: String,
     pub(crate) sources: Vec<usize>,
     pub(crate) listeners: Vec<usize>,
+    pub(crate) goals: Vec<GoalView>,
+}
+
+/// A goal of a route, as far as a snapshot needs it.
+pub(crate) struct GoalView {
+    pub(crate) name: String,
+    /// Its place among the goals of all routes.
+    pub(crate) at: usize,
+    pub(crate) sources: Vec<usize>,
 }
 
 /// Makes snapshots.
@@ -240,6 +250,7 @@ impl SnapshotMaker {
                 hashrate_hs: report.map_or(0.0, |r| r.hashrate),
                 miners: view.listeners.iter().map(|l| self.listeners[*l].figures.mining.load(Relaxed)).sum(),
                 sources: view.sources.iter().map(of).collect(),
+                goals: goals(view, &status.goals, sources),
                 books: BooksSnapshot::default(),
             }
         };
@@ -277,6 +288,29 @@ fn declaration(status: &DeclaredStatus, view: &SourceView) -> DeclarationSnapsho
         refused_total: status.refused,
         held_shares: status.held as u64,
     }
+}
+
+fn goals(route: &RouteView, reports: &[GoalReport], sources: &[SourceSnapshot]) -> Vec<GoalSnapshot> {
+    let report = |goal: &GoalView| reports.get(goal.at).copied().unwrap_or_default();
+    let all: f64 = route.goals.iter().map(|goal| report(goal).work).sum();
+    let goal = |view: &GoalView| {
+        let report = report(view);
+        let active = report.active.and_then(|source| sources.get(usize::from(source.0)));
+        GoalSnapshot {
+            name: view.name.clone(),
+            weight: report.weight,
+            share_wanted: report.wanted,
+            share_delivered: if all > 0.0 { report.work / all } else { 0.0 },
+            owed_hashes: report.owed,
+            work_hashes: report.work,
+            hashrate_hs: report.hashrate,
+            miners: report.miners,
+            active: active.map(|source| source.name.clone()),
+            open: report.open,
+            ended: report.ended,
+        }
+    };
+    route.goals.iter().map(goal).collect()
 }
 
 fn depth<T>(sender: &mpsc::Sender<T>) -> u64 {

@@ -1,6 +1,7 @@
 //! SIGHUP: the configuration is read anew.
 //!
-//! What can be changed in a running process is changed, all of it or nothing: now `log.level`. For the rest the
+//! What can be changed in a running process is changed, all of it or nothing: `log.level`, and the goals' weights, caps, dates
+//! and hours. For the rest the
 //! process has to be started anew, and the log says for which keys.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,10 +11,16 @@ use tracing::{error, info, warn};
 use super::LogHandle;
 use crate::cli::ConfigArgs;
 use crate::config::{self, Config};
-use crate::proxy::ReloadFigures;
+use crate::proxy::{ReloadFigures, RouteControl};
 
 /// Reads and checks the configuration, and takes over what can be. `running` is what is in force.
-pub(super) fn reload(args: &ConfigArgs, running: &mut Config, log: &LogHandle, figures: &ReloadFigures) {
+pub(super) fn reload(
+    args: &ConfigArgs,
+    running: &mut Config,
+    log: &LogHandle,
+    figures: &ReloadFigures,
+    control: &RouteControl,
+) {
     let loaded = match Config::load(args.config.as_deref(), config::environment()) {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -38,6 +45,19 @@ pub(super) fn reload(args: &ConfigArgs, running: &mut Config, log: &LogHandle, f
             }
         }
         running.log.level = fresh.log.level;
+    }
+    // What a PATCH has changed gives way to the file, too.
+    if fresh.same_goals(running) {
+        match control.replace(&fresh.goals) {
+            Ok(changed) if changed.is_empty() => {}
+            Ok(_) => taken.push("goals"),
+            Err(why) => {
+                figures.refused.fetch_add(1, Relaxed);
+                error!(why, "SIGHUP: the goals cannot be changed, the old ones stay in force");
+                return;
+            }
+        }
+        running.goals.clone_from(&fresh.goals);
     }
     figures.applied.fetch_add(1, Relaxed);
     let left = running.differences(&fresh);

@@ -68,12 +68,13 @@ async fn run_until_told(args: &RunArgs) -> ExitCode {
         }
     };
     let reloads = proxy.reloads();
+    let control = proxy.control();
     let mut reminder = tokio::time::interval(DEV_REMINDER);
     let asked = loop {
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Reload if args.dev => info!("SIGHUP: development mode has no configuration to read"),
-                Asked::Reload => reload(&args.config, &mut config, &log, &reloads),
+                Asked::Reload => reload(&args.config, &mut config, &log, &reloads, &control),
                 asked => break asked,
             },
             _ = reminder.tick(), if args.dev => {

@@ -1,5 +1,6 @@
 //! What the keys must be to each other.
 
+mod goals;
 mod templates;
 mod work;
 
@@ -13,9 +14,11 @@ use super::given::quoted;
 use super::name::Name;
 use super::nearest::nearest;
 use super::place::Spot;
+pub(crate) use goals::takes_the_rest;
+
 use super::reader::Reader;
 use super::section::Table;
-use super::tables::{Declared, Http, Limits, Listener, OPEN_FILES_RESERVE, Route, Solo, Source, Template};
+use super::tables::{Declared, Goal, Http, Limits, Listener, OPEN_FILES_RESERVE, Route, Solo, Source, Template};
 
 /// The most tables of one kind that there may be, but for templates: each has books, metrics and a number of its own.
 pub const TABLES_MAX: usize = 1_000;
@@ -30,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) solos: BTreeMap<Name, Solo>,
     pub(crate) declared: BTreeMap<Name, Declared>,
     pub(crate) routes: BTreeMap<Name, Route>,
+    pub(crate) goals: BTreeMap<Name, Goal>,
     pub(crate) http: Http,
     pub(crate) limits: Limits,
     /// Every table with a name that was given, with the spot of its header.
@@ -57,6 +61,7 @@ pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<
         names_exist(parts, &Table::WORK, &format!("route.{name}.sources"), &route.sources, reader);
         named_once(&format!("route.{name}.sources"), &route.sources, reader);
     }
+    goals::check(parts, reader);
     one_route_each(parts, reader);
     own_addresses(parts, reader);
     for (name, listener) in &parts.listeners {

@@ -78,6 +78,7 @@ impl Config {
             .chain(named!(Solo, self.solos))
             .chain(named!(Declared, self.declared))
             .chain(named!(Route, self.routes))
+            .chain(named!(Goal, self.goals))
             .chain(single)
     }
 }

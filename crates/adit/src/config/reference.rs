@@ -20,6 +20,7 @@ pub fn reference_markdown() -> String {
                 "Mining for a pool on templates of the farm's own choice: a source of its own."
             }
             Table::Route => "Binds listeners to sources; at least one.",
+            Table::Goal => "A part of a route's work, with sources of its own (docs/routes.md).",
             Table::State => "What Adit keeps between its runs.",
             Table::Http => "Metrics, health and status over HTTP.",
             Table::Log => "What is logged.",

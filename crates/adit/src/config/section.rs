@@ -15,6 +15,7 @@ pub(crate) enum Table {
     Solo,
     Declared,
     Route,
+    Goal,
     State,
     Http,
     Log,
@@ -22,13 +23,14 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Listener,
         Self::Source,
         Self::Template,
         Self::Solo,
         Self::Declared,
         Self::Route,
+        Self::Goal,
         Self::State,
         Self::Http,
         Self::Log,
@@ -46,6 +48,7 @@ impl Table {
             Self::Solo => "solo",
             Self::Declared => "declared",
             Self::Route => "route",
+            Self::Goal => "goal",
             Self::State => "state",
             Self::Http => "http",
             Self::Log => "log",

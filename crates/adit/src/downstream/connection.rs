@@ -24,7 +24,7 @@ use tracing::{debug, error, info};
 
 use super::context::{Doors, ListenerContext};
 use super::roster::{Attached, farewell};
-use crate::upstream::{GroupNews, Joined, RouterMessage};
+use crate::upstream::{GroupNews, Joined, Moved, RouterMessage};
 
 /// Bytes read at once, and so the most that one connection gets done before others have their turn.
 const READ_AT_ONCE: usize = 16 * 1024;
@@ -74,6 +74,7 @@ struct Connection<'a> {
     written: usize,
     stalled_since: Option<Duration>,
     news: Option<watch::Receiver<GroupNews>>,
+    moves: Option<watch::Receiver<Option<Moved>>>,
     group: Option<GroupId>,
     answers: Option<mpsc::Receiver<Answer>>,
     me: MinerRef,
@@ -95,6 +96,7 @@ pub(super) async fn serve(stream: TcpStream, address: SocketAddr, context: &List
         written: 0,
         stalled_since: None,
         news: None,
+        moves: None,
         group: None,
         answers: None,
         me,
@@ -155,6 +157,8 @@ impl Connection<'_> {
             let interest = if idle { Interest::READABLE } else { Interest::WRITABLE };
             tokio::select! {
                 biased;
+                // Before the news: those of a group that it has left may have ended.
+                Some(()) = moved(self.moves.as_mut()), if idle => self.on_move()?,
                 // While the miner does not take what it was sent, newer work replaces older.
                 changed = changed(self.news.as_mut()), if idle => {
                     if changed.is_err() {
@@ -194,17 +198,20 @@ impl Connection<'_> {
         let hashrate = self.machine.first_hashrate();
         let (reply, joined) = oneshot::channel();
         let request = JoinRequest {
+            miner: self.me,
             route: policy.route,
+            goal: None,
+            hashrate,
             identity,
             miner_id_size: policy.extranonce1_size,
             extranonce2_size: policy.extranonce2_size,
         };
-        let sent = self.context.router.send(RouterMessage::Join { request, hashrate, reply }).await;
+        let sent = self.context.router.send(RouterMessage::Join { request, reply }).await;
         let joined = match sent {
             Ok(()) => tokio::time::timeout(JOIN_DEADLINE, joined).await.ok().and_then(Result::ok),
             Err(_) => None,
         };
-        let Some(Joined { group, meter, mut news }) = joined else {
+        let Some(Joined { group, meter, mut news, moves }) = joined else {
             self.machine.tell("No pool is reachable: use your backup pool", &mut self.outbox);
             return Err(CloseReason::NoSource.into());
         };
@@ -214,6 +221,7 @@ impl Connection<'_> {
         }
         let feed = news.borrow_and_update().feed.clone();
         self.news = Some(news);
+        self.moves = moves;
         self.context.figures.mining.fetch_add(1, Relaxed);
         self.context.figures.names_cut.fetch_add(self.machine.names_cut() as u64, Relaxed);
         self.step(|machine, io| {
@@ -222,6 +230,15 @@ impl Connection<'_> {
         })?;
         self.stream.show(&self.machine);
         Ok(())
+    }
+
+    /// The miner is in another group: it is counted there, and gets its work.
+    fn on_move(&mut self) -> Result<(), End> {
+        let moved = self.moves.as_mut().and_then(|moves| moves.borrow_and_update().clone());
+        let Some(Moved { group, meter, news }) = moved else { return Ok(()) };
+        (self.group, self.news) = (Some(group), Some(news));
+        self.machine.moved(meter);
+        self.on_news()
     }
 
     fn on_news(&mut self) -> Result<(), End> {
@@ -394,7 +411,7 @@ impl Connection<'_> {
         }
         if let Some(group) = self.group {
             context.figures.mining.fetch_sub(1, Relaxed);
-            let _ = context.router.send(RouterMessage::Leave(group)).await;
+            let _ = context.router.send(RouterMessage::Leave(self.me, group)).await;
         }
         context.figures.connected.fetch_sub(1, Relaxed);
     }
@@ -403,6 +420,14 @@ impl Connection<'_> {
 async fn changed(news: Option<&mut watch::Receiver<GroupNews>>) -> Result<(), watch::error::RecvError> {
     match news {
         Some(news) => news.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Never, when the miner cannot be moved or the router has ended.
+async fn moved(moves: Option<&mut watch::Receiver<Option<Moved>>>) -> Option<()> {
+    match moves {
+        Some(moves) => moves.changed().await.ok(),
         None => std::future::pending().await,
     }
 }

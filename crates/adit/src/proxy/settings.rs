@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use engine::miner::{ListenerPolicy, ReplyMode};
-use engine::router::{MinersPerChannel, RouteSettings, SourcePlan};
+use engine::router::{GoalSettings, MinersPerChannel, RouteSettings, Share, SourcePlan, Term};
 use engine::source::{DeclaredSettings, JdsSettings, SoloSettings, SourceSettings};
-use engine::{ListenerId, RouteId, SourceId};
+use engine::{GoalId, ListenerId, RouteId, SourceId};
 use link::Resolver;
 use template::core_ipc::{CoreIpcSettings, Schema};
 use template::rpc::{RpcAuth, RpcNode, RpcSettings};
@@ -83,15 +83,57 @@ pub(super) fn source_names(config: &Config) -> impl Iterator<Item = &Name> {
     config.sources.keys().chain(config.declared.keys()).chain(config.solos.keys())
 }
 
+/// The goals of all routes in the order of their numbers: route by route, and a route's in the order of their names. One
+/// that is all of its route has the route's name.
+pub(crate) fn goals(config: &Config) -> Vec<(&Name, &Name, Option<&config::Goal>)> {
+    config
+        .routes
+        .iter()
+        .flat_map(|(route, table)| {
+            let whole = (!table.sources.is_empty()).then_some((route, route, None));
+            let parts = config.goals.iter().filter(move |(_, goal)| goal.route == *route);
+            whole.into_iter().chain(parts.map(move |(name, goal)| (route, name, Some(goal))))
+        })
+        .collect()
+}
+
+/// How much work a goal is to have.
+pub(crate) fn goal_share(goal: &config::Goal) -> Share {
+    Share { weight: goal.weight, hashrate_max: goal.hashrate_max }
+}
+
+/// When a goal is to have work.
+pub(crate) fn goal_term(goal: &config::Goal) -> Term {
+    Term {
+        from: goal.from.map(|t| t.0),
+        until: goal.until.map(|t| t.0),
+        hours: goal.hours.map(|hours| (hours.from, hours.to)),
+        work_max: None,
+    }
+}
+
 /// A route over sources by their numbers.
-pub(super) fn route_settings(at: usize, route: &config::Route, config: &Config) -> RouteSettings {
+pub(super) fn route_settings(at: usize, name: &Name, route: &config::Route, config: &Config) -> RouteSettings {
     let source = |name: &Name| {
         let number = source_names(config).position(|source| source == name).expect("checked");
         SourceId(position(number))
     };
+    let goals = goals(config).into_iter().enumerate().filter(|(_, (of, _, _))| *of == name);
+    let goal = |(at, (_, _, goal)): (usize, (_, _, Option<&config::Goal>))| {
+        let id = GoalId(position(at));
+        match goal {
+            None => GoalSettings::whole(id, route.sources.iter().map(source).collect()),
+            Some(goal) => GoalSettings {
+                id,
+                share: goal_share(goal),
+                term: goal_term(goal),
+                sources: goal.sources.iter().map(source).collect(),
+            },
+        }
+    };
     RouteSettings {
         id: RouteId(position(at)),
-        sources: route.sources.iter().map(source).collect(),
+        goals: goals.map(goal).collect(),
         return_after: route.return_after,
         outage_grace: route.outage_grace,
         keepalive: route.keepalive,

@@ -18,7 +18,7 @@ mod source_task;
 pub use declared_task::{DeclaredTask, run_declared};
 pub use line::LineSettings;
 pub use messages::{
-    GroupNews, Joined, Mailboxes, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor,
+    GoalChange, GroupNews, Joined, Mailboxes, Moved, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor,
     SourceFigures, SourceReport,
 };
 pub use outlet::Outlet;

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::router::{Output, Router};
+use engine::router::{Output, Place, Router};
 use engine::source::SourceCommand;
-use engine::{Feed, GroupId, RouteId, SourceId};
+use engine::{Feed, GoalId, GroupId, MinerRef, RouteId, SourceId};
 use telemetry::{JobFanout, Latencies};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
-use super::messages::{GroupNews, Joined, RouteReport, RouterMessage, RouterStatus};
+use super::messages::{GroupNews, Joined, Moved, RouteReport, RouterMessage, RouterStatus};
 use crate::clock::Clock;
 
 /// Messages taken at once.
@@ -22,6 +22,8 @@ const SHOW_EVERY: Duration = Duration::from_millis(500);
 const OUTAGE: &str = "No pool is reachable: use your backup pool";
 
 struct Cells {
+    /// The miners of routes that move them.
+    movers: HashMap<MinerRef, watch::Sender<Option<Moved>>>,
     by_group: HashMap<GroupId, (RouteId, watch::Sender<GroupNews>)>,
     /// The job that was published last, by its source and when it was read: one job goes to many groups.
     spreading: Option<(SourceId, Duration, Arc<JobFanout>)>,
@@ -45,6 +47,23 @@ impl Cells {
         });
     }
 
+    fn cell(&mut self, group: GroupId, route: RouteId, feed: Option<Arc<Feed>>) -> watch::Receiver<GroupNews> {
+        let cell = self
+            .by_group
+            .entry(group)
+            .or_insert_with(|| (route, watch::Sender::new(GroupNews { feed, ..GroupNews::default() })));
+        let mut news = cell.1.subscribe();
+        news.mark_changed();
+        news
+    }
+
+    fn moved(&mut self, miner: MinerRef, route: RouteId, place: Place) {
+        let news = self.cell(place.group, route, place.feed);
+        if let Some(mover) = self.movers.get(&miner) {
+            mover.send_replace(Some(Moved { group: place.group, meter: place.meter, news }));
+        }
+    }
+
     fn farewell(&self, route: Option<RouteId>, text: &'static str) {
         for (of, cell) in self.by_group.values() {
             if route.is_none_or(|r| r == *of) {
@@ -64,7 +83,8 @@ pub async fn run_router(
     latencies: Latencies,
     clock: Clock,
 ) {
-    let mut cells = Cells { by_group: HashMap::new(), spreading: None, latencies, clock };
+    let mut cells =
+        Cells { movers: HashMap::new(), by_group: HashMap::new(), spreading: None, latencies, clock };
     let mut batch = Vec::with_capacity(BATCH);
     let mut shown = Duration::ZERO;
     let mut draining = None;
@@ -87,29 +107,38 @@ pub async fn run_router(
         let now = clock.now();
         for message in batch.drain(..) {
             match message {
-                RouterMessage::Join { request, hashrate, reply } => {
-                    let route = request.route;
+                RouterMessage::Join { request, reply } => {
+                    let (miner, route, hashrate) = (request.miner, request.route, request.hashrate);
                     if draining.is_some() || router.is_told(route) {
                         continue; // the dropped reply says no
                     }
                     let (group, meter, feed) = router.join(&request, now);
                     meter.shift_hashrate(hashrate);
-                    let cell = cells.by_group.entry(group).or_insert_with(|| {
-                        (route, watch::Sender::new(GroupNews { feed, ..GroupNews::default() }))
+                    let news = cells.cell(group, route, feed);
+                    let moves = router.moves_miners(route).then(|| {
+                        let mover = cells.movers.entry(miner).or_insert_with(|| watch::Sender::new(None));
+                        mover.subscribe()
                     });
-                    let mut news = cell.1.subscribe();
-                    news.mark_changed();
-                    let joined = Joined { group, meter: meter.clone(), news };
+                    let joined = Joined { group, meter: meter.clone(), news, moves };
                     if reply.send(joined).is_err() {
                         meter.shift_hashrate(-hashrate);
-                        router.leave(group, now);
+                        cells.movers.remove(&miner);
+                        router.leave(miner, group, now);
                     } else {
                         router.joined(group, now);
                     }
                 }
                 RouterMessage::End => return,
-                RouterMessage::Leave(group) => router.leave(group, now),
+                RouterMessage::Leave(miner, group) => {
+                    cells.movers.remove(&miner);
+                    router.leave(miner, group, now);
+                }
                 RouterMessage::Source(source, event) => router.event(source, event, now),
+                RouterMessage::Change(changes) => {
+                    for change in changes {
+                        router.change_goal(change.goal, change.share, change.term, now);
+                    }
+                }
                 RouterMessage::Drain(text) => {
                     draining = Some(text);
                     cells.farewell(None, text);
@@ -135,6 +164,11 @@ fn carry_out(
             Output::Publish(group, feed) => {
                 cells.publish(group, feed);
             }
+            Output::Moved(miner, place) => {
+                if let Some(route) = router.route_of(place.group) {
+                    cells.moved(miner, route, place);
+                }
+            }
             Output::Ended(group) => {
                 cells.by_group.remove(&group);
             }
@@ -154,7 +188,7 @@ fn carry_out(
             Output::OutageOver(route) => {
                 info!(route = route_names[usize::from(route.0)], "a pool is there again");
             }
-            Output::Switched(route, from, to) => {
+            Output::Switched(route, _, from, to) => {
                 let route = route_names[usize::from(route.0)].as_str();
                 info!(route, from = name(from), to = name(to), "route switched");
             }
@@ -173,5 +207,6 @@ fn report(router: &Router, routes: usize, sources: usize) -> RouterStatus {
             .filter_map(|s| router.unusable(route, s).map(|why| (s, why.to_owned())))
             .collect(),
     });
-    RouterStatus { routes: routes.collect() }
+    let goals = (0..router.goals()).filter_map(|n| u16::try_from(n).ok()).map(GoalId);
+    RouterStatus { routes: routes.collect(), goals: goals.map(|goal| router.goal(goal)).collect() }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Adit {
     child: Child,
     log: Arc<Mutex<String>>,
     folder: std::path::PathBuf,
-    _pool: DevPool,
+    _pools: Vec<DevPool>,
     _runtime: tokio::runtime::Runtime,
     miners: SocketAddr,
     http: SocketAddr,
@@ -27,21 +27,31 @@ pub(crate) struct Adit {
 impl Adit {
     /// With these lines in `[limits]`; `shell` comes before the program, such as `ulimit -n 256;`.
     pub(crate) fn start(limits: &str, shell: &str) -> Self {
+        Self::start_with(1, shell, |pools| {
+            format!(
+                "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n\
+                 [source.pool]\nurl = \"{}\"\nuser_identity = \"farm\"\nnominal_hashrate = \"1 MH/s\"\n\
+                 [route.main]\nlisteners = [\"main\"]\nsources = [\"pool\"]\n[http]\nlisten = \"127.0.0.1:0\"\n\
+                 [limits]\n{limits}\n",
+                pools[0]
+            )
+        })
+    }
+
+    /// With so many pools, whose URLs the settings are made with.
+    pub(crate) fn start_with(pools: usize, shell: &str, settings: impl FnOnce(&[String]) -> String) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         // No share is a block here: a new tip would cost shares that are on their way.
-        let mut options = DevPoolOptions::default();
-        options.chain.nbits = 0x1d00_ffff;
-        let pool = DevPool::bind(loopback, options, DevPoolKeys::random());
-        let pool = runtime.block_on(pool).expect("a pool");
-        let settings = format!(
-            "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n\
-             [source.pool]\nurl = \"{}\"\nuser_identity = \"farm\"\nnominal_hashrate = \"1 MH/s\"\n\
-             [route.main]\nlisteners = [\"main\"]\nsources = [\"pool\"]\n[http]\nlisten = \"127.0.0.1:0\"\n\
-             [limits]\n{limits}\n",
-            pool.url()
-        );
+        let pool = || {
+            let mut options = DevPoolOptions::default();
+            options.chain.nbits = 0x1d00_ffff;
+            runtime.block_on(DevPool::bind(loopback, options, DevPoolKeys::random())).expect("a pool")
+        };
+        let pools: Vec<DevPool> = (0..pools).map(|_| pool()).collect();
+        let urls: Vec<String> = pools.iter().map(|pool| pool.url().to_string()).collect();
+        let settings = settings(&urls);
         let folder = std::env::temp_dir().join(format!(
             "adit-process-{}-{:x}",
             std::process::id(),
@@ -71,7 +81,7 @@ impl Adit {
             child,
             log,
             folder,
-            _pool: pool,
+            _pools: pools,
             _runtime: runtime,
             miners: loopback,
             http: loopback,
@@ -128,6 +138,22 @@ impl Adit {
         let mut stream = TcpStream::connect(self.http).expect("HTTP is served");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         write!(stream, "GET {path} HTTP/1.1\r\nHost: adit\r\nConnection: close\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    /// Changes goals; gives the whole answer.
+    pub(crate) fn patch(&self, body: &str) -> String {
+        let mut stream = TcpStream::connect(self.http).expect("HTTP is served");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let length = body.len();
+        write!(
+            stream,
+            "PATCH /api/v1/routes HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer

@@ -275,7 +275,7 @@ impl World {
                 break;
             };
             let Some(tag) = job.tag else { continue };
-            if well_for_long && tag.pool != 0 {
+            if well_for_long && tag.pool != 0 && self.plan.weights.is_none() {
                 wrong = Some(format!("miner {} mines for pool {}, not for the first", miner.index, tag.pool));
                 break;
             }

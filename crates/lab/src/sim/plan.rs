@@ -156,6 +156,8 @@ pub(super) struct Plan {
     /// The first pool is declared to.
     pub(super) declaring: Option<Declaring>,
     pub(super) pools: Vec<PoolPlan>,
+    /// The route shares its work out among goals by these weights, one for each pool.
+    pub(super) weights: Option<&'static [f64]>,
     pub(super) miners: Vec<MinerPlan>,
     pub(super) faults: Vec<Fault>,
     pub(super) extranonce1_size: u8,
@@ -204,9 +206,13 @@ impl Plan {
         if let Some(first) = pools.first_mut() {
             first.work_selection = declares;
         }
+        // Of the runs that do not declare one in four shares out.
+        let shares_out = !declares && options.seed % 4 == 1;
+        let weights: &[f64] = if pools.len() == 2 { &[70.0, 30.0] } else { &[50.0, 30.0, 20.0] };
         Self {
             duration: options.duration,
             declaring,
+            weights: shares_out.then_some(weights),
             pools,
             miners,
             faults,

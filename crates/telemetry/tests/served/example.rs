@@ -2,7 +2,7 @@
 
 use telemetry::{
     AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState,
-    LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
+    GoalSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
     RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
 };
 
@@ -59,6 +59,19 @@ pub(crate) fn snapshot() -> Snapshot {
                 reason: Some("waiting: connection refused".into()),
             },
         ],
+        goals: vec![GoalSnapshot {
+            name: "main".into(),
+            weight: 90.0,
+            share_wanted: 0.9,
+            share_delivered: 0.899,
+            owed_hashes: 2.5e15,
+            work_hashes: 3.5e18,
+            hashrate_hs: 1.25e14,
+            miners: 10,
+            active: Some("pool".into()),
+            open: true,
+            ended: false,
+        }],
         books: BooksSnapshot::default(),
     }];
     Snapshot {

@@ -12,6 +12,7 @@ mod payee;
 mod plain;
 mod secret;
 mod signature;
+mod time;
 mod url;
 mod version_mask;
 
@@ -36,6 +37,8 @@ pub use secret::Secret;
 pub(crate) use secret::{Password, UserName};
 pub(crate) use signature::Signature;
 pub use signature::{SIGNATURE_MAX, signature_push};
+pub(crate) use time::{Hours, Moment};
+pub use time::{DayHours, UnixTime};
 pub(crate) use url::Url;
 pub use version_mask::VERSION_BITS_ROLLABLE;
 pub(crate) use version_mask::VersionMask;

@@ -4,6 +4,7 @@
 //! these tables, one a file.
 
 mod declared;
+mod goal;
 mod http;
 mod limits;
 mod listener;
@@ -17,6 +18,7 @@ mod template;
 use std::time::Duration;
 
 pub use declared::{DeclareMode, Declared};
+pub use goal::{Goal, WEIGHT};
 pub use http::{HTTP_LISTEN, Http};
 pub use limits::{
     ACCEPT_RATE, CONNECTIONS_MAX, FRAME, HANDSHAKE, IDLE, LINE, LOOKUP, Limits, MAX_CONNECTIONS, MEMORY_MAX,
@@ -58,6 +60,7 @@ pub(crate) fn keys_of(table: Table) -> Vec<KeyInfo> {
         Table::Solo => Solo::keys(),
         Table::Declared => Declared::keys(),
         Table::Route => Route::keys(),
+        Table::Goal => Goal::keys(),
         Table::State => State::keys(),
         Table::Http => Http::keys(),
         Table::Log => Log::keys(),

@@ -20,7 +20,8 @@ table! {
         /// The listeners whose miners take this route. Each listener belongs to exactly one route.
         listeners: Vec<Name> = Names, required;
         /// The sources in the order of preference: the first that works is used.
-        sources: Vec<Name> = Names, required;
+        sources: Vec<Name> = Names, default Vec::new(),
+            says "not set: the `[goal.NAME]` of this route have the sources";
         /// How long an earlier source must have worked before the route goes back to it.
         return_after: Duration = Span::of(seconds(0)..=seconds(86_400)), default RETURN_AFTER;
         /// How long miners hash the last job while no source works, before they are told.

@@ -7,7 +7,7 @@ use work::vardiff::is_urgent;
 
 use super::setup::target_of;
 use super::{Io, Mining, Sv1Miner};
-use crate::feed::Feed;
+use crate::feed::{Feed, GroupMeter};
 use crate::ids::SourceId;
 
 /// Channels and tips whose late shares still find their way: as many as the validator can still know jobs of, or a block
@@ -32,6 +32,25 @@ impl Mining {
         let wish = self.vardiff.difficulty();
         let relieved = (wish * self.relief).min(max.max(wish));
         Some(sv1::written_difficulty(relieved.min(source)))
+    }
+
+    /// The miner is in another group: it is counted there from now on, and shares of the jobs that it has go on to the
+    /// source that they came from.
+    fn move_to(&mut self, meter: Arc<GroupMeter>) {
+        self.meter.shift_hashrate(-self.metered);
+        meter.shift_hashrate(self.metered);
+        let left = std::mem::replace(&mut self.meter, meter);
+        self.left = self.feed.as_ref().map(|feed| (feed.source(), left));
+        self.validator.change_source();
+    }
+
+    /// Where a share of this source is counted.
+    pub(super) fn meter_of(&self, source: SourceId) -> &GroupMeter {
+        let is_present = self.feed.as_ref().is_none_or(|feed| feed.source() == source);
+        match &self.left {
+            Some((of, left)) if *of == source && !is_present => left,
+            _ => &self.meter,
+        }
     }
 
     /// The feed that a job came with, or a later one of the same channel and tip.
@@ -62,6 +81,15 @@ impl Sv1Miner {
         mining.remember(feed);
         self.send_difficulty(io);
         self.send_job(io);
+    }
+
+    /// The miner is in another group from now on, counted by `meter`; that group's newest work is to follow at once: to
+    /// the miner that is one more `mining.notify`. What it still submits of the work that it had is judged and sent as
+    /// before.
+    pub fn moved(&mut self, meter: Arc<GroupMeter>) {
+        if let Some(mining) = &mut self.mining {
+            mining.move_to(meter);
+        }
     }
 
     /// Vardiff wishes another difficulty. Firmware reads it with the next job: one that is far off goes out at

@@ -55,6 +55,8 @@ struct Mining {
     validator: Validator,
     vardiff: Vardiff,
     meter: Arc<GroupMeter>,
+    /// Where it was counted before, for shares of that source that come late.
+    left: Option<(SourceId, Arc<GroupMeter>)>,
     /// This miner's part of the meter's sum.
     metered: f64,
     /// When that was last renewed.

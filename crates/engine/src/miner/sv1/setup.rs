@@ -176,6 +176,7 @@ impl Sv1Miner {
             validator,
             vardiff,
             meter,
+            left: None,
             metered,
             metered_at: io.now.mono,
             feed: None,
