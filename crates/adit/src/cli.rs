@@ -26,6 +26,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Check a configuration and show what it comes to.
     Check(ConfigArgs),
+    /// Show what is known of miners' firmware: by which user agent it goes, and what it cannot do.
+    Profiles(ProfilesArgs),
     /// Make an authority key pair, or show the public key of a secret one.
     Keys(KeysArgs),
     /// Run the embedded development pool by itself, on a chain of its own or a node's.
@@ -70,6 +72,17 @@ pub struct DemoArgs {
     /// One JSON line at the end instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+/// For `adit profiles`.
+#[derive(Debug, Args)]
+pub struct ProfilesArgs {
+    /// The profile of a miner that subscribes with this user agent; without it all.
+    #[arg(value_name = "USER-AGENT")]
+    pub user_agent: Option<String>,
+    /// A configuration, whose own profiles come first.
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// For `adit keys`.

@@ -33,7 +33,7 @@ use crate::alarms::Alarms;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::downstream::{
-    Admission, ListenerContext, ListenerFigures, MinerIdPool, Roster, WorkerMemory, run_listener,
+    Access, Admission, ListenerContext, ListenerFigures, MinerIdPool, Roster, WorkerMemory, run_listener,
 };
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
 use crate::snapshot::{GoalView, ListenerView, RouteView, SnapshotMaker};
@@ -150,7 +150,8 @@ impl Proxy {
             Upstream::prepare(config, templates, &books, &mailboxes, &latencies, &router_tx, clock)?;
         let listener_at =
             |name: &config::Name| config.listeners.keys().position(|n| n == name).expect("checked");
-        let goals: Vec<String> = settings::goals(config).iter().map(|(_, name, _)| name.to_string()).collect();
+        let goals: Vec<String> =
+            settings::goals(config).iter().map(|(_, name, _)| name.to_string()).collect();
         let mut routes = Vec::new();
         let mut route_views = Vec::new();
         for (at, (name, route)) in config.routes.iter().enumerate() {
@@ -185,6 +186,7 @@ impl Proxy {
         let ids = Arc::new(MinerIdPool::new(rand::random(), rand::random()));
         let memory = Arc::new(WorkerMemory::default());
         let next_miner = Arc::new(AtomicU64::new(1));
+        let firmware = settings::firmware(config);
         let tasks = TaskTracker::new();
         let stop_accepting = CancellationToken::new();
         let mut addresses = Vec::new();
@@ -193,13 +195,19 @@ impl Proxy {
             let route = route_views.iter().position(|r| r.listeners.contains(&at)).expect("checked");
             let figures = Arc::new(ListenerFigures::default());
             let address = socket.local_addr().unwrap_or(listener.listen);
-            let policy = listener_policy(at, route, listener, &config.limits);
+            let policy = listener_policy(at, route, listener, &config.limits, &firmware);
             let context = Arc::new(ListenerContext {
                 name: name.to_string(),
+                protocol: listener.protocol,
                 policy: Arc::new(policy),
                 books: Arc::clone(&books),
                 admission: Arc::clone(&admission),
                 cap: listener.max_connections.map(|n| Arc::new(Semaphore::new(n as usize))),
+                access: Access {
+                    allow: listener.allow.clone(),
+                    deny: listener.deny.clone(),
+                    proxies: listener.proxy_protocol_from.clone(),
+                },
                 per_address: listener.max_connections_per_address,
                 unlimited_addresses: listener.unlimited_addresses.clone(),
                 max_line: config.limits.line,

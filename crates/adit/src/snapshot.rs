@@ -10,8 +10,8 @@ use engine::router::GoalReport;
 use engine::source::{DeclaredState, DeclaredStatus, DownReason, JdsState, SourceState as State};
 use link::Resolver;
 use telemetry::{
-    AccountSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState, GoalSnapshot, LimitSnapshot,
-    ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
+    AccountSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState, GoalSnapshot,
+    LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
     RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
 };
 use tokio::sync::{mpsc, watch};
@@ -104,6 +104,7 @@ impl SnapshotMaker {
             ("connection_panic".into(), sum(|f| f.panicked.load(Relaxed))),
             ("connection_refused".into(), sum(|f| f.refused.load(Relaxed))),
             ("connection_refused_address".into(), sum(|f| f.refused_address.load(Relaxed))),
+            ("connection_denied".into(), sum(|f| f.denied.load(Relaxed))),
             ("accept_error".into(), sum(|f| f.accept_errors.load(Relaxed))),
             ("accept_paced".into(), self.admission.paced()),
             ("config_reloaded".into(), self.reloads.applied.load(Relaxed)),

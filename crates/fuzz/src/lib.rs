@@ -11,6 +11,7 @@ pub mod coinbases;
 pub mod configuration;
 mod cursor;
 pub mod engine_actions;
+pub mod first_bytes;
 pub mod job_declaration;
 pub mod jobs;
 pub mod mutate;
@@ -34,7 +35,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "sv1_lines",
         run: sv1_lines::target,
@@ -83,6 +84,12 @@ pub const TARGETS: [Target; 9] = [
         run: job_declaration::target,
         planted: |data| job_declaration::check(data, true),
         max_len: 512,
+    },
+    Target {
+        name: "first_bytes",
+        run: first_bytes::target,
+        planted: |data| first_bytes::check(data, true),
+        max_len: 1_024,
     },
 ];
 

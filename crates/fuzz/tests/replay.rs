@@ -98,6 +98,11 @@ fn job_declaration() {
     run("job_declaration", 1_000);
 }
 
+#[test]
+fn first_bytes() {
+    run("first_bytes", 20_000);
+}
+
 /// With a mistake made on purpose, the corpus alone makes each target fail.
 #[test]
 fn every_target_can_fail() {

@@ -146,13 +146,16 @@ fn weights((from, to): (u64, u64), threads: usize) -> ExitCode {
         threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     });
     reports.sort_by_key(|report| report.farm.seed);
-    println!("miners  sources   farms  worst part off  relative  measured off, sd  moves/miner/h  most/miner/min");
+    println!(
+        "miners  sources   farms  worst part off  relative  measured off, sd  moves/miner/h  most/miner/min"
+    );
     let mut good = reports.len() as u64 == to.saturating_sub(from);
     for miners in [1, 2, 7, 200, 5_000] {
         for unsteady in [false, true] {
             let of: Vec<_> =
                 reports.iter().filter(|r| (r.farm.miners, r.farm.unsteady) == (miners, unsteady)).collect();
-            let most = |of_one: &dyn Fn(&WeightsReport) -> f64| of.iter().map(|r| of_one(r)).fold(0.0, f64::max);
+            let most =
+                |of_one: &dyn Fn(&WeightsReport) -> f64| of.iter().map(|r| of_one(r)).fold(0.0, f64::max);
             println!(
                 "{miners:>6}  {:<8} {:>6}  {:>13.3} %  {:>6.2} %  {:>16.2}  {:>13.1}  {:>14.3}",
                 if unsteady { "go, come" } else { "stay" },
@@ -171,7 +174,11 @@ fn weights((from, to): (u64, u64), threads: usize) -> ExitCode {
     }
     let right = reports.iter().filter(|r| r.deviation() <= 3.0).count() as f64 / reports.len().max(1) as f64;
     println!("measured within 3 standard deviations of the truth: {:.2} % of the farms", 100.0 * right);
-    if good && (right >= MEASURED_RIGHT || reports.len() < 200) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if good && (right >= MEASURED_RIGHT || reports.len() < 200) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// A tenth and a hundredth of the miners first, so that the growth shows.

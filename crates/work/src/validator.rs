@@ -208,7 +208,8 @@ impl Validator {
 
     /// `job` is the next: earlier ones of its source on another tip, and all on tips before the last two, are stale.
     fn retire_outdated(&mut self, job: &ChannelJob) {
-        let tips: [Option<[u8; 32]>; 2] = [&self.tip, &self.previous].map(|tip| tip.as_ref().map(|t| t.prev_hash));
+        let tips: [Option<[u8; 32]>; 2] =
+            [&self.tip, &self.previous].map(|tip| tip.as_ref().map(|t| t.prev_hash));
         self.ring.retire(|old| {
             let same_tip = old.job.prev_hash == job.job.prev_hash;
             old.source == job.source && !same_tip || !tips.contains(&Some(old.job.prev_hash))

@@ -70,5 +70,5 @@ fn junk_costs_its_connection_and_little_else() {
 }
 
 fn closed(farm: &Farm) -> f64 {
-    farm.adit.closed("garbage") + farm.adit.closed("line_too_long") + farm.adit.closed("left")
+    ["garbage", "line_too_long", "left", "wrong_protocol"].iter().map(|why| farm.adit.closed(why)).sum()
 }

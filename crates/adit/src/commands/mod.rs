@@ -7,6 +7,7 @@ mod keys;
 mod load;
 mod miner;
 mod pool;
+mod profiles;
 mod reload;
 mod run;
 mod signals;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Check(args) => check::check(&args),
+        Command::Profiles(args) => profiles::profiles(&args),
         Command::Keys(args) => keys::keys(&args),
         Command::Pool(args) => pool::pool(&args),
         Command::Miner(args) => miner::miner(&args),

@@ -144,7 +144,8 @@ mod tests {
         assert_eq!((friend.weight, friend.hashrate_max), (0.5, Some(1e15)));
         assert_eq!(friend.until, UnixTime::parse("2026-12-01"));
         assert_eq!(changed[&Name::new("ours").unwrap()], goals()[&Name::new("ours").unwrap()]);
-        let back = changed_goals(&changed, br#"{"goals": {"friend": {"hashrate_max": null, "hours": null}}}"#);
+        let back =
+            changed_goals(&changed, br#"{"goals": {"friend": {"hashrate_max": null, "hours": null}}}"#);
         assert_eq!(back.unwrap()[&Name::new("friend").unwrap()].hashrate_max, None);
     }
 
@@ -153,16 +154,21 @@ mod tests {
         let text = r#"{"goals": {"freind": {"weight": 1}, "ours": {"weight": -1, "sources": ["x"]},
             "friend": {"from": "2026-12-01", "until": "2026-11-01"}}}"#;
         let problems = change(text).unwrap_err();
-        for part in ["goals.freind: there is no such goal", "goals.ours.weight: expected a number from 0",
-            "goals.ours.sources: not a key that can be changed here", "goals.friend: until, 2026-11-01"]
-        {
+        for part in [
+            "goals.freind: there is no such goal",
+            "goals.ours.weight: expected a number from 0",
+            "goals.ours.sources: not a key that can be changed here",
+            "goals.friend: until, 2026-11-01",
+        ] {
             assert!(problems.contains(part), "{problems}");
         }
         let all = r#"{"goals": {"ours": {"hours": "1:00"}, "friend": {"hashrate_max": 5}}}"#;
         assert!(change(all).unwrap_err().contains("goals.ours.hours: expected hours"));
         let capped = r#"{"goals": {"ours": {"hashrate_max": 5}, "friend": {"hashrate_max": 5}}}"#;
         assert!(change(capped).unwrap_err().contains("no goal is left"));
-        for bad in ["", "[]", "{}", r#"{"goal": {}}"#, r#"{"goals": []}"#, r#"{"goals": {"ours": 1}}"#, "\u{fffd}"] {
+        for bad in
+            ["", "[]", "{}", r#"{"goal": {}}"#, r#"{"goals": []}"#, r#"{"goals": {"ours": 1}}"#, "\u{fffd}"]
+        {
             assert!(change(bad).is_err(), "{bad}");
         }
     }

@@ -18,7 +18,9 @@ pub(crate) use goals::takes_the_rest;
 
 use super::reader::Reader;
 use super::section::Table;
-use super::tables::{Declared, Goal, Http, Limits, Listener, OPEN_FILES_RESERVE, Route, Solo, Source, Template};
+use super::tables::{
+    Declared, Goal, Http, Limits, Listener, OPEN_FILES_RESERVE, Route, Solo, Source, Template,
+};
 
 /// The most tables of one kind that there may be, but for templates: each has books, metrics and a number of its own.
 pub const TABLES_MAX: usize = 1_000;

@@ -21,6 +21,7 @@ mod quantity;
 mod reader;
 mod reference;
 mod section;
+mod shipped;
 mod table;
 mod tables;
 #[cfg(test)]
@@ -37,23 +38,25 @@ pub use check::{TABLES_MAX, TEMPLATES_MAX};
 pub use environment::PREFIX;
 pub(crate) use kind::is_host_and_port;
 pub use kind::{
-    DayHours, EXTRA_OUTPUTS_MAX, ExtraOutput, MinersPerChannel, Network, PayScript, PayTo, SCRIPT_MAX, SIGNATURE_MAX,
-    Secret, USER_IDENTITY_MAX, UnixTime, VERSION_BITS_ROLLABLE, signature_push,
+    DayHours, EXTRA_OUTPUTS_MAX, ExtraOutput, MinersPerChannel, Network, PayScript, PayTo, SCRIPT_MAX,
+    SIGNATURE_MAX, Secret, USER_IDENTITY_MAX, UnixTime, VERSION_BITS_ROLLABLE, signature_push,
 };
 pub use machine::Machine;
 pub use name::{NAME_LENGTH_MAX, Name};
 pub use place::{Excerpt, Place};
 pub use problem::{ConfigErrors, PROBLEMS_SHOWN, Problem, Warning};
 pub use reference::reference_markdown;
+pub use shipped::{engine_firmware, shipped_firmware};
 pub use tables::{
     ACCEPT_RATE, CERTIFICATE_LEEWAY, CONNECT_TIMEOUT, CONNECTIONS_MAX, Chain, DIFFICULTY_MIN,
     DIFFICULTY_START, DeclareMode, Declared, EXTRANONCE1_SIZE, EXTRANONCE2_SIZE, FEE_THRESHOLD,
-    FEE_THRESHOLD_MAX, FRAME, Goal, HANDSHAKE, HTTP_LISTEN, Http, IDLE, Interface, KEEPALIVE, LINE,
-    LISTENER_LISTEN, LOOKUP, Limits, Listener, Log, LogFormat, LogLevel, MAX_CONNECTIONS,
-    MAX_CONNECTIONS_PER_ADDRESS, MEMORY_MAX, MEMORY_MIN, MIN_INTERVAL, NTIME_SLACK, NTIME_SLACK_MAX,
-    OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX, PAYOUT_PERCENT, RETURN_AFTER, Reply, Route, RpcLogin, SETUP,
-    SHARES_PER_MINUTE, SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN, SHUTDOWN_GRACE, Solo, Source, State,
-    Template, TemplateFrom, TemplateKind, VERSION, VERSION_MASK, WEIGHT, state_directory,
+    FEE_THRESHOLD_MAX, FIRMWARE_EXTRANONCE2_MAX, FRAME, Firmware, Goal, HANDSHAKE, HTTP_LISTEN, Http, IDLE,
+    Interface, KEEPALIVE, LINE, LISTENER_LISTEN, LOOKUP, Limits, Listener, Log, LogFormat, LogLevel,
+    MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MEMORY_MAX, MEMORY_MIN, MIN_INTERVAL, NTIME_SLACK,
+    NTIME_SLACK_MAX, OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX, PAYOUT_PERCENT, Protocol, RETURN_AFTER, Reply,
+    Route, RpcLogin, SETUP, SHARES_PER_MINUTE, SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN, SHUTDOWN_GRACE,
+    Solo, Source, State, Template, TemplateFrom, TemplateKind, VERSION, VERSION_MASK, WEIGHT,
+    state_directory,
 };
 
 use document::{Document, VERSION_KEY};
@@ -86,6 +89,8 @@ pub struct Config {
     pub routes: BTreeMap<Name, Route>,
     /// Parts of routes' work; none of a route that has sources of its own.
     pub goals: BTreeMap<Name, Goal>,
+    /// What the owner knows of miners' firmware, beside what is shipped.
+    pub firmware: BTreeMap<Name, Firmware>,
     /// What is kept between runs.
     pub state: State,
     /// Metrics, health and status.
@@ -255,6 +260,7 @@ fn assemble(
         limits: read_single(&mut document, Table::Limits, &mut reader, Limits::read).unwrap_or_default(),
         given,
     };
+    let firmware = read_named(&mut document, Table::Firmware, &mut reader, Firmware::read);
     let state = read_single(&mut document, Table::State, &mut reader, State::read).unwrap_or_default();
     let log = read_single(&mut document, Table::Log, &mut reader, Log::read).unwrap_or_default();
     if reader.spot("limits.max_connections").is_none() {
@@ -271,8 +277,22 @@ fn assemble(
     }
     one_channel_for_declared(&mut parts, &reader);
     check::cross_checks(&parts, machine, &mut reader);
-    let check::Parts { listeners, sources, templates, solos, declared, routes, goals, http, limits, given } = parts;
-    let config = Config { listeners, sources, templates, solos, declared, routes, goals, state, http, log, limits };
+    let check::Parts { listeners, sources, templates, solos, declared, routes, goals, http, limits, given } =
+        parts;
+    let config = Config {
+        listeners,
+        sources,
+        templates,
+        solos,
+        declared,
+        routes,
+        goals,
+        firmware,
+        state,
+        http,
+        log,
+        limits,
+    };
     if !reader.has_problems() {
         warn::add_warnings(&config, machine, &given, &mut reader);
     }

@@ -21,6 +21,7 @@ pub fn reference_markdown() -> String {
             }
             Table::Route => "Binds listeners to sources; at least one.",
             Table::Goal => "A part of a route's work, with sources of its own (docs/routes.md).",
+            Table::Firmware => "What is known of a kind of miners; `adit profiles` lists what is shipped.",
             Table::State => "What Adit keeps between its runs.",
             Table::Http => "Metrics, health and status over HTTP.",
             Table::Log => "What is logged.",

@@ -16,6 +16,7 @@ pub(crate) enum Table {
     Declared,
     Route,
     Goal,
+    Firmware,
     State,
     Http,
     Log,
@@ -23,7 +24,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Listener,
         Self::Source,
         Self::Template,
@@ -31,6 +32,7 @@ impl Table {
         Self::Declared,
         Self::Route,
         Self::Goal,
+        Self::Firmware,
         Self::State,
         Self::Http,
         Self::Log,
@@ -49,6 +51,7 @@ impl Table {
             Self::Declared => "declared",
             Self::Route => "route",
             Self::Goal => "goal",
+            Self::Firmware => "firmware",
             Self::State => "state",
             Self::Http => "http",
             Self::Log => "log",

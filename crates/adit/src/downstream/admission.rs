@@ -14,9 +14,12 @@ use crate::config::Network;
 /// How soon a listener that waits because memory is short looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Why a connection is closed before a byte was read.
+/// Why a connection is closed before a byte of the miner's was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
+    /// The listener's `allow` or `deny` keeps the address out.
+    #[error("the address is not allowed here")]
+    Denied,
     /// The listener has its `max_connections`.
     #[error("the listener is full")]
     ListenerFull,
@@ -116,21 +119,28 @@ impl Admission {
         }
     }
 
-    /// Gives a place to a connection that was just accepted.
+    /// Gives a place to a connection that was just accepted. It counts for no address yet: [`Admission::count`].
     pub(super) fn admit(
-        &self,
         room: OwnedSemaphorePermit,
         listener: Option<&Arc<Semaphore>>,
-        address: IpAddr,
-        per_address: PerAddress<'_>,
     ) -> Result<Place, Refused> {
         let listener = match listener {
             Some(cap) => Some(Arc::clone(cap).try_acquire_owned().map_err(|_| Refused::ListenerFull)?),
             None => None,
         };
+        Ok(Place { _total: room, _listener: listener, address: None })
+    }
+
+    /// Counts a connection for the address that it comes from, once that is known.
+    pub(super) fn count(
+        &self,
+        place: &mut Place,
+        address: IpAddr,
+        per_address: PerAddress<'_>,
+    ) -> Result<(), Refused> {
         let address = address.to_canonical();
         if is_private(address) || per_address.unlimited.iter().any(|network| network.contains(address)) {
-            return Ok(Place { _total: room, _listener: listener, address: None });
+            return Ok(());
         }
         let address = as_one(address);
         let mut map = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,8 +149,9 @@ impl Admission {
             return Err(Refused::AddressFull);
         }
         *count += 1;
-        let address = Some((address, Arc::clone(&self.by_address)));
-        Ok(Place { _total: room, _listener: listener, address })
+        drop(map);
+        place.address = Some((address, Arc::clone(&self.by_address)));
+        Ok(())
     }
 }
 
@@ -174,7 +185,9 @@ mod tests {
         let room = Arc::clone(&admission.total).try_acquire_owned().expect("room");
         let unlimited = [Network::parse(UNLIMITED).expect("a network")];
         let per_address = PerAddress { most: 2, unlimited: &unlimited };
-        admission.admit(room, None, address.parse().expect("an address"), per_address)
+        let mut place = Admission::admit(room, None)?;
+        admission.count(&mut place, address.parse().expect("an address"), per_address)?;
+        Ok(place)
     }
 
     #[test]

@@ -6,7 +6,6 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,11 +17,11 @@ use engine::router::JoinRequest;
 use engine::{Answer, GroupId, MinerRef};
 use futures_util::FutureExt;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{debug, error, info};
+use tracing::{error, info};
 
 use super::context::{Doors, ListenerContext};
+use super::opening::Opened;
 use super::roster::{Attached, farewell};
 use crate::upstream::{GroupNews, Joined, Moved, RouterMessage};
 
@@ -80,13 +79,10 @@ struct Connection<'a> {
     me: MinerRef,
 }
 
-/// Serves a miner until one side has enough.
-pub(super) async fn serve(stream: TcpStream, address: SocketAddr, context: &ListenerContext) {
-    context.figures.connected.fetch_add(1, Relaxed);
-    let me = MinerRef(context.next_miner.fetch_add(1, Relaxed));
-    let now = context.clock.now();
-    let stream = context.roster.attach(stream, me, now.mono);
-    let machine = Sv1Miner::new(Arc::clone(&context.policy), Arc::clone(&context.books), me, now);
+/// Serves a Stratum V1 miner until one side has enough.
+pub(super) async fn serve(opened: Opened, context: &ListenerContext) {
+    let Opened { stream, me, address, began } = opened;
+    let machine = Sv1Miner::new(Arc::clone(&context.policy), Arc::clone(&context.books), me, began);
     let mut connection = Connection {
         context,
         stream,
@@ -109,15 +105,13 @@ pub(super) async fn serve(stream: TcpStream, address: SocketAddr, context: &List
         (end, _) => end,
     });
     match end {
-        Ok(End::Left) => {
-            context.figures.left.fetch_add(1, Relaxed);
-            debug!(listener = context.name, %address, "miner left");
-        }
+        Ok(End::Left) => context.say_left(address),
         Ok(End::Close(why)) => {
-            context.figures.count_close(why);
             connection.flush_last_words();
+            context.figures.count_close(why);
             if context.quiet.may_log() {
-                info!(listener = context.name, %address, reason = %why, "connection closed");
+                let firmware = connection.machine.firmware().map(|name| &**name);
+                info!(listener = context.name, %address, firmware, reason = %why, "connection closed");
             }
         }
         Err(_) => {
@@ -413,7 +407,6 @@ impl Connection<'_> {
             context.figures.mining.fetch_sub(1, Relaxed);
             let _ = context.router.send(RouterMessage::Leave(self.me, group)).await;
         }
-        context.figures.connected.fetch_sub(1, Relaxed);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the connections of one listener share.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,13 +10,15 @@ use engine::miner::{CloseReason, ListenerPolicy};
 use engine::{OutgoingShare, ShareSink};
 use telemetry::Latencies;
 use tokio::sync::{Semaphore, mpsc};
+use tracing::{debug, info, warn};
 
-use super::admission::Admission;
+use super::access::Access;
+use super::admission::{Admission, PerAddress, Place, Refused};
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
 use super::roster::Roster;
 use crate::clock::Clock;
-use crate::config::Network;
+use crate::config::{Network, Protocol};
 use crate::upstream::{Mailboxes, RouterMessage, SourceDoor, SourceFigures};
 
 /// Counters of a listener.
@@ -31,6 +34,8 @@ pub struct ListenerFigures {
     pub refused: AtomicU64,
     /// Of these, because of their address.
     pub refused_address: AtomicU64,
+    /// Connections refused by the listener's `allow` and `deny`, ever.
+    pub denied: AtomicU64,
     /// Times that the system had no connection to give although one was there, ever.
     pub accept_errors: AtomicU64,
     /// Connections that ended by themselves, ever.
@@ -55,6 +60,8 @@ impl ListenerFigures {
 pub struct ListenerContext {
     /// Its name in the configuration.
     pub name: String,
+    /// What miners may speak there.
+    pub protocol: Protocol,
     /// What its miners have in common.
     pub policy: Arc<ListenerPolicy>,
     /// The books.
@@ -63,6 +70,8 @@ pub struct ListenerContext {
     pub admission: Arc<Admission>,
     /// The listener's own cap.
     pub cap: Option<Arc<Semaphore>>,
+    /// Who may come.
+    pub access: Access,
     /// Connections per public address.
     pub per_address: u32,
     /// Addresses with as many connections as they like.
@@ -100,6 +109,46 @@ pub struct ListenerContext {
 }
 
 impl ListenerContext {
+    /// Whether a connection may stay, once it is known where it comes from.
+    pub(super) fn let_in(&self, place: &mut Place, address: IpAddr) -> Result<(), Refused> {
+        if !self.access.permits(address) {
+            return Err(Refused::Denied);
+        }
+        let per_address = PerAddress { most: self.per_address, unlimited: &self.unlimited_addresses };
+        self.admission.count(place, address, per_address)
+    }
+
+    /// A connection is refused.
+    pub(super) fn say_refused(&self, address: SocketAddr, refused: Refused) {
+        let figures = &self.figures;
+        match refused {
+            Refused::Denied => &figures.denied,
+            Refused::ListenerFull | Refused::AddressFull => &figures.refused,
+        }
+        .fetch_add(1, Relaxed);
+        if refused == Refused::AddressFull {
+            figures.refused_address.fetch_add(1, Relaxed);
+        }
+        if self.quiet.may_log() {
+            warn!(listener = self.name, %address, reason = %refused, "connection refused");
+        }
+    }
+
+    /// A miner has left by itself.
+    pub(super) fn say_left(&self, address: SocketAddr) {
+        self.figures.left.fetch_add(1, Relaxed);
+        debug!(listener = self.name, %address, "miner left");
+    }
+
+    /// Adit closes a connection; `detail` may say more than the reason.
+    pub(super) fn say_closed(&self, address: SocketAddr, why: CloseReason, detail: &str) {
+        self.figures.count_close(why);
+        if self.quiet.may_log() {
+            let detail = Some(detail).filter(|detail| !detail.is_empty());
+            info!(listener = self.name, %address, reason = %why, detail, "connection closed");
+        }
+    }
+
     /// Grows with each tip of each source: jobs of an epoch two before are dead.
     pub(super) fn epoch(&self) -> work::Epoch {
         work::Epoch(self.sources.iter().map(|s| s.tips.load(Relaxed)).sum())

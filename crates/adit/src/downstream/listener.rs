@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::admission::{PerAddress, Refused};
-use super::connection;
+use super::admission::Admission;
 use super::context::ListenerContext;
+use super::opening;
 
 /// The wait after an error of accept, doubled up to [`LONGEST_WAIT`]: with no file descriptor left, trying
 /// again at once would burn a core.
@@ -57,18 +57,17 @@ pub async fn run_listener(
             }
         };
         wait = FIRST_WAIT;
-        let per_address = PerAddress { most: context.per_address, unlimited: &context.unlimited_addresses };
-        let place = context.admission.admit(room, context.cap.as_ref(), address.ip(), per_address);
+        let place = Admission::admit(room, context.cap.as_ref()).and_then(|mut place| {
+            // Of a load balancer's connection only its header says whose it is.
+            if !context.access.is_proxy(address.ip()) {
+                context.let_in(&mut place, address.ip())?;
+            }
+            Ok(place)
+        });
         let place = match place {
             Ok(place) => place,
             Err(refused) => {
-                context.figures.refused.fetch_add(1, Relaxed);
-                if refused == Refused::AddressFull {
-                    context.figures.refused_address.fetch_add(1, Relaxed);
-                }
-                if context.quiet.may_log() {
-                    warn!(listener = context.name, %address, reason = %refused, "connection refused");
-                }
+                context.say_refused(address, refused);
                 continue;
             }
         };
@@ -79,8 +78,7 @@ pub async fn run_listener(
         context.figures.accepted.fetch_add(1, Relaxed);
         let context = Arc::clone(&context);
         tasks.spawn(async move {
-            connection::serve(stream, address, &context).await;
-            drop(place);
+            opening::open(stream, address, place, &context).await;
         });
     }
 }

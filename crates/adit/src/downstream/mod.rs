@@ -1,21 +1,28 @@
 //! Downstream: listeners and their miners' connections.
 
+mod access;
 mod admission;
 mod connection;
 mod context;
 mod ids;
 mod listener;
 mod memory;
+mod opening;
 mod pace;
+mod proxy_header;
 mod roster;
+mod spoken;
 #[cfg(any(test, feature = "test-hooks"))]
 mod test_hooks;
 
+pub use access::Access;
 pub use admission::{Admission, Refused};
 pub use context::{ListenerContext, ListenerFigures, Quiet};
 pub use ids::MinerIdPool;
 pub use listener::run_listener;
 pub use memory::WorkerMemory;
+pub use proxy_header::{PROXY_HEADER_MAX, ProxyHeader, ProxyHeaderError, proxy_header};
 pub use roster::{Entry, Roster};
+pub use spoken::{LOOKED_AT, Spoken, spoken};
 #[cfg(test)]
 pub(crate) use test_hooks::PANIC_METHOD;

@@ -53,7 +53,11 @@ impl RouteControl {
         let differ = changed.iter().filter(|(name, goal)| goals.get(*name) != Some(goal));
         let changes: Vec<GoalChange> = differ
             .filter_map(|(name, goal)| {
-                Some(GoalChange { goal: *self.ids.get(name)?, share: goal_share(goal), term: goal_term(goal) })
+                Some(GoalChange {
+                    goal: *self.ids.get(name)?,
+                    share: goal_share(goal),
+                    term: goal_term(goal),
+                })
             })
             .collect();
         if !changes.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::miner::{ListenerPolicy, ReplyMode};
+use engine::miner::{Firmwares, ListenerPolicy, ReplyMode};
 use engine::router::{GoalSettings, MinersPerChannel, RouteSettings, Share, SourcePlan, Term};
 use engine::source::{DeclaredSettings, JdsSettings, SoloSettings, SourceSettings};
 use engine::{GoalId, ListenerId, RouteId, SourceId};
@@ -49,11 +49,19 @@ pub(super) fn source_plan(at: usize, source: &config::Source) -> SourcePlan {
     }
 }
 
+/// What is known of miners' firmware, the owner's own profiles first.
+pub(super) fn firmware(config: &Config) -> Arc<Firmwares> {
+    let known = Config::known_firmware(&config.firmware);
+    let known = known.iter().map(|(name, firmware)| config::engine_firmware(name, firmware));
+    Arc::new(Firmwares::new(known.collect()))
+}
+
 pub(super) fn listener_policy(
     at: usize,
     route: usize,
     listener: &config::Listener,
     limits: &config::Limits,
+    firmware: &Arc<Firmwares>,
 ) -> ListenerPolicy {
     ListenerPolicy {
         id: ListenerId(position(at)),
@@ -75,6 +83,7 @@ pub(super) fn listener_policy(
         setup_deadline: limits.setup,
         idle_deadline: limits.idle,
         hash_seed: rand::random(),
+        firmware: Arc::clone(firmware),
     }
 }
 
@@ -113,7 +122,12 @@ pub(crate) fn goal_term(goal: &config::Goal) -> Term {
 }
 
 /// A route over sources by their numbers.
-pub(super) fn route_settings(at: usize, name: &Name, route: &config::Route, config: &Config) -> RouteSettings {
+pub(super) fn route_settings(
+    at: usize,
+    name: &Name,
+    route: &config::Route,
+    config: &Config,
+) -> RouteSettings {
     let source = |name: &Name| {
         let number = source_names(config).position(|source| source == name).expect("checked");
         SourceId(position(number))

@@ -5,8 +5,10 @@ mod accepting;
 #[path = "../../tests/process/client.rs"]
 mod client;
 mod draining;
+mod opening;
 mod overload;
 mod panicking;
+mod proxied;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -25,13 +27,18 @@ struct Farm {
 impl Farm {
     /// With these lines in `[limits]`.
     async fn start(limits: &str) -> Self {
+        Self::start_with("", limits).await
+    }
+
+    /// With these lines in `[listener.main]` and `[limits]`.
+    async fn start_with(listener: &str, limits: &str) -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         // No share is a block here: a new tip would cost shares that are on their way.
         let mut options = DevPoolOptions::default();
         options.chain.nbits = 0x1d00_ffff;
         let pool = DevPool::bind(loopback, options, DevPoolKeys::random()).await.expect("a pool");
         let text = format!(
-            "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n\
+            "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n{listener}\n\
              [source.pool]\nurl = \"{}\"\nuser_identity = \"farm\"\nnominal_hashrate = \"1 MH/s\"\n\
              [route.main]\nlisteners = [\"main\"]\nsources = [\"pool\"]\n[http]\nenabled = false\n[limits]\n{limits}\n",
             pool.url()

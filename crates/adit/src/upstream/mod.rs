@@ -18,8 +18,8 @@ mod source_task;
 pub use declared_task::{DeclaredTask, run_declared};
 pub use line::LineSettings;
 pub use messages::{
-    GoalChange, GroupNews, Joined, Mailboxes, Moved, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor,
-    SourceFigures, SourceReport,
+    GoalChange, GroupNews, Joined, Mailboxes, Moved, RouterMessage, RouterStatus, SHARE_QUEUE,
+    SOLUTION_QUEUE, SourceDoor, SourceFigures, SourceReport,
 };
 pub use outlet::Outlet;
 pub use repeated::Repeated;

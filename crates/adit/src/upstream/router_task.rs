@@ -47,7 +47,12 @@ impl Cells {
         });
     }
 
-    fn cell(&mut self, group: GroupId, route: RouteId, feed: Option<Arc<Feed>>) -> watch::Receiver<GroupNews> {
+    fn cell(
+        &mut self,
+        group: GroupId,
+        route: RouteId,
+        feed: Option<Arc<Feed>>,
+    ) -> watch::Receiver<GroupNews> {
         let cell = self
             .by_group
             .entry(group)

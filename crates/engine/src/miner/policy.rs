@@ -1,10 +1,12 @@
 //! What the miners of one listener have in common.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use work::MinerId;
 use work::vardiff;
 
+use super::firmware::Firmwares;
 use crate::ids::{ListenerId, RouteId};
 
 /// When a miner is answered.
@@ -44,6 +46,8 @@ pub struct ListenerPolicy {
     pub idle_deadline: Duration,
     /// For the sets that find duplicates.
     pub hash_seed: u64,
+    /// What is known of the miners' firmware.
+    pub firmware: Arc<Firmwares>,
 }
 
 /// Gives out miner ids: numbers that no two live miners have at the same time.
@@ -55,6 +59,12 @@ pub trait MinerIdSource {
 /// Why Adit closes a miner's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum CloseReason {
+    /// It speaks a protocol that the port does not take.
+    #[error("it speaks a protocol that this port does not take")]
+    WrongProtocol,
+    /// A PROXY header that is missing, wrong, or not expected from its address.
+    #[error("its PROXY header is missing, wrong, or not expected from its address")]
+    ProxyHeader,
     /// It did not subscribe and authorise in time.
     #[error("no subscribe and authorise in time")]
     SetupDeadline,
@@ -79,6 +89,9 @@ pub enum CloseReason {
     /// Every miner id is taken.
     #[error("no miner id is free")]
     NoMinerId,
+    /// Its firmware is known not to work with the listener's extranonce2 or with the pool's coinbase.
+    #[error("its firmware cannot do this work (adit profiles)")]
+    Firmware,
     /// The route has had no source for too long.
     #[error("no pool")]
     NoSource,
@@ -95,7 +108,9 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
+        Self::WrongProtocol,
+        Self::ProxyHeader,
         Self::SetupDeadline,
         Self::Idle,
         Self::Garbage,
@@ -104,6 +119,7 @@ impl CloseReason {
         Self::TooFast,
         Self::Flood,
         Self::NoMinerId,
+        Self::Firmware,
         Self::NoSource,
         Self::SlowReader,
         Self::Overload,
@@ -114,6 +130,8 @@ impl CloseReason {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::WrongProtocol => "wrong_protocol",
+            Self::ProxyHeader => "proxy_header",
             Self::SetupDeadline => "setup_deadline",
             Self::Idle => "idle",
             Self::Garbage => "garbage",
@@ -122,6 +140,7 @@ impl CloseReason {
             Self::TooFast => "too_fast",
             Self::Flood => "flood",
             Self::NoMinerId => "no_miner_id",
+            Self::Firmware => "firmware",
             Self::NoSource => "no_source",
             Self::SlowReader => "slow_reader",
             Self::Overload => "overload",

@@ -29,13 +29,7 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) fn new(source: SourceId) -> Self {
-        Self {
-            source,
-            ready_since: None,
-            must_be_steady: true,
-            unusable_until: None,
-            unusable_why: None,
-        }
+        Self { source, ready_since: None, must_be_steady: true, unusable_until: None, unusable_why: None }
     }
 
     fn usable(&self, now: Duration) -> bool {
@@ -86,8 +80,7 @@ impl Goal {
                     && (!stable
                         || Some(c.source) == self.active
                         || (starting && !c.must_be_steady)
-                        || c.ready_since
-                            .is_some_and(|since| now.saturating_sub(since) >= self.return_after))
+                        || c.ready_since.is_some_and(|since| now.saturating_sub(since) >= self.return_after))
             })
         };
         let active_works = self.candidates.iter().any(|c| Some(c.source) == self.active && c.usable(now));

@@ -80,9 +80,10 @@ impl Router {
     /// The goal for a miner that comes.
     pub(super) fn goal_for(&self, request: &JoinRequest) -> GoalId {
         let route = &self.routes[usize::from(request.route.0)];
-        let place = route.share_out.as_ref().map_or(0, |share_out| {
-            share_out.place(request.goal.map(|goal| route.place_of(goal)))
-        });
+        let place = route
+            .share_out
+            .as_ref()
+            .map_or(0, |share_out| share_out.place(request.goal.map(|goal| route.place_of(goal))));
         route.goal(place).expect("a route has goals")
     }
 
@@ -162,7 +163,9 @@ impl Router {
     }
 
     fn share_out_route(&mut self, at: usize, now: Now) {
-        let Some(share_out) = self.routes.get_mut(at).and_then(|route| route.share_out.as_mut()) else { return };
+        let Some(share_out) = self.routes.get_mut(at).and_then(|route| route.share_out.as_mut()) else {
+            return;
+        };
         for Move { miner, to } in share_out.tick(now.mono) {
             let goal = self.routes[at].goal(to).expect("the share-out has the route's goals");
             self.begin_move(miner, goal, now);
@@ -203,7 +206,8 @@ impl Router {
         if self.groups.get(&id).is_none_or(|group| group.awaited == 0 || group.current.is_none()) {
             return;
         }
-        let awaiting = self.seats.iter().filter(|(_, seat)| seat.awaits.is_some_and(|(group, _)| group == id));
+        let awaiting =
+            self.seats.iter().filter(|(_, seat)| seat.awaits.is_some_and(|(group, _)| group == id));
         let awaiting: Vec<MinerRef> = awaiting.map(|(miner, _)| *miner).collect();
         for miner in awaiting {
             self.bring(miner, now);
@@ -216,11 +220,8 @@ impl Router {
         let Some((id, _)) = seat.awaits.take() else { return };
         let Some(group) = self.groups.get_mut(&id) else { return };
         group.awaited -= 1;
-        group.awaited_hashrate = if group.awaited == 0 {
-            0.0
-        } else {
-            (group.awaited_hashrate - seat.meter.hashrate()).max(0.0)
-        };
+        group.awaited_hashrate =
+            if group.awaited == 0 { 0.0 } else { (group.awaited_hashrate - seat.meter.hashrate()).max(0.0) };
         group.nominal.members_changed();
         let meter = Arc::new(GroupMeter::of_one(Arc::clone(&group.meter)));
         let place = Place { group: id, meter: Arc::clone(&meter), feed: group.last_feed.clone() };

@@ -48,7 +48,12 @@ mod tests {
     #[test]
     fn a_goal_is_open_from_its_beginning_to_its_end_at_its_hours() {
         let hour = 3_600;
-        let term = Term { from: Some(10 * DAY), until: Some(12 * DAY), hours: Some((22 * hour, 6 * hour)), work_max: None };
+        let term = Term {
+            from: Some(10 * DAY),
+            until: Some(12 * DAY),
+            hours: Some((22 * hour, 6 * hour)),
+            work_max: None,
+        };
         let at = |day: u64, hours: u64| day * DAY + hours * u64::from(hour);
         assert!(!term.is_open(at(9, 23), 0.0), "not begun");
         assert!(term.is_open(at(10, 5), 0.0));

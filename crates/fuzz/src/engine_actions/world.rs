@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use engine::books::{Books, Totals};
 use engine::miner::{CloseReason, Io, ListenerPolicy, ReplyMode, Sv1Miner};
-use engine::router::{GoalSettings, JoinRequest, MinersPerChannel, Output, RouteSettings, Router, SourcePlan};
+use engine::router::{
+    GoalSettings, JoinRequest, MinersPerChannel, Output, RouteSettings, Router, SourcePlan,
+};
 use engine::source::{SourceEvent, SourceSettings, Sv2Pool};
 use engine::{Feed, GoalId, GroupId, ListenerId, MinerRef, Now, RouteId, SourceId};
 use sv1::client;
@@ -63,6 +65,7 @@ impl World {
             setup_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(7_200),
             hash_seed: 1,
+            firmware: Arc::default(),
         };
         let settings = |id: u16| SourceSettings {
             id: SourceId(id),

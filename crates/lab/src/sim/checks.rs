@@ -436,7 +436,8 @@ impl World {
             CloseReason::NoMinerId => self.plan.extranonce1_size == 1,
             CloseReason::NoSource => without + 2 * SECOND >= grace || self.adit.draining,
             CloseReason::SlowReader => miner.was_slow || miner.link != Some(connection.link),
-            CloseReason::Overload => false,
+            // Decided outside the state machines.
+            CloseReason::Overload | CloseReason::WrongProtocol | CloseReason::ProxyHeader => false,
             CloseReason::ShuttingDown => self.adit.draining,
         };
         if !fine {

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use engine::books::{Books, UnsentReason};
 use engine::miner::{Io, ListenerPolicy, MinerIdSource, ReplyMode, Sv1Miner};
-use engine::router::{GoalSettings, JoinRequest, MinersPerChannel, Output, RouteSettings, Router, SourcePlan};
+use engine::router::{
+    GoalSettings, JoinRequest, MinersPerChannel, Output, RouteSettings, Router, SourcePlan,
+};
 use engine::source::{Effects, LinkSecurity, SourceCommand, SourceSettings, Sv2Pool};
 use engine::{Feed, GoalId, ListenerId, MinerRef, OutgoingShare, RouteId, ShareSink, SourceId};
 use work::{MinerId, MinerIds, MinerIdsLimits};
@@ -214,6 +216,7 @@ pub fn scale(miners: usize) -> ScaleReport {
         setup_deadline: Duration::from_secs(10),
         idle_deadline: Duration::from_secs(7200),
         hash_seed: 3,
+        firmware: Arc::default(),
     });
     let mut ids = Ids(MinerIds::new(4, 0, 4, MinerIdsLimits::default()));
     let mut queue = Queue(Vec::new());

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use engine::router::{GoalSettings, JoinRequest, Output, RouteSettings, Router, Share, SourcePlan, Term};
 use engine::source::{DownReason, SourceCommand, SourceEvent};
-use engine::{
-    ChannelKey, ChannelState, Feed, GoalId, GroupId, GroupMeter, MinerRef, Now, RouteId, SourceId,
-};
+use engine::{ChannelKey, ChannelState, Feed, GoalId, GroupId, GroupMeter, MinerRef, Now, RouteId, SourceId};
 use work::hashrate::HASHES_PER_DIFFICULTY;
 use work::{ChannelTerms, Job, JobParts, Target};
 
@@ -40,7 +38,8 @@ impl Farm {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let miners = if seed % 50 == 49 { 5_000 } else { [1, 2, 7, 200][(seed % 4) as usize] };
-        let weights: &[f64] = [&[50.0, 50.0][..], &[90.0, 10.0], &[70.0, 20.0, 10.0]][(seed / 4 % 3) as usize];
+        let weights: &[f64] =
+            [&[50.0, 50.0][..], &[90.0, 10.0], &[70.0, 20.0, 10.0]][(seed / 4 % 3) as usize];
         Self { miners, weights: weights.into(), unsteady: seed / 12 % 2 == 1, seed }
     }
 }
@@ -125,8 +124,7 @@ impl World {
                     let key = ChannelKey { source, connection: 1, channel_id: self.channels };
                     let channel = Arc::new(ChannelState::new(key));
                     self.fresh.push((source, Arc::clone(&channel)));
-                    let opened =
-                        SourceEvent::Opened { request: wish.request, channel, target: Target::MAX };
+                    let opened = SourceEvent::Opened { request: wish.request, channel, target: Target::MAX };
                     self.router.event(source, opened, now);
                 }
                 Output::Moved(miner, place) => {
@@ -382,7 +380,8 @@ pub fn weigh(farm: &Farm) -> WeightsReport {
     let total: f64 = had.iter().sum();
     let ids = (0..goals).map(|goal| GoalId(u16::try_from(goal).unwrap_or(0)));
     let measured = ids.map(|goal| world.router.work_of(goal));
-    let deviations = measured.zip(&had).zip(&variance).map(|((seen, had), v)| (seen - had) / v.sqrt().max(1.0));
+    let deviations =
+        measured.zip(&had).zip(&variance).map(|((seen, had), v)| (seen - had) / v.sqrt().max(1.0));
     WeightsReport {
         farm: farm.clone(),
         deviations: deviations.collect(),

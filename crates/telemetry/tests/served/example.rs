@@ -2,8 +2,9 @@
 
 use telemetry::{
     AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState,
-    GoalSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
-    RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
+    GoalSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons,
+    RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot,
+    WorkSnapshot,
 };
 
 fn reasons<const N: usize>(pairs: [(&'static str, u64); N]) -> Reasons {

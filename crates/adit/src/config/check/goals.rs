@@ -41,7 +41,8 @@ pub(super) fn check(parts: &Parts, reader: &mut Reader<'_>) {
         }
         let header = parts.header_of(Table::Route, name);
         if route.sources.is_empty() && goals.is_empty() {
-            let fix = format!("add sources = [...], or tables [goal.NAME] with route = {}", quoted(name.as_str()));
+            let fix =
+                format!("add sources = [...], or tables [goal.NAME] with route = {}", quoted(name.as_str()));
             let expected = "sources, or goals that have them".to_owned();
             reader.report(&header, &key, expected, "neither".to_owned(), fix);
         } else if !route.sources.is_empty() && !goals.is_empty() {
@@ -61,7 +62,13 @@ pub(super) fn check(parts: &Parts, reader: &mut Reader<'_>) {
         } else if goals.len() > GOALS_MAX {
             let found = goals.len().to_string();
             let fix = "share them out among several routes".to_owned();
-            reader.report(&header, &format!("route.{name}"), format!("at most {GOALS_MAX} goals"), found, fix);
+            reader.report(
+                &header,
+                &format!("route.{name}"),
+                format!("at most {GOALS_MAX} goals"),
+                found,
+                fix,
+            );
         }
     }
 }

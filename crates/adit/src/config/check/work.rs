@@ -145,9 +145,7 @@ fn one_channel(parts: &Parts, reader: &mut Reader<'_>) {
             reader.report(
                 &spot,
                 &key,
-                format!(
-                    "\"all\": {route} has [declared.{declared}], and a declared job is for one channel"
-                ),
+                format!("\"all\": {route} has [declared.{declared}], and a declared job is for one channel"),
                 found,
                 format!(
                     "miners_per_channel = \"all\", or take {} or {} out of the route",

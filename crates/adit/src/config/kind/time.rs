@@ -153,7 +153,9 @@ impl Kind for Hours {
         let read = |part: &str| clock(part.trim(), false).ok_or_else(Refusal::plain);
         let hours = DayHours { from: read(from)?, to: read(to)? };
         if hours.from == hours.to || u64::from(hours.from) >= DAY {
-            return Err(Refusal::words("two different times, the first before 24:00; leave the key out for all day"));
+            return Err(Refusal::words(
+                "two different times, the first before 24:00; leave the key out for all day",
+            ));
         }
         Ok(hours)
     }
@@ -175,7 +177,15 @@ mod tests {
         assert_eq!(read("2000-02-29T12:34:56Z"), Some(951_827_696));
         assert_eq!(read("2026-11-29T15:00:00+01:00"), read("2026-11-29T14:00Z"));
         assert_eq!(read("2026-11-29"), read("2026-11-29T00:00:00Z"));
-        for text in ["", "2026-13-01", "2026-02-29", "2026-11-29T25:00Z", "2026-11-29T10:00", "29.11.2026", "2026-11-2é"] {
+        for text in [
+            "",
+            "2026-13-01",
+            "2026-02-29",
+            "2026-11-29T25:00Z",
+            "2026-11-29T10:00",
+            "29.11.2026",
+            "2026-11-2é",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
         for seconds in [0, 951_827_696, 1_796_000_000, 4_102_444_799] {

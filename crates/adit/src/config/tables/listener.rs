@@ -34,6 +34,17 @@ pub enum Reply {
     Source,
 }
 
+/// What miners may speak on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// What is served, found out by the first bytes.
+    Auto,
+    /// Stratum V1.
+    Sv1,
+}
+
+const PROTOCOL: Choice<Protocol> = Choice(&[("auto", Protocol::Auto), ("sv1", Protocol::Sv1)]);
+
 const REPLY: Choice<Reply> = Choice(&[("local", Reply::Local), ("source", Reply::Source)]);
 
 table! {
@@ -42,6 +53,9 @@ table! {
         /// Address and port that miners connect to. Stratum V1 is not encrypted: keep it on this machine or
         /// in the miners' own network.
         listen: SocketAddr = Address(LISTENER_LISTEN.port()), default LISTENER_LISTEN;
+        /// What miners speak there: "auto" finds it out by the first bytes that a miner sends, "sv1" takes everything for
+        /// Stratum V1.
+        protocol: Protocol = PROTOCOL, default Protocol::Auto;
         /// Bytes of a miner's `extranonce1`, its number at Adit, which never changes while it is connected.
         extranonce1_size: u8 = Whole(2..=8), default EXTRANONCE1_SIZE;
         /// Bytes that a miner rolls itself. A source must grant `extranonce1_size` + `extranonce2_size`.
@@ -71,5 +85,12 @@ table! {
         max_connections_per_address: u32 = Whole(1..=CONNECTIONS_MAX), default MAX_CONNECTIONS_PER_ADDRESS;
         /// Public addresses and networks that are not limited either, such as the one that a farm is behind.
         unlimited_addresses: Vec<Network> = Networks, default Vec::new();
+        /// Addresses and networks that may connect; nobody else may. Where it is empty, everybody may.
+        allow: Vec<Network> = Networks, default Vec::new();
+        /// Addresses and networks that may not connect, even if `allow` names them.
+        deny: Vec<Network> = Networks, default Vec::new();
+        /// Load balancers: each connection of theirs must begin with a PROXY header, version 1 or 2, and the address in it
+        /// is the miner's. From others such a header is refused.
+        proxy_protocol_from: Vec<Network> = Networks, default Vec::new();
     }
 }

@@ -4,6 +4,7 @@
 //! these tables, one a file.
 
 mod declared;
+mod firmware;
 mod goal;
 mod http;
 mod limits;
@@ -18,6 +19,7 @@ mod template;
 use std::time::Duration;
 
 pub use declared::{DeclareMode, Declared};
+pub use firmware::{FIRMWARE_EXTRANONCE2_MAX, Firmware};
 pub use goal::{Goal, WEIGHT};
 pub use http::{HTTP_LISTEN, Http};
 pub use limits::{
@@ -26,7 +28,7 @@ pub use limits::{
 };
 pub use listener::{
     DIFFICULTY_MIN, DIFFICULTY_START, EXTRANONCE1_SIZE, EXTRANONCE2_SIZE, LISTENER_LISTEN, Listener,
-    MAX_CONNECTIONS_PER_ADDRESS, Reply, SHARES_PER_MINUTE, VERSION_MASK,
+    MAX_CONNECTIONS_PER_ADDRESS, Protocol, Reply, SHARES_PER_MINUTE, VERSION_MASK,
 };
 pub use log::{Log, LogFormat, LogLevel};
 pub use route::{KEEPALIVE, OUTAGE_GRACE, RETURN_AFTER, Route};
@@ -61,6 +63,7 @@ pub(crate) fn keys_of(table: Table) -> Vec<KeyInfo> {
         Table::Declared => Declared::keys(),
         Table::Route => Route::keys(),
         Table::Goal => Goal::keys(),
+        Table::Firmware => Firmware::keys(),
         Table::State => State::keys(),
         Table::Http => Http::keys(),
         Table::Log => Log::keys(),

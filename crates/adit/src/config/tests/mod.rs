@@ -2,6 +2,7 @@
 
 mod environment;
 mod examples;
+mod firmware;
 mod load;
 mod loaded;
 mod properties;

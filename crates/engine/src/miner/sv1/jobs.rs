@@ -53,6 +53,13 @@ impl Mining {
         }
     }
 
+    /// Whether the miner drops its jobs for this feed's.
+    fn would_be_clean(&self, feed: &Feed) -> bool {
+        self.validator
+            .newest_job()
+            .is_none_or(|last| last.job.prev_hash != feed.job.job.prev_hash || last.source != feed.job.source)
+    }
+
     /// The feed that a job came with, or a later one of the same channel and tip.
     pub(super) fn feed_of(&self, source: SourceId, generation: u32) -> Option<&Arc<Feed>> {
         self.known.iter().rev().find(|f| f.source() == source && f.generation == generation)
@@ -76,11 +83,53 @@ impl Mining {
 impl Sv1Miner {
     /// The group has new work: one `mining.set_difficulty` if it differs, and one `mining.notify`.
     pub fn feed(&mut self, feed: &Arc<Feed>, io: &mut Io<'_>) {
+        if self.too_long_a_coinbase(feed, io) {
+            return;
+        }
         let Some(mining) = &mut self.mining else { return };
+        let clean = mining.would_be_clean(feed);
         mining.feed = Some(Arc::clone(feed));
         mining.remember(feed);
-        self.send_difficulty(io);
-        self.send_job(io);
+        // Such firmware applies a new difficulty to jobs that it has: where those go on, a wish can wait, the
+        // source's own difficulty cannot.
+        let waits = !clean && self.difficulty_needs_clean_jobs();
+        if waits && !self.above_source() {
+            self.send_job(io, false);
+        } else {
+            let changed = self.send_difficulty(io);
+            self.send_job(io, waits && changed);
+        }
+    }
+
+    fn difficulty_needs_clean_jobs(&self) -> bool {
+        self.setup.firmware.as_ref().is_some_and(|firmware| firmware.difficulty_with_clean_jobs)
+    }
+
+    /// Whether the miner was told a difficulty above that of the source's newest job.
+    fn above_source(&self) -> bool {
+        let highest = |mining: &Mining| Some(mining.feed.as_ref()?.job.source_difficulty.get());
+        let Some(mining) = &self.mining else { return false };
+        highest(mining).is_some_and(|source| sv1::written_difficulty(source) < mining.told)
+    }
+
+    /// The firmware would hash a coinbase cut short, and all its shares would be worth nothing: it is told so and
+    /// closed, so that it goes on to a pool of its own list.
+    fn too_long_a_coinbase(&mut self, feed: &Feed, io: &mut Io<'_>) -> bool {
+        let Some(firmware) = &self.setup.firmware else { return false };
+        let Some(most) = firmware.coinbase_max else { return false };
+        let job = &feed.job.job;
+        let long =
+            job.coinbase_tx_prefix.len() + usize::from(job.extranonce_len) + job.coinbase_tx_suffix.len();
+        if long <= most as usize {
+            return false;
+        }
+        let text = format!(
+            "This pool's coinbase has {long} bytes, {} hashes at most {most}: use another pool for it",
+            firmware.name
+        );
+        self.tell(&text, io.out);
+        self.setup.unfit = true;
+        true
     }
 
     /// The miner is in another group from now on, counted by `meter`; that group's newest work is to follow at once: to
@@ -99,7 +148,7 @@ impl Sv1Miner {
         mining.meter_hashrate(self.policy.vardiff.shares_per_minute, io.now.mono);
         let Some(wish) = mining.wish(self.policy.vardiff.max) else { return };
         if is_urgent(mining.told, wish) && self.send_difficulty(io) {
-            self.send_job(io);
+            self.send_job(io, self.difficulty_needs_clean_jobs());
         }
     }
 
@@ -118,7 +167,8 @@ impl Sv1Miner {
         true
     }
 
-    fn send_job(&mut self, io: &mut Io<'_>) {
+    /// `clean`: earlier jobs are to be dropped, though their shares would still be good.
+    fn send_job(&mut self, io: &mut Io<'_>, clean: bool) {
         let Some(mining) = &mut self.mining else { return };
         let Some(feed) = &mining.feed else { return };
         let job = Arc::clone(&feed.job);
@@ -129,6 +179,6 @@ impl Sv1Miner {
             return;
         };
         let extra = feed.job.constant_extranonce();
-        feed.notify.write(io.out, told.job_id, extra, told.ntime, told.clean_jobs);
+        feed.notify.write(io.out, told.job_id, extra, told.ntime, told.clean_jobs || clean);
     }
 }

@@ -173,6 +173,12 @@ impl Sv1Miner {
         self.mining.is_some()
     }
 
+    /// The name of its firmware, where it is known.
+    #[must_use]
+    pub fn firmware(&self) -> Option<&Arc<str>> {
+        self.setup.firmware.as_ref().map(|firmware| &firmware.name)
+    }
+
     /// The first worker's name.
     #[must_use]
     pub fn identity(&self) -> Option<&Arc<str>> {
@@ -230,6 +236,9 @@ impl Sv1Miner {
     /// When [`Sv1Miner::timer`] is to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
+        if self.setup.unfit {
+            return Some(Duration::ZERO);
+        }
         let Some(mining) = &self.mining else {
             return Some(self.since + self.policy.setup_deadline);
         };
@@ -245,6 +254,9 @@ impl Sv1Miner {
     /// # Errors
     /// Why the connection is to be closed.
     pub fn timer(&mut self, io: &mut Io<'_>) -> Result<(), CloseReason> {
+        if self.setup.unfit {
+            return Err(CloseReason::Firmware);
+        }
         let Some(mining) = &mut self.mining else {
             return if io.now.reached(self.since + self.policy.setup_deadline) {
                 Err(CloseReason::SetupDeadline)

@@ -7,6 +7,7 @@ use sv1::{Configure, ConfigureResult, ErrorCode, Id, Method, VersionRollingResul
 use work::vardiff::{Start, Vardiff};
 use work::{Difficulty, Target, Validator};
 
+use super::super::firmware::Firmware;
 use super::{CloseReason, Io, MAX_WORKERS, Mining, Sv1Miner, Worker};
 use crate::feed::{Feed, GroupMeter};
 
@@ -20,6 +21,10 @@ pub(super) struct Setup {
     pub(super) minimum: Option<f64>,
     pub(super) fixed: Option<f64>,
     pub(super) remembered: Option<f64>,
+    /// What is known of its firmware.
+    pub(super) firmware: Option<Arc<Firmware>>,
+    /// The firmware cannot do the work that there is.
+    pub(super) unfit: bool,
 }
 
 impl Sv1Miner {
@@ -34,7 +39,7 @@ impl Sv1Miner {
         }
         match method {
             Method::Configure(wish) => self.configure(id, &wish, io),
-            Method::Subscribe(_) => return self.subscribe(id, io),
+            Method::Subscribe(wish) => return self.subscribe(id, wish.user_agent.as_deref(), io),
             Method::Authorize { user, password } => self.authorize(id, &user, &password, io),
             Method::SuggestDifficulty(difficulty) => {
                 sv1::write_true(io.out, id);
@@ -64,7 +69,7 @@ impl Sv1Miner {
 
     fn configure(&mut self, id: Id<'_>, wish: &Configure<'_>, io: &mut Io<'_>) {
         let version_rolling = wish.version_rolling.as_ref().map(|rolling| {
-            let mask = rolling.mask & self.policy.version_mask;
+            let mask = rolling.mask & self.policy.version_mask & self.firmware_mask();
             if mask.count_ones() < u32::from(rolling.min_bit_count) {
                 VersionRollingResult::Refused
             } else {
@@ -86,7 +91,28 @@ impl Sv1Miner {
         sv1::write_configure_result(io.out, id, &result);
     }
 
-    fn subscribe(&mut self, id: Id<'_>, io: &mut Io<'_>) -> Result<(), CloseReason> {
+    fn subscribe(
+        &mut self,
+        id: Id<'_>,
+        user_agent: Option<&str>,
+        io: &mut Io<'_>,
+    ) -> Result<(), CloseReason> {
+        if let Some(firmware) = user_agent.and_then(|agent| self.policy.firmware.find(agent)) {
+            let takes = firmware.extranonce2_min..=firmware.extranonce2_max;
+            if !takes.contains(&self.policy.extranonce2_size) {
+                let text = format!(
+                    "{} works with {} to {} bytes of extranonce2, this port gives {}: use another port, or set \
+                     extranonce2_size",
+                    firmware.name,
+                    firmware.extranonce2_min,
+                    firmware.extranonce2_max,
+                    self.policy.extranonce2_size
+                );
+                sv1::write_error(io.out, id, ErrorCode::Other, &text);
+                return Err(CloseReason::Firmware);
+            }
+            self.setup.firmware = Some(Arc::clone(firmware));
+        }
         let miner_id = match self.miner_id {
             // Asked again, it is told the same again.
             Some(miner_id) => miner_id,
@@ -101,7 +127,23 @@ impl Sv1Miner {
         self.setup.subscribed = true;
         let session = session_text(miner_id.as_bytes());
         sv1::write_subscribe_result(io.out, id, &session, miner_id.as_bytes(), self.policy.extranonce2_size);
+        self.narrow_mask(io);
         Ok(())
+    }
+
+    /// Most firmware asks for version rolling before it says what it is.
+    fn narrow_mask(&mut self, io: &mut Io<'_>) {
+        let allowed = self.firmware_mask();
+        if let Some(mask) = &mut self.setup.mask
+            && *mask & !allowed != 0
+        {
+            *mask &= allowed;
+            sv1::write_set_version_mask(io.out, *mask);
+        }
+    }
+
+    fn firmware_mask(&self) -> u32 {
+        self.setup.firmware.as_ref().map_or(u32::MAX, |firmware| firmware.version_mask)
     }
 
     fn authorize(&mut self, id: Id<'_>, user: &str, password: &str, io: &mut Io<'_>) {
@@ -139,9 +181,13 @@ impl Sv1Miner {
     }
 
     fn start(&self) -> Start {
+        let lowest = self.setup.firmware.as_ref().and_then(|firmware| firmware.difficulty_min);
         Start {
             suggested: self.setup.suggested,
-            minimum: self.setup.minimum,
+            minimum: match (self.setup.minimum, lowest) {
+                (Some(a), Some(b)) => Some(a.max(b)),
+                (a, b) => a.or(b),
+            },
             fixed: self.setup.fixed,
             remembered: self.setup.remembered,
             default_guess: self.policy.difficulty_start,
@@ -191,7 +237,7 @@ impl Sv1Miner {
 
     /// The mask that a share's version bits are judged by.
     pub(super) fn mask(&self) -> u32 {
-        self.setup.mask.unwrap_or(self.policy.version_mask)
+        self.setup.mask.unwrap_or(self.policy.version_mask & self.firmware_mask())
     }
 }
 

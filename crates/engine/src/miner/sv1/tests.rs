@@ -40,6 +40,7 @@ fn policy(vardiff_enabled: bool) -> Arc<ListenerPolicy> {
         setup_deadline: Duration::from_secs(10),
         idle_deadline: Duration::from_secs(7_200),
         hash_seed: 3,
+        firmware: Arc::default(),
     })
 }
 
@@ -199,3 +200,5 @@ fn a_block_on_the_farms_own_template_is_forwarded_though_its_channel_has_gone() 
         assert_eq!(counter.0 > 0, forwarded);
     }
 }
+
+mod firmware;

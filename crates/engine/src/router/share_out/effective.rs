@@ -32,7 +32,8 @@ pub(super) fn effective(shares: &[(Share, bool)], hashrate: f64) -> Vec<f64> {
             break;
         }
         let part = |at: usize| weight(at) / free * left;
-        let over = (0..shares.len()).find(|at| fixed[*at].is_none() && cap(*at).is_some_and(|c| part(*at) > c));
+        let over =
+            (0..shares.len()).find(|at| fixed[*at].is_none() && cap(*at).is_some_and(|c| part(*at) > c));
         match over {
             Some(at) => fixed[at] = cap(at),
             None => return (0..shares.len()).map(|at| fixed[at].unwrap_or_else(|| part(at))).collect(),
@@ -69,7 +70,10 @@ mod tests {
     #[test]
     fn those_that_are_there_share_what_the_others_would_have() {
         close(&of(&[(70.0, None, true), (20.0, None, true), (10.0, None, true)], 1e15), &[0.7, 0.2, 0.1]);
-        close(&of(&[(70.0, None, false), (20.0, None, true), (10.0, None, true)], 1e15), &[0.0, 2.0 / 3.0, 1.0 / 3.0]);
+        close(
+            &of(&[(70.0, None, false), (20.0, None, true), (10.0, None, true)], 1e15),
+            &[0.0, 2.0 / 3.0, 1.0 / 3.0],
+        );
         close(&of(&[(70.0, None, false), (20.0, None, false)], 1e15), &[0.0, 0.0]);
     }
 
@@ -81,7 +85,10 @@ mod tests {
 
     #[test]
     fn what_a_cap_keeps_from_one_goes_to_the_others() {
-        close(&of(&[(50.0, Some(1e14), true), (30.0, None, true), (20.0, None, true)], 1e15), &[0.1, 0.54, 0.36]);
+        close(
+            &of(&[(50.0, Some(1e14), true), (30.0, None, true), (20.0, None, true)], 1e15),
+            &[0.1, 0.54, 0.36],
+        );
         close(&of(&[(50.0, Some(1e14), true), (50.0, Some(3e14), true)], 1e15), &[0.25, 0.75]);
         close(&of(&[(50.0, Some(1e14), true), (0.0, None, true)], 1e15), &[0.1, 0.9]);
         close(&of(&[(50.0, Some(1e14), true), (50.0, None, true)], 0.0), &[0.5, 0.5]);

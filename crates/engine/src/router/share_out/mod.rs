@@ -427,7 +427,9 @@ impl ShareOut {
                     && (stayed >= self.stay(member.pace.rate())
                         || rearranged.is_some_and(|since| member.since <= since))
             })
-            .filter_map(|at| self.best(&self.members[at]).filter(|(_, gain)| *gain > GAIN).map(|(_, gain)| (gain, at)))
+            .filter_map(|at| {
+                self.best(&self.members[at]).filter(|(_, gain)| *gain > GAIN).map(|(_, gain)| (gain, at))
+            })
             .collect();
         wishes.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         for (_, at) in wishes {

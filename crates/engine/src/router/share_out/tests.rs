@@ -16,7 +16,8 @@ struct Farm {
 
 impl Farm {
     fn new(weights: &[f64], hashrates: &[f64]) -> Self {
-        let shares: Vec<_> = weights.iter().map(|weight| Share { weight: *weight, hashrate_max: None }).collect();
+        let shares: Vec<_> =
+            weights.iter().map(|weight| Share { weight: *weight, hashrate_max: None }).collect();
         let mut farm = Self {
             now: Duration::ZERO,
             share_out: ShareOut::new(&shares, 1, Duration::ZERO),

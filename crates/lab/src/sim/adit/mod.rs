@@ -20,7 +20,9 @@ use engine::source::{
     Declared, DeclaredEffects, DeclaredSettings, JdsSettings, Solo, SoloSettings, SourceCommand, SourceEvent,
     SourceSettings, Sv2Pool,
 };
-use engine::{Answer, Feed, GoalId, GroupId, GroupMeter, ListenerId, MinerRef, OutgoingShare, RouteId, SourceId};
+use engine::{
+    Answer, Feed, GoalId, GroupId, GroupMeter, ListenerId, MinerRef, OutgoingShare, RouteId, SourceId,
+};
 use work::coinbase::Output;
 use work::{Epoch, MinerId, MinerIds, MinerIdsLimits};
 
@@ -262,6 +264,7 @@ impl Adit {
             setup_deadline: Duration::from_secs(10),
             idle_deadline: plan.idle,
             hash_seed: rng.next(),
+            firmware: Arc::default(),
         };
         let source_ids: Vec<SourceId> =
             (0..plan.pools.len()).map(|n| SourceId(u16::try_from(n).unwrap_or(u16::MAX))).collect();

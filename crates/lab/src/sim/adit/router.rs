@@ -1,8 +1,8 @@
 //! The router's task.
 
 use engine::router::{Output, Place};
-use engine::{MinerRef, SourceId};
 use engine::source::SourceCommand;
+use engine::{MinerRef, SourceId};
 
 use super::{Cell, Joined, ROUTER_BATCH, RouterMessage};
 use crate::sim::planted::PlantedBug;

@@ -1,0 +1,156 @@
+//! What happens between accept and a miner's state machine: whose connection it is, and what it speaks.
+//!
+//! The first bytes are looked at where the system keeps them and stay there, but for a load balancer's PROXY header:
+//! whoever serves the connection reads them as if nobody had. So nothing is lost or copied, and a connection that says
+//! nothing yet, or too little, costs no buffer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use engine::miner::CloseReason;
+use engine::{MinerRef, Now};
+use rustix::net::RecvFlags;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::admission::{Place, Refused};
+use super::connection;
+use super::context::ListenerContext;
+use super::proxy_header::{PROXY_HEADER_MAX, ProxyHeaderError, proxy_header};
+use super::roster::Attached;
+use super::spoken::{LOOKED_AT, Spoken, spoken};
+use crate::config::Protocol;
+
+/// A connection of which nothing of the miner's has been read.
+pub(super) struct Opened {
+    /// Its socket, which others can close through the roster.
+    pub(super) stream: Arc<Attached>,
+    /// Its number.
+    pub(super) me: MinerRef,
+    /// Where it comes from, as a load balancer says where one stands between.
+    pub(super) address: SocketAddr,
+    /// When it was accepted: the deadline for its set-up counts from here.
+    pub(super) began: Now,
+}
+
+/// Why a connection ends before its protocol is known.
+enum Over {
+    /// The miner has left.
+    Left,
+    /// It may not come.
+    Refused(Refused),
+    /// Adit closes it; the text may say more than the reason.
+    Close(CloseReason, String),
+}
+
+/// Serves a connection until one side has enough.
+pub(super) async fn open(
+    stream: TcpStream,
+    address: SocketAddr,
+    mut place: Place,
+    context: &ListenerContext,
+) {
+    context.figures.connected.fetch_add(1, Relaxed);
+    let me = MinerRef(context.next_miner.fetch_add(1, Relaxed));
+    let began = context.clock.now();
+    let stream = context.roster.attach(stream, me, began.mono);
+    let mut opened = Opened { stream, me, address, began };
+    match what_it_speaks(&mut opened, &mut place, context).await {
+        Ok(Spoken::Sv1) => connection::serve(opened, context).await,
+        Ok(other) => {
+            let (why, what) = match other {
+                Spoken::ProxyHeader => (
+                    CloseReason::ProxyHeader,
+                    "a PROXY header from an address that is not one of proxy_protocol_from, or a second one",
+                ),
+                Spoken::Tls => (CloseReason::WrongProtocol, "TLS"),
+                _ => (CloseReason::WrongProtocol, "neither Stratum V1 nor TLS; Stratum V2 is not served yet"),
+            };
+            context.say_closed(opened.address, why, what);
+        }
+        Err(Over::Left) => context.say_left(opened.address),
+        Err(Over::Refused(refused)) => context.say_refused(opened.address, refused),
+        Err(Over::Close(why, detail)) => context.say_closed(opened.address, why, &detail),
+    }
+    context.figures.connected.fetch_sub(1, Relaxed);
+}
+
+/// Reads a load balancer's header, and finds out what comes after it.
+async fn what_it_speaks(
+    opened: &mut Opened,
+    place: &mut Place,
+    context: &ListenerContext,
+) -> Result<Spoken, Over> {
+    let proxied = context.access.is_proxy(opened.address.ip());
+    if !proxied && context.protocol == Protocol::Sv1 {
+        return Ok(Spoken::Sv1);
+    }
+    let deadline = context.clock.instant(opened.began.mono + context.policy.setup_deadline);
+    let find_out = async {
+        if proxied {
+            let read = look(&opened.stream, read_header).await;
+            let header = read.ok_or_else(|| over(&opened.stream))?;
+            if let Some(source) = header.map_err(|e| Over::Close(CloseReason::ProxyHeader, e.to_string()))? {
+                opened.address = source;
+                context.let_in(place, source.ip()).map_err(Over::Refused)?;
+            }
+        }
+        if context.protocol == Protocol::Sv1 {
+            return Ok(Spoken::Sv1);
+        }
+        look(&opened.stream, decide).await.ok_or_else(|| over(&opened.stream))
+    };
+    tokio::time::timeout_at(deadline, find_out).await.unwrap_or_else(|_| {
+        Err(Over::Close(CloseReason::SetupDeadline, "before it was known what it speaks".to_owned()))
+    })
+}
+
+/// The input has ended.
+fn over(stream: &Attached) -> Over {
+    stream.why_closed().map_or(Over::Left, |why| Over::Close(why, String::new()))
+}
+
+/// Waits until what has come is enough for `judge`; nothing when the connection ends before. While it is not,
+/// `judge` says that it would block.
+async fn look<T>(stream: &TcpStream, judge: impl Fn(&TcpStream) -> io::Result<Option<T>>) -> Option<T> {
+    loop {
+        let ready = stream.ready(Interest::READABLE).await.ok()?;
+        // Not enough counts as not ready: that waits for more than there was when it was looked at.
+        match stream.try_io(Interest::READABLE, || judge(stream)) {
+            Ok(judged) => return judged,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !ready.is_read_closed() => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Looks at what has come without taking it; nothing at the end of the input.
+fn peek<'a>(stream: &TcpStream, buffer: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
+    let (_, length) = rustix::net::recv(stream, &mut *buffer, RecvFlags::PEEK)?;
+    Ok(buffer.get(..length).filter(|first| !first.is_empty()))
+}
+
+fn decide(stream: &TcpStream) -> io::Result<Option<Spoken>> {
+    let mut buffer = [0; LOOKED_AT];
+    match peek(stream, &mut buffer)?.map(spoken) {
+        Some(Spoken::Undecided) => Err(io::ErrorKind::WouldBlock.into()),
+        decided => Ok(decided),
+    }
+}
+
+/// Takes a header, and nothing that comes after it, once it has come whole: the address in it.
+fn read_header(stream: &TcpStream) -> io::Result<Option<Result<Option<SocketAddr>, ProxyHeaderError>>> {
+    let mut buffer = [0; PROXY_HEADER_MAX];
+    let Some(first) = peek(stream, &mut buffer)? else { return Ok(None) };
+    match proxy_header(first) {
+        Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(error) => Ok(Some(Err(error))),
+        Ok(Some(header)) => {
+            // It is there whole, so it comes whole.
+            rustix::net::recv(stream, &mut buffer[..header.length], RecvFlags::empty())?;
+            Ok(Some(Ok(header.source)))
+        }
+    }
+}
