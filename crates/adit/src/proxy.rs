@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 pub use control::RouteControl;
+pub(crate) use settings::goals;
 use settings::{listener_policy, route_settings};
 use upstream::Upstream;
 

@@ -11,8 +11,9 @@ use engine::source::{DeclaredState, DeclaredStatus, DownReason, JdsState, Source
 use link::Resolver;
 use telemetry::{
     AccountSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState, GoalSnapshot,
-    LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
-    RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
+    LeaseSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons,
+    RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot,
+    WorkSnapshot,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -291,11 +292,11 @@ fn declaration(status: &DeclaredStatus, view: &SourceView) -> DeclarationSnapsho
     }
 }
 
-fn goals(route: &RouteView, reports: &[GoalReport], sources: &[SourceSnapshot]) -> Vec<GoalSnapshot> {
+fn goals(route: &RouteView, reports: &[(GoalReport, f64)], sources: &[SourceSnapshot]) -> Vec<GoalSnapshot> {
     let report = |goal: &GoalView| reports.get(goal.at).copied().unwrap_or_default();
-    let all: f64 = route.goals.iter().map(|goal| report(goal).work).sum();
+    let all: f64 = route.goals.iter().map(|goal| report(goal).0.work).sum();
     let goal = |view: &GoalView| {
-        let report = report(view);
+        let (report, uncertain) = report(view);
         let active = report.active.and_then(|source| sources.get(usize::from(source.0)));
         GoalSnapshot {
             name: view.name.clone(),
@@ -309,6 +310,11 @@ fn goals(route: &RouteView, reports: &[GoalReport], sources: &[SourceSnapshot]) 
             active: active.map(|source| source.name.clone()),
             open: report.open,
             ended: report.ended,
+            lease: report.work_max.map(|work_max| LeaseSnapshot {
+                work_hashes: report.earlier + report.work,
+                work_max_hashes: work_max,
+                uncertain_hashes: uncertain,
+            }),
         }
     };
     route.goals.iter().map(goal).collect()

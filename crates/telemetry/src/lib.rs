@@ -46,7 +46,7 @@ pub use latency::{Histogram, JobFanout, Latencies};
 pub use metrics::{Exporter, Kind, METRICS, Metric, RenderError, TEXT_FORMAT, metrics_table};
 pub use snapshot::{
     AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState,
-    GoalSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons,
-    RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot,
-    WorkSnapshot,
+    GoalSnapshot, LeaseSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot,
+    Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot,
+    SourceState, TemplateSnapshot, WorkSnapshot,
 };

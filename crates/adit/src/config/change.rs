@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::check::takes_the_rest;
 use super::given::Given;
-use super::kind::{Fix, Hashrate, Hours, Kind, Moment, Number, Refusal};
+use super::kind::{Amount, Fix, Hashrate, Hours, Kind, Moment, Number, Refusal};
 use super::tables::{Goal, WEIGHT};
 use super::{Config, Name};
 
 /// The keys that can be changed.
-const KEYS: &str = "weight, hashrate_max, from, until, hours";
+const KEYS: &str = "weight, hashrate_max, from, until, hours, work_max";
 
 /// The goals as they are after a change: an object `{"goals": {"NAME": {"KEY": value}}}` with the keys of `[goal.NAME]`,
 /// null for the default. All of it is right, or none of it holds.
@@ -60,7 +60,7 @@ fn unfit(goals: &BTreeMap<Name, Goal>) -> Vec<String> {
         }
         if !goals.values().any(|other| other.route == goal.route && takes_the_rest(other)) {
             let problem = format!(
-                "route {}: no goal is left without from, until, hours and hashrate_max, to take the rest",
+                "route {}: no goal is left without from, until, hours, hashrate_max and work_max, to take the rest",
                 goal.route
             );
             if !problems.contains(&problem) {
@@ -75,9 +75,17 @@ fn change_key(goal: &mut Goal, key: &str, value: &Value) -> Result<(), String> {
     match key {
         "weight" => goal.weight = read(&Number(0.0..=1e6), value)?.unwrap_or(WEIGHT),
         "hashrate_max" => goal.hashrate_max = read(&Hashrate(1.0..=1e24), value)?,
+        "from" if goal.work_max.is_some() => {
+            return Err(
+                "with work_max it says what is counted, as the file has it when Adit starts".to_owned()
+            );
+        }
         "from" => goal.from = read(&Moment, value)?,
         "until" => goal.until = read(&Moment, value)?,
         "hours" => goal.hours = read(&Hours, value)?,
+        // What a new beginning or a first bound counts from is read at the start alone.
+        "work_max" if goal.work_max.is_some() && !value.is_null() => goal.work_max = read(&Amount, value)?,
+        "work_max" => return Err("what is counted is decided by the file when Adit starts".to_owned()),
         _ => return Err(format!("not a key that can be changed here; those are: {KEYS}")),
     }
     Ok(())
@@ -108,7 +116,11 @@ impl Config {
     /// can be changed while they are in force.
     #[must_use]
     pub fn same_goals(&self, other: &Self) -> bool {
-        let alike = |(a, b): (&Goal, &Goal)| a.route == b.route && a.sources == b.sources;
+        let alike = |(a, b): (&Goal, &Goal)| {
+            // What is counted for work_max is read at the start alone.
+            let counted = |goal: &Goal| goal.work_max.is_some().then_some(goal.from);
+            a.route == b.route && a.sources == b.sources && counted(a) == counted(b)
+        };
         self.goals.keys().eq(other.goals.keys()) && self.goals.values().zip(other.goals.values()).all(alike)
     }
 }
@@ -127,6 +139,7 @@ mod tests {
             from: None,
             until: None,
             hours: None,
+            work_max: None,
         };
         ["ours", "friend"].map(|name| (Name::new(name).unwrap(), goal(name))).into()
     }

@@ -64,7 +64,12 @@ impl Entry {
             "on" => false,
             _ => return None,
         };
-        (good && words.next().is_none()).then_some(Self { goal, count: Count { hashes, uncertain }, rate, last })
+        (good && words.next().is_none()).then_some(Self {
+            goal,
+            count: Count { hashes, uncertain },
+            rate,
+            last,
+        })
     }
 }
 
@@ -96,7 +101,8 @@ impl Journal {
         }
         let mut newest = BTreeMap::new();
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let entry = line.strip_suffix(b"\n").and_then(|line| str::from_utf8(line).ok()).and_then(Entry::read);
+            let entry =
+                line.strip_suffix(b"\n").and_then(|line| str::from_utf8(line).ok()).and_then(Entry::read);
             // What follows a torn line was never written in order.
             let Some(entry) = entry else { break };
             newest.insert(entry.goal.clone(), entry);
@@ -166,7 +172,10 @@ fn begin_anew<'e>(directory: &Path, entries: impl Iterator<Item = &'e Entry>) ->
 /// CRC-32 as in Ethernet and gzip.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 },
+        )
     })
 }
 

@@ -27,7 +27,8 @@ impl LeaseKeeper {
     /// There is no thread to be had.
     pub fn start(journal: Journal) -> std::io::Result<Self> {
         let (notes, taken) = sync_channel(1);
-        let thread = std::thread::Builder::new().name("leases".to_owned()).spawn(move || keep(journal, &taken))?;
+        let thread =
+            std::thread::Builder::new().name("leases".to_owned()).spawn(move || keep(journal, &taken))?;
         Ok(Self { notes: Some(notes), thread: Some(thread) })
     }
 

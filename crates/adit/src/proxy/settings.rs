@@ -117,7 +117,7 @@ pub(crate) fn goal_term(goal: &config::Goal) -> Term {
         from: goal.from.map(|t| t.0),
         until: goal.until.map(|t| t.0),
         hours: goal.hours.map(|hours| (hours.from, hours.to)),
-        work_max: None,
+        work_max: goal.work_max.map(|work| work.hashes()),
     }
 }
 

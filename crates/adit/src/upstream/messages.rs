@@ -90,8 +90,8 @@ pub struct GoalChange {
 pub struct RouterStatus {
     /// By route.
     pub routes: Vec<RouteReport>,
-    /// Of all routes.
-    pub goals: Vec<GoalReport>,
+    /// Of all routes, each with the hashes that it may have had beyond what is counted.
+    pub goals: Vec<(GoalReport, f64)>,
 }
 
 /// One route.

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::messages::{GroupNews, Joined, Moved, RouteReport, RouterMessage, RouterStatus};
 use crate::clock::Clock;
+use crate::leases::Leases;
 
 /// Messages taken at once.
 const BATCH: usize = 512;
@@ -85,20 +86,26 @@ pub async fn run_router(
     mut messages: mpsc::Receiver<RouterMessage>,
     sources: Vec<mpsc::Sender<SourceCommand>>,
     status: watch::Sender<RouterStatus>,
-    latencies: Latencies,
-    clock: Clock,
+    (latencies, clock): (Latencies, Clock),
+    mut leases: Option<Leases>,
 ) {
     let mut cells =
         Cells { movers: HashMap::new(), by_group: HashMap::new(), spreading: None, latencies, clock };
     let mut batch = Vec::with_capacity(BATCH);
     let mut shown = Duration::ZERO;
     let mut draining = None;
+    if let Some(leases) = &leases {
+        leases.begin(&mut router);
+    }
     carry_out(&mut router, &mut cells, &sources, &route_names, &source_names);
     loop {
         let now = clock.now();
         if now.since(shown) >= SHOW_EVERY || shown.is_zero() {
             shown = now.mono;
-            status.send_replace(report(&router, route_names.len(), source_names.len()));
+            status.send_replace(report(&router, route_names.len(), source_names.len(), leases.as_ref()));
+        }
+        if let Some(leases) = &mut leases {
+            leases.note(&router, now.mono);
         }
         let deadline = router.deadline(now).min(now.mono + SHOW_EVERY);
         tokio::select! {
@@ -133,7 +140,13 @@ pub async fn run_router(
                         router.joined(group, now);
                     }
                 }
-                RouterMessage::End => return,
+                RouterMessage::End => {
+                    if let Some(leases) = leases.take() {
+                        // All miners are gone: this is the exact figure. The disk is waited for once, at the end.
+                        leases.end(&router);
+                    }
+                    return;
+                }
                 RouterMessage::Leave(miner, group) => {
                     cells.movers.remove(&miner);
                     router.leave(miner, group, now);
@@ -201,7 +214,7 @@ fn carry_out(
     }
 }
 
-fn report(router: &Router, routes: usize, sources: usize) -> RouterStatus {
+fn report(router: &Router, routes: usize, sources: usize, leases: Option<&Leases>) -> RouterStatus {
     let ids = |n: usize| (0..n).filter_map(|n| u16::try_from(n).ok());
     let routes = ids(routes).map(RouteId).map(|route| RouteReport {
         active: router.active(route),
@@ -213,5 +226,9 @@ fn report(router: &Router, routes: usize, sources: usize) -> RouterStatus {
             .collect(),
     });
     let goals = (0..router.goals()).filter_map(|n| u16::try_from(n).ok()).map(GoalId);
-    RouterStatus { routes: routes.collect(), goals: goals.map(|goal| router.goal(goal)).collect() }
+    let uncertain = |goal| leases.map_or(0.0, |leases| leases.uncertain(goal));
+    RouterStatus {
+        routes: routes.collect(),
+        goals: goals.map(|goal| (router.goal(goal), uncertain(goal))).collect(),
+    }
 }

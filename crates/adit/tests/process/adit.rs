@@ -59,24 +59,7 @@ impl Adit {
         ));
         std::fs::create_dir(&folder).expect("a folder");
         std::fs::write(folder.join("adit.toml"), &settings).expect("a configuration");
-        let program = env!("CARGO_BIN_EXE_adit");
-        let mut child = Command::new("sh")
-            .args(["-c", &format!("{shell} exec {program} run --config adit.toml")])
-            .current_dir(&folder)
-            .env_remove("ADIT_LOG")
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let log = Arc::new(Mutex::new(String::new()));
-        let (stderr, copy) = (child.stderr.take().expect("a pipe"), Arc::clone(&log));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut log = copy.lock().expect("not poisoned");
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
+        let (child, log) = spawn(&folder, shell);
         let mut adit = Self {
             child,
             log,
@@ -87,11 +70,15 @@ impl Adit {
             http: loopback,
             settings,
         };
-        adit.wait_for_log("metrics and status on");
-        adit.miners = adit.address_after("listening for miners");
-        adit.http = adit.address_after("metrics and status on");
-        adit.until("it has work", |adit| adit.metric("adit_ready") > 0.0);
+        adit.wait_until_it_works();
         adit
+    }
+
+    fn wait_until_it_works(&mut self) {
+        self.wait_for_log("metrics and status on");
+        self.miners = self.address_after("listening for miners");
+        self.http = self.address_after("metrics and status on");
+        self.until("it has work", |adit| adit.metric("adit_ready") > 0.0);
     }
 
     /// Where miners connect.
@@ -159,6 +146,11 @@ impl Adit {
         answer
     }
 
+    /// Where it runs.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("it runs");
@@ -174,6 +166,19 @@ impl Adit {
         assert!(self.settings.contains(from));
         std::fs::write(self.folder.join("adit.toml"), self.settings.replace(from, to))
             .expect("a configuration");
+    }
+
+    /// The status as JSON.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let answer = self.get("/api/v1/status");
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        serde_json::from_str(body).expect("JSON")
+    }
+
+    /// Starts it anew with the same configuration and pools, after it has ended.
+    pub(crate) fn start_again(&mut self) {
+        (self.child, self.log) = spawn(&self.folder, "");
+        self.wait_until_it_works();
     }
 
     /// Waits for its end.
@@ -194,6 +199,29 @@ impl Adit {
         let (_, rest) = line.split_once("address=").expect("an address");
         rest.split_whitespace().next().and_then(|text| text.parse().ok()).expect("an address")
     }
+}
+
+/// The program in its folder, and what it logs.
+fn spawn(folder: &std::path::Path, shell: &str) -> (Child, Arc<Mutex<String>>) {
+    let program = env!("CARGO_BIN_EXE_adit");
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("{shell} exec {program} run --config adit.toml")])
+        .current_dir(folder)
+        .env_remove("ADIT_LOG")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let log = Arc::new(Mutex::new(String::new()));
+    let (stderr, copy) = (child.stderr.take().expect("a pipe"), Arc::clone(&log));
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut log = copy.lock().expect("not poisoned");
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+    (child, log)
 }
 
 /// Without the colours that a terminal gets.

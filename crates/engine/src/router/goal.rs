@@ -49,8 +49,10 @@ pub(super) struct Goal {
     /// When it began.
     began: Duration,
     pub(super) switches: u64,
-    /// Difficulty of the shares that groups brought which are no more, and of runs before this one.
+    /// Difficulty of the shares that groups brought which are no more.
     pub(super) work_before: f64,
+    /// Hashes of earlier runs of this program.
+    pub(super) earlier: f64,
 }
 
 impl Goal {
@@ -66,6 +68,7 @@ impl Goal {
             began: now,
             switches: 0,
             work_before: 0.0,
+            earlier: 0.0,
         }
     }
 

@@ -148,7 +148,8 @@ impl Router {
         for place in 0..self.routes[at].settings.goals.len() {
             let id = self.routes[at].settings.goals[place].id;
             let goal = &self.goals[usize::from(id.0)];
-            let work = if goal.settings.term.work_max.is_some() { self.work_of(id) } else { 0.0 };
+            let work =
+                if goal.settings.term.work_max.is_some() { goal.earlier + self.work_of(id) } else { 0.0 };
             let present = goal.active.is_some() && goal.settings.term.is_open(u64::from(now.unix), work);
             if let Some(share_out) = &mut self.routes[at].share_out
                 && share_out.is_present(place) != present
@@ -278,10 +279,10 @@ impl Router {
         self.look_at_terms(at, now);
     }
 
-    /// Hashes that were verified for a goal before this process began.
-    pub fn set_work_before(&mut self, goal: GoalId, hashes: f64) {
+    /// Hashes that were verified for a goal by earlier runs of this program: they count against its term's bound.
+    pub fn set_earlier_work(&mut self, goal: GoalId, hashes: f64) {
         if let Some(goal) = self.goals.get_mut(usize::from(goal.0)) {
-            goal.work_before = hashes / work::hashrate::HASHES_PER_DIFFICULTY;
+            goal.earlier = hashes;
         }
     }
 

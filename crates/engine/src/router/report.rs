@@ -25,6 +25,10 @@ pub struct GoalReport {
     pub miners: u64,
     /// The work that was verified for it, hashes.
     pub work: f64,
+    /// The same by earlier runs of this program.
+    pub earlier: f64,
+    /// The most that it is to have, both together.
+    pub work_max: Option<f64>,
     /// It may have work at this time: its term is open.
     pub open: bool,
     /// It never gets work again.
@@ -116,8 +120,10 @@ impl Router {
             hashrate: groups().map(|group| group.meter.hashrate()).sum(),
             miners: groups().map(|group| u64::from(group.members - group.awaited)).sum(),
             work,
-            open: of.settings.term.is_open(route.unix, work),
-            ended: of.settings.term.has_ended(route.unix, work),
+            earlier: of.earlier,
+            work_max: of.settings.term.work_max,
+            open: of.settings.term.is_open(route.unix, of.earlier + work),
+            ended: of.settings.term.has_ended(route.unix, of.earlier + work),
         }
     }
 }

@@ -63,6 +63,19 @@ pub struct GoalSnapshot {
     pub open: bool,
     /// It never has work again.
     pub ended: bool,
+    /// What counts against the most that it is to have; `None` where there is no bound.
+    pub lease: Option<LeaseSnapshot>,
+}
+
+/// Work that is counted against a bound, over all runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LeaseSnapshot {
+    /// Work so far, hashes.
+    pub work_hashes: f64,
+    /// The most that there is to be, hashes.
+    pub work_max_hashes: f64,
+    /// So much more may have been done, hashes: a run was killed, and its last second is not known.
+    pub uncertain_hashes: f64,
 }
 
 /// Whether miners can be sent here.

@@ -2,9 +2,9 @@
 
 use telemetry::{
     AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState,
-    GoalSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons,
-    RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot,
-    WorkSnapshot,
+    GoalSnapshot, LeaseSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot,
+    Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot,
+    SourceState, TemplateSnapshot, WorkSnapshot,
 };
 
 fn reasons<const N: usize>(pairs: [(&'static str, u64); N]) -> Reasons {
@@ -72,6 +72,11 @@ pub(crate) fn snapshot() -> Snapshot {
             active: Some("pool".into()),
             open: true,
             ended: false,
+            lease: Some(LeaseSnapshot {
+                work_hashes: 4.5e18,
+                work_max_hashes: 4.32e20,
+                uncertain_hashes: 1.25e14,
+            }),
         }],
         books: BooksSnapshot::default(),
     }];

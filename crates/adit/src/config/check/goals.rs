@@ -52,7 +52,7 @@ pub(super) fn check(parts: &Parts, reader: &mut Reader<'_>) {
             reader.report(&spot, &key, "either sources or goals".to_owned(), found, fix);
         } else if !goals.is_empty() && !goals.iter().any(|(_, goal)| takes_the_rest(goal)) {
             let expected = "one goal that has work at any time, as much as there is".to_owned();
-            let found = "from, until, hours or hashrate_max in each".to_owned();
+            let found = "from, until, hours, hashrate_max or work_max in each".to_owned();
             let fix = format!(
                 "add a goal without them: it has what the others do not take (weight = 0: only that), such as \
                  [goal.rest] with route = {}",
@@ -74,7 +74,11 @@ pub(super) fn check(parts: &Parts, reader: &mut Reader<'_>) {
 }
 
 pub(crate) fn takes_the_rest(goal: &Goal) -> bool {
-    goal.from.is_none() && goal.until.is_none() && goal.hours.is_none() && goal.hashrate_max.is_none()
+    goal.from.is_none()
+        && goal.until.is_none()
+        && goal.hours.is_none()
+        && goal.hashrate_max.is_none()
+        && goal.work_max.is_none()
 }
 
 /// Two goals of a route that begin with the same source would be one.

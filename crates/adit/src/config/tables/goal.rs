@@ -1,6 +1,8 @@
 //! `[goal.NAME]`
 
-use crate::config::kind::{DayHours, Hashrate, Hours, Maybe, Moment, Names, Number, OneName, UnixTime};
+use crate::config::kind::{
+    Amount, DayHours, Hashrate, Hours, Maybe, Moment, Names, Number, OneName, UnixTime, Work,
+};
 use crate::config::name::Name;
 use crate::config::table::table;
 
@@ -25,5 +27,8 @@ table! {
         until: Option<UnixTime> = Maybe(Moment), default None, says "not set: for good";
         /// It has work at these hours of each day only, UTC. Where the second is before the first it is over midnight.
         hours: Option<DayHours> = Maybe(Hours), default None, says "not set: all day";
+        /// It ends when it has had this much work, over all runs of Adit: hashes, said as a hashrate for a time. It is
+        /// counted in the directory of `[state]`, for the goal's name and, if it has one, its `from`.
+        work_max: Option<Work> = Maybe(Amount), default None, says "not set: no bound";
     }
 }
