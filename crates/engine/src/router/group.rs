@@ -12,7 +12,7 @@ use crate::ids::{GoalId, GroupId, RouteId, SourceId};
 /// before a job with a harder target must come, or a further channel is opened.
 pub(super) const OUTGROWN: f64 = 2.0;
 /// How long a new job with the right target is waited for after `UpdateChannel`.
-pub(super) const OUTGROWN_GRACE: Duration = Duration::from_secs(3);
+pub(super) const OUTGROWN_GRACE: Duration = Duration::from_secs(1);
 /// Beyond this factor there is no waiting.
 pub(super) const FAR_OUTGROWN: f64 = 16.0;
 /// Further channels for one group come no faster than this.

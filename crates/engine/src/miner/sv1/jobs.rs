@@ -1,12 +1,13 @@
 //! Jobs and difficulty, down to the miner.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use work::Limits;
 use work::vardiff::is_urgent;
 
 use super::setup::target_of;
-use super::{Io, Mining, Sv1Miner};
+use super::{Io, METER_AFTER, METER_AFTER_JOINING, Mining, Sv1Miner};
 use crate::feed::{Feed, GroupMeter};
 use crate::ids::SourceId;
 
@@ -65,8 +66,15 @@ impl Mining {
         self.known.iter().rev().find(|f| f.source() == source && f.generation == generation)
     }
 
+    /// When a share is to renew this miner's part of the meter: the guess that stands there at first may be far off, and
+    /// a channel that was opened with it lets through far more or far fewer shares than its pool wants.
+    pub(super) fn meter_due(&self, joined: Duration) -> Duration {
+        let known_for = self.metered_at.saturating_sub(joined);
+        self.metered_at + known_for.clamp(METER_AFTER_JOINING, METER_AFTER)
+    }
+
     /// Tells the group's meter this miner's hashrate.
-    pub(super) fn meter_hashrate(&mut self, shares_per_minute: f64, now: std::time::Duration) {
+    pub(super) fn meter_hashrate(&mut self, shares_per_minute: f64, now: Duration) {
         let estimate = self.vardiff.hashrate(now);
         let value = if estimate.is_known() {
             estimate.value

@@ -46,6 +46,8 @@ pub struct Io<'a> {
 /// A share renews the miner's part of the meter when that is this old: a source must hear how much is there, also of
 /// miners whose difficulty never changes.
 const METER_AFTER: Duration = Duration::from_secs(5);
+/// At first, while only a guess stands there, this is enough.
+const METER_AFTER_JOINING: Duration = Duration::from_secs(1);
 /// Without shares it is renewed this often.
 const METER_AT_LEAST: Duration = Duration::from_secs(60);
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sv1::{ErrorCode, Id, JobId, Submit};
 use work::{Extranonce, Reject, Submission, Verdict};
 
-use super::{CloseReason, Io, MAX_WAITING, METER_AFTER, ReplyMode, Sv1Miner, Waiting};
+use super::{CloseReason, Io, MAX_WAITING, ReplyMode, Sv1Miner, Waiting};
 use crate::books::{Final, RefuseCode, RejectReason, UnsentReason};
 use crate::feed::Feed;
 use crate::ids::SourceId;
@@ -179,7 +179,7 @@ impl Sv1Miner {
         let wish = mining.vardiff.on_share(settings, credited, io.now.mono);
         if self.policy.vardiff_enabled && wish.is_some() {
             self.retarget(io);
-        } else if io.now.reached(mining.metered_at + METER_AFTER) {
+        } else if io.now.reached(mining.meter_due(self.since)) {
             mining.meter_hashrate(settings.shares_per_minute, io.now.mono);
         }
     }

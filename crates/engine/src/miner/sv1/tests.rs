@@ -83,10 +83,12 @@ fn feed_of(channel: ChannelState, nbits: u32) -> Arc<Feed> {
     })
 }
 
-/// The hashrate in the group's meter after a miner whose difficulty does not change has sent `shares` shares, a second
-/// apart, and then none for `silence` seconds.
-fn metered(vardiff_enabled: bool, password: &str, shares: u32, silence: u64) -> f64 {
+/// The hashrate in the group's meter after a miner whose difficulty does not change has sent `shares` shares, `every`
+/// milliseconds, and then none for `silence` seconds.
+fn metered(vardiff_enabled: bool, password: &str, (shares, every): (u32, u64), silence: u64) -> f64 {
     let mut out = Vec::new();
+    let after =
+        |shares: u32| Now { mono: Duration::from_millis(every * u64::from(shares)), unix: 1_700_000_000 };
     let at = |seconds: u64| Now { mono: Duration::from_secs(seconds), unix: 1_700_000_000 };
     let mut machine = Sv1Miner::new(policy(vardiff_enabled), Arc::new(Books::default()), MinerRef(1), at(0));
     let meter = Arc::new(GroupMeter::default());
@@ -115,10 +117,10 @@ fn metered(vardiff_enabled: bool, password: &str, shares: u32, silence: u64) -> 
             r#"{{"id":9,"method":"mining.submit","params":["a","1","00000001","6553f100","{nonce:08x}"]}}"#
         );
         nonce += 1;
-        taken += u32::from(step(&mut machine, at(u64::from(taken) + 1), &submit).contains("true"));
+        taken += u32::from(step(&mut machine, after(taken + 1), &submit).contains("true"));
     }
-    let end = u64::from(shares) + silence;
-    while let Some(deadline) = machine.deadline().filter(|deadline| *deadline <= at(end).mono) {
+    let end = after(shares).mono + Duration::from_secs(silence);
+    while let Some(deadline) = machine.deadline().filter(|deadline| *deadline <= end) {
         step(&mut machine, Now { mono: deadline, unix: 1_700_000_000 }, "timer");
     }
     meter.hashrate()
@@ -129,11 +131,21 @@ fn a_source_hears_of_miners_whose_difficulty_never_changes() {
     // A share a second, each worth DIFFICULTY.
     let real = DIFFICULTY * work::hashrate::HASHES_PER_DIFFICULTY;
     for (vardiff, password) in [(false, "x"), (true, "fd=0.000000001")] {
-        let working = metered(vardiff, password, 200, 0);
+        let working = metered(vardiff, password, (200, 1_000), 0);
         assert!((0.7..1.4).contains(&(working / real)), "{working} instead of {real}");
-        let silent = metered(vardiff, password, 200, 3_600);
+        let silent = metered(vardiff, password, (200, 1_000), 3_600);
         assert!(silent < 0.3 * real, "{silent} after an hour without shares");
     }
+}
+
+#[test]
+fn a_guess_that_is_far_off_gives_way_to_what_is_seen_within_seconds() {
+    // Twenty shares a second, where the listener aims at twenty a minute.
+    let real = 20.0 * DIFFICULTY * work::hashrate::HASHES_PER_DIFFICULTY;
+    let guessed = metered(false, "x", (0, 50), 0);
+    assert!(guessed < 0.05 * real, "{guessed}");
+    let seen = metered(false, "x", (41, 50), 0);
+    assert!((0.4..2.0).contains(&(seen / real)), "{seen} instead of {real} after two seconds");
 }
 
 #[test]
