@@ -18,11 +18,11 @@ const READ_MAX: u64 = 16 << 20;
 
 /// How much a goal has had.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Count {
+pub(super) struct Count {
     /// Hashes.
-    pub hashes: f64,
+    pub(super) hashes: f64,
     /// Up to so many more may have been done, after the last entry of a run that was killed.
-    pub uncertain: f64,
+    pub(super) uncertain: f64,
 }
 
 /// What one line says.
@@ -75,7 +75,7 @@ impl Entry {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Journal {
+pub(super) struct Journal {
     directory: PathBuf,
     file: File,
     length: u64,
@@ -90,7 +90,7 @@ impl Journal {
     ///
     /// # Errors
     /// The system's.
-    pub fn open(directory: &Path) -> io::Result<(Self, BTreeMap<String, Count>)> {
+    pub(super) fn open(directory: &Path) -> io::Result<(Self, BTreeMap<String, Count>)> {
         let mut bytes = Vec::new();
         match File::open(directory.join(NAME)) {
             Ok(file) => {
@@ -126,7 +126,7 @@ impl Journal {
     ///
     /// # Errors
     /// The system's. The journal can be used all the same.
-    pub fn note(&mut self, goals: &[(&str, Count, f64)], last: bool) -> io::Result<()> {
+    pub(super) fn note(&mut self, goals: &[(&str, Count, f64)], last: bool) -> io::Result<()> {
         let mut lines = String::new();
         for (goal, count, rate) in goals {
             let entry = Entry { goal: (*goal).to_owned(), count: *count, rate: *rate, last };

@@ -11,11 +11,11 @@ use super::journal::{Count, Journal};
 const LOG_EVERY: u32 = 60;
 
 /// What the goals have had: name, count and present rate in hashes per second.
-pub type LeaseNote = Vec<(String, Count, f64)>;
+pub(super) type LeaseNote = Vec<(String, Count, f64)>;
 
 /// Hands notes to the thread.
 #[derive(Debug)]
-pub struct LeaseKeeper {
+pub(super) struct LeaseKeeper {
     notes: Option<SyncSender<(LeaseNote, bool)>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -25,7 +25,7 @@ impl LeaseKeeper {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(journal: Journal) -> std::io::Result<Self> {
+    pub(super) fn start(journal: Journal) -> std::io::Result<Self> {
         let (notes, taken) = sync_channel(1);
         let thread =
             std::thread::Builder::new().name("leases".to_owned()).spawn(move || keep(journal, &taken))?;
@@ -33,7 +33,7 @@ impl LeaseKeeper {
     }
 
     /// Notes what the goals have had. While the disk is slower than a second, the next note has it all.
-    pub fn note(&self, note: LeaseNote) {
+    pub(super) fn note(&self, note: LeaseNote) {
         if let Some(notes) = &self.notes
             && let Err(TrySendError::Disconnected(_)) = notes.try_send((note, false))
         {
@@ -42,7 +42,7 @@ impl LeaseKeeper {
     }
 
     /// Notes the last of this run, and waits until it is on the disk.
-    pub fn end(mut self, note: LeaseNote) {
+    pub(super) fn end(mut self, note: LeaseNote) {
         if let Some(notes) = self.notes.take() {
             let _ = notes.send((note, true));
         }

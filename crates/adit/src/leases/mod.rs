@@ -10,7 +10,7 @@ use engine::GoalId;
 use engine::router::Router;
 use tracing::{info, warn};
 
-pub use journal::{Count, Journal};
+use journal::{Count, Journal};
 use keeper::{LeaseKeeper, LeaseNote};
 
 use crate::config::{Config, Goal, Name};
