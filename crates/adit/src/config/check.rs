@@ -19,7 +19,7 @@ pub(crate) use goals::takes_the_rest;
 use super::reader::Reader;
 use super::section::Table;
 use super::tables::{
-    Declared, Goal, Http, Limits, Listener, OPEN_FILES_RESERVE, Route, Solo, Source, Template,
+    Declared, Goal, Http, Limits, Listener, OPEN_FILES_RESERVE, Pin, Route, Solo, Source, Template,
 };
 
 /// The most tables of one kind that there may be, but for templates: each has books, metrics and a number of its own.
@@ -36,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) declared: BTreeMap<Name, Declared>,
     pub(crate) routes: BTreeMap<Name, Route>,
     pub(crate) goals: BTreeMap<Name, Goal>,
+    pub(crate) pins: BTreeMap<Name, Pin>,
     pub(crate) http: Http,
     pub(crate) limits: Limits,
     /// Every table with a name that was given, with the spot of its header.

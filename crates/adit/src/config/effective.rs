@@ -79,6 +79,7 @@ impl Config {
             .chain(named!(Declared, self.declared))
             .chain(named!(Route, self.routes))
             .chain(named!(Goal, self.goals))
+            .chain(named!(Pin, self.pins))
             .chain(named!(Firmware, self.firmware))
             .chain(single)
     }

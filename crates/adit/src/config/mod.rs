@@ -53,9 +53,9 @@ pub use tables::{
     FEE_THRESHOLD_MAX, FIRMWARE_EXTRANONCE2_MAX, FRAME, Firmware, Goal, HANDSHAKE, HTTP_LISTEN, Http, IDLE,
     Interface, KEEPALIVE, LINE, LISTENER_LISTEN, LOOKUP, Limits, Listener, Log, LogFormat, LogLevel,
     MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MEMORY_MAX, MEMORY_MIN, MIN_INTERVAL, NTIME_SLACK,
-    NTIME_SLACK_MAX, OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX, PAYOUT_PERCENT, Protocol, RETURN_AFTER, Reply,
-    Route, RpcLogin, SETUP, SHARES_PER_MINUTE, SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN, SHUTDOWN_GRACE,
-    Solo, Source, State, Template, TemplateFrom, TemplateKind, VERSION, VERSION_MASK, WEIGHT,
+    NTIME_SLACK_MAX, OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX, PAYOUT_PERCENT, Pin, Protocol, RETURN_AFTER,
+    Reply, Route, RpcLogin, SETUP, SHARES_PER_MINUTE, SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN,
+    SHUTDOWN_GRACE, Solo, Source, State, Template, TemplateFrom, TemplateKind, VERSION, VERSION_MASK, WEIGHT,
     state_directory,
 };
 
@@ -89,6 +89,8 @@ pub struct Config {
     pub routes: BTreeMap<Name, Route>,
     /// Parts of routes' work; none of a route that has sources of its own.
     pub goals: BTreeMap<Name, Goal>,
+    /// Workers that mine for one goal alone.
+    pub pins: BTreeMap<Name, Pin>,
     /// What the owner knows of miners' firmware, beside what is shipped.
     pub firmware: BTreeMap<Name, Firmware>,
     /// What is kept between runs.
@@ -256,6 +258,7 @@ fn assemble(
         declared: read_named(&mut document, Table::Declared, &mut reader, Declared::read),
         routes: read_named(&mut document, Table::Route, &mut reader, Route::read),
         goals: read_named(&mut document, Table::Goal, &mut reader, Goal::read),
+        pins: read_named(&mut document, Table::Pin, &mut reader, Pin::read),
         http: read_single(&mut document, Table::Http, &mut reader, Http::read).unwrap_or_default(),
         limits: read_single(&mut document, Table::Limits, &mut reader, Limits::read).unwrap_or_default(),
         given,
@@ -277,8 +280,19 @@ fn assemble(
     }
     one_channel_for_declared(&mut parts, &reader);
     check::cross_checks(&parts, machine, &mut reader);
-    let check::Parts { listeners, sources, templates, solos, declared, routes, goals, http, limits, given } =
-        parts;
+    let check::Parts {
+        listeners,
+        sources,
+        templates,
+        solos,
+        declared,
+        routes,
+        goals,
+        pins,
+        http,
+        limits,
+        given,
+    } = parts;
     let config = Config {
         listeners,
         sources,
@@ -287,6 +301,7 @@ fn assemble(
         declared,
         routes,
         goals,
+        pins,
         firmware,
         state,
         http,

@@ -16,6 +16,7 @@ pub(crate) enum Table {
     Declared,
     Route,
     Goal,
+    Pin,
     Firmware,
     State,
     Http,
@@ -24,7 +25,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Listener,
         Self::Source,
         Self::Template,
@@ -32,6 +33,7 @@ impl Table {
         Self::Declared,
         Self::Route,
         Self::Goal,
+        Self::Pin,
         Self::Firmware,
         Self::State,
         Self::Http,
@@ -51,6 +53,7 @@ impl Table {
             Self::Declared => "declared",
             Self::Route => "route",
             Self::Goal => "goal",
+            Self::Pin => "pin",
             Self::Firmware => "firmware",
             Self::State => "state",
             Self::Http => "http",

@@ -14,6 +14,7 @@ use work::coinbase::Output;
 
 use crate::config::{self, Chain, Config, Interface, Name, RpcLogin, TemplateFrom};
 use crate::templates::{TemplateOrigin, TemplateSettings};
+use crate::upstream::{Pinned, Pins};
 
 /// Positions in the configuration; there are far fewer than 65,536 of anything.
 pub(super) fn position(at: usize) -> u16 {
@@ -104,6 +105,18 @@ pub(crate) fn goals(config: &Config) -> Vec<(&Name, &Name, Option<&config::Goal>
             whole.into_iter().chain(parts.map(move |(name, goal)| (route, name, Some(goal))))
         })
         .collect()
+}
+
+/// Which workers mine for one goal alone.
+pub(super) fn pins(config: &Config) -> Pins {
+    let goals = goals(config);
+    let pinned = |pin: &config::Pin| {
+        let goal = goals.iter().position(|(_, name, of)| of.is_some() && **name == pin.goal)?;
+        let route = config.routes.keys().position(|name| name == goals[goal].0)?;
+        let (goal, route) = (GoalId(position(goal)), RouteId(position(route)));
+        Some(Pinned { workers: pin.workers.clone(), route, goal })
+    };
+    Pins(config.pins.values().filter_map(pinned).collect())
 }
 
 /// How much work a goal is to have.

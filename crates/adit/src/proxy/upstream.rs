@@ -19,7 +19,7 @@ use tracing::error;
 use work::CoinbaseConstraints;
 
 use super::settings::{
-    declared_plan, declared_settings, position, solo_plan, solo_settings, source_plan, source_settings,
+    declared_plan, declared_settings, pins, position, solo_plan, solo_settings, source_plan, source_settings,
     template_settings, templates_in_use,
 };
 use super::{COMMAND_QUEUE, StartError, runtime, thread};
@@ -31,7 +31,7 @@ use crate::snapshot::SourceView;
 use crate::state::StateDirectory;
 use crate::templates::{ProviderNews, Providers, TemplateHub, TemplateOrigin, TemplateSettings};
 use crate::upstream::{
-    DeclaredTask, LineSettings, Mailboxes, Outlet, Repeated, RouterMessage, RouterStatus, SHARE_QUEUE,
+    DeclaredTask, LineSettings, Mailboxes, Outlet, Pins, Repeated, RouterMessage, RouterStatus, SHARE_QUEUE,
     SOLUTION_QUEUE, SoloTask, SourceDoor, SourceFigures, SourceReport, SourceTask, run_declared, run_router,
     run_solo, run_source,
 };
@@ -47,6 +47,7 @@ pub(super) struct Upstream {
     latencies: Latencies,
     clock: Clock,
     leases: Option<Leases>,
+    pins: Pins,
 }
 
 /// A runtime that nothing runs on yet. One that is never used must not be waited for where it is dropped: other tasks run
@@ -145,6 +146,7 @@ impl Upstream {
             latencies: latencies.clone(),
             clock,
             leases: None,
+            pins: pins(config),
         };
         let common = Common { books, mailboxes, latencies, router, clock };
         for (name, source) in &config.sources {
@@ -345,13 +347,13 @@ impl Upstream {
         status: watch::Sender<RouterStatus>,
         threads: &mut Vec<std::thread::JoinHandle<()>>,
     ) -> Result<Seen, StartError> {
-        let Self { mut runtime, sources, seen, latencies, clock, leases } = self;
+        let Self { mut runtime, sources, seen, latencies, clock, leases, pins } = self;
         let names = (routes, seen.sources.iter().map(|source| source.name.clone()).collect());
         let (commands, tasks): (Vec<_>, Vec<_>) =
             sources.into_iter().map(|source| (source.commands, source.task)).unzip();
         let upstream = async move {
             let tasks: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
-            run_router(router, names, messages, commands, status, (latencies, clock), leases).await;
+            run_router(router, names, messages, commands, status, (latencies, clock), (leases, pins)).await;
             // The router has ended, and with it every sender of commands.
             for task in tasks {
                 if let Err(failed) = task.await {

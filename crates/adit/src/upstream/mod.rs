@@ -10,6 +10,7 @@ mod declared_task;
 mod line;
 mod messages;
 mod outlet;
+mod pins;
 mod repeated;
 mod router_task;
 mod solo_task;
@@ -22,6 +23,7 @@ pub use messages::{
     SOLUTION_QUEUE, SourceDoor, SourceFigures, SourceReport,
 };
 pub use outlet::Outlet;
+pub use pins::{Pinned, Pins};
 pub use repeated::Repeated;
 pub use router_task::run_router;
 pub use solo_task::{SoloTask, run_solo};

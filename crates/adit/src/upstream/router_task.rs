@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::messages::{GroupNews, Joined, Moved, RouteReport, RouterMessage, RouterStatus};
+use super::pins::Pins;
 use crate::clock::Clock;
 use crate::leases::Leases;
 
@@ -87,7 +88,7 @@ pub async fn run_router(
     sources: Vec<mpsc::Sender<SourceCommand>>,
     status: watch::Sender<RouterStatus>,
     (latencies, clock): (Latencies, Clock),
-    mut leases: Option<Leases>,
+    (mut leases, pins): (Option<Leases>, Pins),
 ) {
     let mut cells =
         Cells { movers: HashMap::new(), by_group: HashMap::new(), spreading: None, latencies, clock };
@@ -119,11 +120,12 @@ pub async fn run_router(
         let now = clock.now();
         for message in batch.drain(..) {
             match message {
-                RouterMessage::Join { request, reply } => {
+                RouterMessage::Join { mut request, reply } => {
                     let (miner, route, hashrate) = (request.miner, request.route, request.hashrate);
                     if draining.is_some() || router.is_told(route) {
                         continue; // the dropped reply says no
                     }
+                    request.goal = pins.goal(route, &request.identity);
                     let (group, meter, feed) = router.join(&request, now);
                     meter.shift_hashrate(hashrate);
                     let news = cells.cell(group, route, feed);

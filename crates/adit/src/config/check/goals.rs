@@ -29,6 +29,11 @@ pub(super) fn check(parts: &Parts, reader: &mut Reader<'_>) {
             reader.report(&spot, &key, format!("a moment after from, {from}"), until.to_string(), fix);
         }
     }
+    for (name, pin) in &parts.pins {
+        let key = format!("pin.{name}.goal");
+        let spot = reader.spot(&key).cloned().unwrap_or(Spot::Whole);
+        name_exists(parts, &[Table::Goal], (&spot, &key), &pin.goal, reader);
+    }
     // A goal that could not be read may be the one that a route needs.
     if reader.is_broken() || parts.names(Table::Goal).len() != parts.goals.len() {
         return;

@@ -10,6 +10,7 @@ mod http;
 mod limits;
 mod listener;
 mod log;
+mod pin;
 mod route;
 mod solo;
 mod source;
@@ -31,6 +32,7 @@ pub use listener::{
     MAX_CONNECTIONS_PER_ADDRESS, Protocol, Reply, SHARES_PER_MINUTE, VERSION_MASK,
 };
 pub use log::{Log, LogFormat, LogLevel};
+pub use pin::Pin;
 pub use route::{KEEPALIVE, OUTAGE_GRACE, RETURN_AFTER, Route};
 pub use solo::Solo;
 pub use source::{
@@ -63,6 +65,7 @@ pub(crate) fn keys_of(table: Table) -> Vec<KeyInfo> {
         Table::Declared => Declared::keys(),
         Table::Route => Route::keys(),
         Table::Goal => Goal::keys(),
+        Table::Pin => Pin::keys(),
         Table::Firmware => Firmware::keys(),
         Table::State => State::keys(),
         Table::Http => Http::keys(),

@@ -29,6 +29,7 @@ fn a_short_configuration_gets_every_default() {
         declared,
         routes,
         goals,
+        pins,
         firmware,
         state,
         http,
@@ -48,7 +49,14 @@ fn a_short_configuration_gets_every_default() {
     assert_eq!((source.miners_per_channel, source.nominal_hashrate), (None, None));
     assert_eq!(source.ntime_slack, Duration::from_secs(600));
     assert_eq!((source.payout.as_ref(), source.payout_percent), (None, 100.0));
-    assert!(templates.is_empty() && solos.is_empty() && declared.is_empty() && firmware.is_empty() && goals.is_empty());
+    assert!(
+        templates.is_empty()
+            && solos.is_empty()
+            && declared.is_empty()
+            && firmware.is_empty()
+            && goals.is_empty()
+            && pins.is_empty()
+    );
     assert_eq!(state.directory, None);
     let route = &routes["main"];
     assert_eq!(route.return_after, Duration::from_secs(60));
