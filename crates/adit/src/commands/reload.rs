@@ -34,18 +34,6 @@ pub(super) fn reload(
     }
     let fresh = loaded.config;
     let mut taken = Vec::new();
-    if fresh.log.level != running.log.level {
-        match log.set_level(&fresh.log.level.to_string()) {
-            Ok(true) => taken.push("log.level"),
-            Ok(false) => warn!("log.level has no effect while ADIT_LOG is set"),
-            Err(why) => {
-                figures.refused.fetch_add(1, Relaxed);
-                error!(why, "SIGHUP: the log level cannot be changed, the old configuration stays in force");
-                return;
-            }
-        }
-        running.log.level = fresh.log.level;
-    }
     // What a PATCH has changed gives way to the file, too.
     if fresh.same_goals(running) {
         match control.replace(&fresh.goals) {
@@ -58,6 +46,18 @@ pub(super) fn reload(
             }
         }
         running.goals.clone_from(&fresh.goals);
+    }
+    if fresh.log.level != running.log.level {
+        match log.set_level(&fresh.log.level.to_string()) {
+            Ok(true) => taken.push("log.level"),
+            Ok(false) => warn!("log.level has no effect while ADIT_LOG is set"),
+            Err(why) => {
+                figures.refused.fetch_add(1, Relaxed);
+                error!(why, "SIGHUP: the log level cannot be changed, the old configuration stays in force");
+                return;
+            }
+        }
+        running.log.level = fresh.log.level;
     }
     figures.applied.fetch_add(1, Relaxed);
     let left = running.differences(&fresh);

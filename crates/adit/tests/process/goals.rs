@@ -6,7 +6,7 @@ use crate::adit::Adit;
 use crate::client::Client;
 
 /// So many miners.
-const MINERS: usize = 20;
+const MINERS: usize = 200;
 
 /// Two pools, a goal each; no work for the friend's.
 fn start() -> Adit {
