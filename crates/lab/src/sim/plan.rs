@@ -103,6 +103,8 @@ pub(super) struct MinerPlan {
     /// Rolls ntime along with the clock.
     pub(super) rolls_time: bool,
     pub(super) starts_at: Micros,
+    /// It may be moved between goals: a job before a clean one may still be good.
+    pub(super) moves: bool,
     pub(super) link: LinkManner,
 }
 
@@ -201,13 +203,14 @@ impl Plan {
         let never_ack = has(FaultKind::NeverAck);
         let mut pools: Vec<PoolPlan> = (0..pools).map(|_| PoolPlan::draw(need, never_ack, rng)).collect();
         let slow_links = rng.chance(0.3);
-        let miners = (0..miners).map(|n| MinerPlan::draw(n, slow_links, rng)).collect();
+        let mut miners: Vec<MinerPlan> = (0..miners).map(|n| MinerPlan::draw(n, slow_links, rng)).collect();
         let declaring = declares.then(|| Declaring::draw(rng));
         if let Some(first) = pools.first_mut() {
             first.work_selection = declares;
         }
         // Of the runs that do not declare one in four shares out.
         let shares_out = !declares && options.seed % 4 == 1;
+        miners.iter_mut().for_each(|miner| miner.moves = shares_out);
         let weights: &[f64] = if pools.len() == 2 { &[70.0, 30.0] } else { &[50.0, 30.0, 20.0] };
         Self {
             duration: options.duration,
@@ -299,6 +302,7 @@ impl MinerPlan {
             returns_after: rng.range(100 * MILLI, 10 * SECOND),
             rolls_time: rng.chance(0.5),
             starts_at: rng.range(0, 20 * SECOND),
+            moves: false,
             link: LinkManner {
                 latency: if slow { rng.range(50 * MILLI, 300 * MILLI) } else { rng.range(100, 5 * MILLI) },
                 jitter: rng.range(0, 5 * MILLI),

@@ -30,7 +30,7 @@ use crate::ids::MinerRef;
 pub const SLICE: f64 = 60.0;
 /// ... within these bounds. An hour is then right to a hundredth of the smallest goal's part, and a lone miner changes
 /// twice a minute.
-pub const SLICES: (f64, f64) = (3.0, 30.0);
+pub const SLICES: (f64, f64) = (3.0, 20.0);
 /// No miner has to stay for longer, however small it is.
 pub const STAY_MAX: f64 = 600.0;
 /// The farm's needs are looked at so far ahead.
@@ -52,6 +52,10 @@ const URGENCY: f64 = 4.0;
 const REARRANGED_WITHIN: f64 = 60.0;
 /// ... and all of them within this.
 const ALL_WITHIN: f64 = 20.0;
+/// Where a goal is owed more than half a slice, miners that have stayed for this long, in seconds, may be moved ...
+const STAY_OWED: f64 = 60.0;
+/// ... if they gain so much.
+const GAIN_OWED: f64 = 1.0;
 /// A gain below this is not worth a notify.
 const GAIN: f64 = 0.02;
 
@@ -99,7 +103,7 @@ struct Member {
     since: Duration,
     pace: Pace,
     /// By goal: seconds that it owes.
-    owes: Box<[f32]>,
+    owes: Box<[f64]>,
 }
 
 /// See the module.
@@ -191,7 +195,7 @@ impl ShareOut {
         let rate = member.pace.rate();
         let heads_for = member.target.unwrap_or(member.goal);
         for (goal, owes) in self.goals.iter_mut().zip(&member.owes) {
-            goal.left_owing += f64::from(*owes) * rate;
+            goal.left_owing += *owes * rate;
         }
         if self.is_free(&member) {
             self.goals[heads_for].hashrate = (self.goals[heads_for].hashrate - rate).max(0.0);
@@ -244,7 +248,7 @@ impl ShareOut {
         for member in &mut self.members {
             let debt = std::mem::take(&mut member.owes[goal]);
             for (owes, part) in member.owes.iter_mut().zip(&wanted) {
-                *owes += debt * *part as f32;
+                *owes += debt * *part;
             }
         }
         let debt = std::mem::take(&mut self.goals[goal].left_owing);
@@ -304,13 +308,12 @@ impl ShareOut {
 
     /// Keeps the accounts of time.
     fn advance(&mut self, now: Duration) {
-        let seconds = now.saturating_sub(self.at).as_secs_f64() as f32;
+        let seconds = now.saturating_sub(self.at).as_secs_f64();
         self.at = now;
         if seconds <= 0.0 {
             return;
         }
-        let goals: Vec<(bool, f32)> = self.goals.iter().map(|g| (g.present, g.wanted as f32)).collect();
-        let bound = DEBT_MAX as f32;
+        let goals: Vec<(bool, f64)> = self.goals.iter().map(|g| (g.present, g.wanted)).collect();
         for member in &mut self.members {
             let bound_to = member.pinned.is_some_and(|goal| goals.get(goal).is_some_and(|g| g.0));
             // In a goal without source it works for nobody.
@@ -319,7 +322,7 @@ impl ShareOut {
             }
             for (at, (owes, (_, wanted))) in member.owes.iter_mut().zip(&goals).enumerate() {
                 let gave = if at == member.goal { seconds } else { 0.0 };
-                *owes = (*owes + wanted * seconds - gave).clamp(-bound, bound);
+                *owes = (*owes + wanted * seconds - gave).clamp(-DEBT_MAX, DEBT_MAX);
             }
         }
     }
@@ -337,7 +340,7 @@ impl ShareOut {
             let rate = member.pace.rate();
             hashrate[member.target.unwrap_or(member.goal)] += rate;
             for (owed, owes) in owed.iter_mut().zip(&member.owes) {
-                *owed += f64::from(*owes) * rate;
+                *owed += *owes * rate;
             }
         }
         let bound = DEBT_MAX * hashrate.iter().sum::<f64>();
@@ -375,7 +378,7 @@ impl ShareOut {
             let others = goal.hashrate - if at == heads_for { rate } else { 0.0 };
             let owed = goal.owed + AHEAD.min(stay) * (goal.wanted * total - others);
             let farm = (owed / (total.max(1.0) * self.slice)).clamp(-URGENCY, URGENCY);
-            FARM * farm + f64::from(member.owes[at]) / stay + goal.wanted
+            FARM * farm + member.owes[at] / stay + goal.wanted
         };
         let here = if self.is_present(heads_for) { need(heads_for) } else { f64::NEG_INFINITY };
         let others = (0..self.goals.len()).filter(|at| *at != heads_for && self.goals[*at].present);
@@ -419,16 +422,21 @@ impl ShareOut {
         }
         let rearranged = self.rearranged.filter(|_| self.is_rearranging(now));
         let mut wishes: Vec<(f64, usize)> = (0..self.members.len())
-            .filter(|at| {
-                let member = &self.members[*at];
-                let stayed = now.saturating_sub(member.since).as_secs_f64();
-                member.target.is_none()
-                    && self.is_free(member)
-                    && (stayed >= self.stay(member.pace.rate())
-                        || rearranged.is_some_and(|since| member.since <= since))
-            })
             .filter_map(|at| {
-                self.best(&self.members[at]).filter(|(_, gain)| *gain > GAIN).map(|(_, gain)| (gain, at))
+                let member = &self.members[at];
+                let stayed = now.saturating_sub(member.since).as_secs_f64();
+                if member.target.is_some() || !self.is_free(member) {
+                    return None;
+                }
+                let may = stayed >= self.stay(member.pace.rate())
+                    || rearranged.is_some_and(|since| member.since <= since);
+                if !may && stayed < STAY_OWED {
+                    return None;
+                }
+                let (to, gain) = self.best(member)?;
+                let owed = || self.goals[to].owed > self.total() * self.slice / 2.0;
+                let good = if may { gain > GAIN } else { gain > GAIN_OWED && owed() };
+                good.then_some((gain, at))
             })
             .collect();
         wishes.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));

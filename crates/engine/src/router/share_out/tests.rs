@@ -88,8 +88,8 @@ fn many_miners_are_assigned_and_seldom_moved() {
     }
     assert!(farm.moves <= 6 * 1_000, "{} moves", farm.moves);
     // Each miner's own time is near the weights, too: nobody carries one goal for the others.
-    let unfair = farm.share_out.members.iter().flat_map(|m| &m.owes).fold(0.0f32, |a, b| a.max(b.abs()));
-    assert!(f64::from(unfair) <= DEBT_MAX, "{unfair} s");
+    let unfair = farm.share_out.members.iter().flat_map(|m| &m.owes).fold(0.0, |a: f64, b| a.max(b.abs()));
+    assert!(unfair <= DEBT_MAX, "{unfair} s");
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(super) enum Expect {
     Code(i64),
     /// It was found for a dead job.
     Stale,
+    /// Good, or stale: a job from before it was moved to another goal.
+    OldJob,
     /// A block on a dead job: goes up all the same.
     LateBlock,
     /// Anything but `true`.
@@ -132,7 +134,7 @@ pub(super) struct Miner {
     /// Since when it has a connection.
     pub(super) connected_at: Micros,
     /// Pool, connection and time of the newest job that it was given.
-    pub(super) last_given: Option<(u8, u32, Micros)>,
+    pub(super) last_given: Option<((u8, u32, Vec<u8>), Micros)>,
     /// When its hashrate or its manners last changed.
     pub(super) unsettled_at: Micros,
     /// When it sent the newest share that was taken.
