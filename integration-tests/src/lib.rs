@@ -8,6 +8,8 @@
 //! - [`pool`]: the reference pool in front of it, and what it says of shares.
 //! - [`proxy`]: Adit itself, the released binary with a configuration made here.
 //! - [`miners`]: our CPU miner and the foreign one.
+//! - [`wanderers`]: many that hash nothing and come back, with the times that they were without work.
+//! - [`haproxy`]: Debian's HAProxy in front of two Adits.
 //! - [`template_server`]: a Template Distribution server over the node, of the published reference crates.
 //! - [`translator`], [`jd_client`]: the reference translator and job declarator client, for comparisons.
 //! - [`sv1_client`]: a client that keeps every line it hears, with its time.
@@ -26,11 +28,13 @@
 )]
 
 pub mod blockless_pool;
+pub mod certificate;
 pub mod child;
 pub mod custom_jobs;
 pub mod dev_pool;
 pub mod fault_pipe;
 pub mod folder;
+pub mod haproxy;
 pub mod http;
 pub mod jd_client;
 pub mod load;
@@ -50,3 +54,4 @@ pub mod sv1_client;
 pub mod template_server;
 pub mod translator;
 pub mod wait;
+pub mod wanderers;

@@ -313,6 +313,12 @@ impl Adit {
         self.miners
     }
 
+    /// Where HTTP is served.
+    #[must_use]
+    pub fn http_port(&self) -> u16 {
+        self.http
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {

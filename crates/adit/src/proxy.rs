@@ -34,7 +34,8 @@ use crate::alarms::Alarms;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::downstream::{
-    Access, Admission, ListenerContext, ListenerFigures, MinerIdPool, Roster, WorkerMemory, run_listener,
+    Access, Admission, CertificateError, Certificates, FreshCertificates, ListenerContext, ListenerFigures,
+    MinerIdPool, Roster, WorkerMemory, run_listener,
 };
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
 use crate::snapshot::{GoalView, ListenerView, RouteView, SnapshotMaker};
@@ -74,6 +75,9 @@ pub enum StartError {
     /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A listener's certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// A thread cannot be had.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -92,6 +96,17 @@ pub struct Embedded {
     pub templates: HashMap<String, ProviderHandle>,
 }
 
+/// How miners are parted with at the end.
+#[derive(Clone, Copy, Debug)]
+struct Drain {
+    /// They are left alone for so long.
+    delay: Duration,
+    /// More are taken meanwhile.
+    accept: bool,
+    /// Then they are closed over so long; nothing where that follows from the grace.
+    spread: Option<Duration>,
+}
+
 /// A running proxy.
 pub struct Proxy {
     maker: Arc<SnapshotMaker>,
@@ -104,10 +119,12 @@ pub struct Proxy {
     draining: watch::Sender<bool>,
     threads: Vec<std::thread::JoinHandle<()>>,
     grace: Duration,
+    drain: Drain,
     books: Arc<Books>,
     roster: Arc<Roster>,
     reloads: Arc<ReloadFigures>,
     control: Arc<RouteControl>,
+    certificates: Arc<Certificates>,
 }
 
 /// How often the configuration was read anew.
@@ -135,13 +152,14 @@ impl Proxy {
         let latencies = Latencies::default();
         let mailboxes = Arc::new(Mailboxes::default());
 
+        let certificates = Arc::new(Certificates::new(FreshCertificates::read(config)?));
         // Every port first: nothing else is begun when one cannot be had.
         let mut sockets = Vec::new();
         for (name, listener) in &config.listeners {
-            sockets.push(bind(listener.listen, &format!("listener.{name}"))?);
+            sockets.push(bind(listener.listen, listener.reuse_port, &format!("listener.{name}"))?);
         }
         let http_socket = match config.http.enabled {
-            true => Some(bind(config.http.listen, "http")?),
+            true => Some(bind(config.http.listen, false, "http")?),
             false => None,
         };
 
@@ -213,6 +231,8 @@ impl Proxy {
                 unlimited_addresses: listener.unlimited_addresses.clone(),
                 max_line: config.limits.line,
                 outbox: config.limits.outbox,
+                handshake: config.limits.handshake,
+                certificate: certificates.of(name),
                 write_stall: WRITE_STALL,
                 roster: Arc::clone(&roster),
                 ids: Arc::clone(&ids),
@@ -306,10 +326,16 @@ impl Proxy {
             draining,
             threads,
             grace: config.limits.shutdown_grace,
+            drain: Drain {
+                delay: config.limits.drain_delay,
+                accept: config.limits.drain_accept,
+                spread: config.limits.drain_spread,
+            },
             books,
             roster,
             reloads,
             control,
+            certificates,
         })
     }
 
@@ -337,10 +363,23 @@ impl Proxy {
         self.maker.snapshot()
     }
 
+    /// Tells whether it is ready, also while it stops.
+    #[cfg(test)]
+    pub(crate) fn ready_probe(&self) -> impl Fn() -> bool + use<> {
+        let maker = Arc::clone(&self.maker);
+        move || maker.snapshot().readiness.ready
+    }
+
     /// Who may connect, and who is connected.
     #[cfg(test)]
     pub(crate) fn inside(&self) -> (Arc<Admission>, Arc<Roster>) {
         (Arc::clone(&self.maker.admission), Arc::clone(&self.roster))
+    }
+
+    /// What the listeners prove themselves with.
+    #[must_use]
+    pub fn certificates(&self) -> Arc<Certificates> {
+        Arc::clone(&self.certificates)
     }
 
     /// Where it is counted how often the configuration was read anew.
@@ -349,17 +388,27 @@ impl Proxy {
         Arc::clone(&self.reloads)
     }
 
-    /// Stops: no new miners, queued shares are sent, answers to open shares are waited for while they still
+    /// Stops. First load balancers are given their time to notice; then: no new miners, queued shares are sent, answers to open shares are waited for while they still
     /// come, miners are told and closed. Gives the books as they stand at the end.
     pub async fn stop(self) -> Totals {
         let _ = self.draining.send(true);
+        let Drain { delay, accept, spread } = self.drain;
+        if !accept {
+            self.stop_accepting.cancel();
+        }
+        tokio::time::sleep(delay).await;
         self.stop_accepting.cancel();
         self.tasks.close();
         // Miners first: what they sent so far is counted and queued. One after the other, so that not all of them come
         // to their backup pool at once.
         let began = tokio::time::Instant::now();
-        let deadline = began + self.grace;
-        let _ = tokio::time::timeout_at(began + self.grace.mul_f64(CLOSE_WITHIN), self.close_miners()).await;
+        let (within, deadline) = match spread {
+            // Ten milliseconds each, if that is possible.
+            None => (self.grace.mul_f64(CLOSE_WITHIN), began + self.grace),
+            Some(spread) => (spread, began + spread + self.grace),
+        };
+        let at_most = if spread.is_some() { Duration::MAX } else { CLOSE_EVERY };
+        let _ = tokio::time::timeout_at(began + within, self.close_miners(at_most, within)).await;
         // Those who are left or came meanwhile, all at once.
         let mut left = Vec::new();
         self.roster.read(&mut left);
@@ -397,13 +446,14 @@ impl Proxy {
         self.books.totals()
     }
 
-    /// Closes every miner, evenly over the time that there is, those with the least hashrate first.
-    async fn close_miners(&self) {
+    /// Closes every miner, evenly over the time that there is but `at_most` so long after each other, those with the least
+    /// hashrate first.
+    async fn close_miners(&self, at_most: Duration, within: Duration) {
         let mut miners = Vec::new();
         self.roster.read(&mut miners);
         miners.sort_unstable_by(|a, b| a.hashrate.total_cmp(&b.hashrate));
         let count = u32::try_from(miners.len()).unwrap_or(u32::MAX).max(1);
-        let every = CLOSE_EVERY.min(self.grace.mul_f64(CLOSE_WITHIN) / count);
+        let every = at_most.min(within / count);
         let mut next = tokio::time::Instant::now();
         for miner in miners {
             // Timers are no finer than a millisecond: those whose time has come meanwhile go together.
@@ -438,8 +488,8 @@ fn key(alarm: &AlarmSnapshot) -> (String, String) {
     (alarm.name.to_string(), alarm.subject.clone())
 }
 
-fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, StartError> {
-    crate::sockets::listen(address).map_err(|error| StartError::Bind {
+fn bind(address: SocketAddr, share: bool, what: &str) -> Result<TcpListener, StartError> {
+    crate::sockets::listen(address, share).map_err(|error| StartError::Bind {
         what: what.to_owned(),
         address,
         error,

@@ -14,15 +14,18 @@ const BACKLOG: u32 = 4_096;
 /// somebody does not read.
 const SEND_BUFFER: u32 = 64 * 1024;
 
-/// Opens a port.
+/// Opens a port. With `share` other processes of the same user may open it, too, and the system spreads connections over
+/// them.
 ///
 /// # Errors
 /// The system's: the address is not this machine's, or the port is taken.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr, share: bool) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // On Windows this would let another program take the port too.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
+    #[cfg(all(unix, not(target_os = "solaris"), not(target_os = "illumos"), not(target_os = "cygwin")))]
+    socket.set_reuseport(share)?;
     // Every connection that comes has it from here.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
@@ -38,7 +41,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_system_keeps_little_for_a_peer_that_does_not_read() {
-        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = listen("127.0.0.1:0".parse().unwrap(), false).unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         // Linux says twice what it was told: its own books are in it.

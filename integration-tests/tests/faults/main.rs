@@ -17,6 +17,7 @@ mod loads;
 mod reconnect_storm;
 mod refused_shares;
 mod resources;
+mod rotation;
 mod shutdown;
 mod silence;
 mod slow_connections;

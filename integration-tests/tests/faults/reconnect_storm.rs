@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use integration_tests::certificate::Certificate;
 use integration_tests::dev_pool::DevPool;
 use integration_tests::folder::Folder;
+use integration_tests::proxy::Settings;
+use integration_tests::wanderers::{Wanderers, Way};
 use integration_tests::{promise, wait};
 use lab::load::{self, Mode, Options};
 use lab::sv1_miner::ServerAddress;
@@ -13,6 +16,9 @@ use lab::sv1_miner::ServerAddress;
 use crate::PATIENCE;
 use crate::farm::{FAST, Farm};
 
+/// Miners that come by TLS, over how long they come.
+const BY_TLS: usize = 10_000;
+const OVER: Duration = Duration::from_secs(10);
 /// Miners.
 const MINERS: usize = 8_000;
 /// Times that all of them come, and go.
@@ -71,5 +77,54 @@ fn a_farm_that_comes_at_once_again_and_again_gets_work_and_leaves_nothing_behind
     promise::figure(
         "12",
         &format!("{ROUNDS} rounds: {} kB more after the last than after the first; {rest}", growth / 1024),
+    );
+}
+
+#[test]
+#[ignore = "needs the release build: integration-tests/run"]
+fn ten_thousand_come_back_by_tls_in_ten_seconds_and_all_have_work() {
+    let folder = Folder::new();
+    let a = DevPool::start("pool-a", folder.path(), &FAST);
+    let certificate = Certificate::new(folder.path());
+    let settings = Settings::for_cpus().listener(&certificate.lines());
+    let farm = Farm::start_with(folder, &a.url(), settings, "a");
+    let (base, cpu) = (farm.adit.resident(), farm.adit.process().cpu());
+    let way = Way { port: farm.adit.port(), apart: OVER, tls: Some(certificate.client()) };
+    let began = std::time::Instant::now();
+    let miners = Wanderers::start(&way, BY_TLS, OVER);
+    let mut said = Vec::new();
+    for round in ["came", "came back"] {
+        if round != "came" {
+            miners.leave();
+            wait::until_so("they have left", PATIENCE, || miners.with_work() < BY_TLS / 2);
+        }
+        let began = std::time::Instant::now();
+        wait::until_so("all have work", PATIENCE, || miners.with_work() == BY_TLS);
+        said.push(format!("{round}: all with work {:.2} s after", began.elapsed().as_secs_f64()));
+        if round == "came" {
+            let each = (farm.adit.resident().saturating_sub(base)) / BY_TLS as u64;
+            said.push(format!("{each} bytes of memory each"));
+        }
+    }
+    let cpu = farm.adit.process().cpu().saturating_sub(cpu);
+    let services = miners.services();
+    let (middle, slowest) = (services[services.len() / 2], services[services.len() - 1]);
+    let closed = farm.adit.closed("tls") + farm.adit.closed("setup_deadline");
+    let took = began.elapsed();
+    drop(miners);
+    wait::until_so("all have left", PATIENCE, || farm.adit.connections() <= 2.0);
+    farm.wait_acknowledged("a", 5);
+    let rest = farm.finish(200);
+    promise::figure(
+        "12",
+        &format!(
+            "{BY_TLS} by TLS over {OVER:?}, twice, {took:.1?} in all: {}; from connecting to work {:.1?} in the middle, {:.1?} for \
+             the slowest of {}; {:.2} s CPU; {closed} given up by their deadlines; {rest}",
+            said.join(", "),
+            middle,
+            slowest,
+            services.len(),
+            cpu.as_secs_f64(),
+        ),
     );
 }

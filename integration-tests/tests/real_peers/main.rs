@@ -9,6 +9,7 @@ mod core_ipc;
 mod declaration;
 mod failover;
 mod growth;
+mod haproxy;
 mod modes;
 mod node_rpc;
 mod outage;

@@ -19,7 +19,7 @@ pub(crate) use goals::takes_the_rest;
 use super::reader::Reader;
 use super::section::Table;
 use super::tables::{
-    Declared, Goal, Http, Limits, Listener, OPEN_FILES_RESERVE, Pin, Route, Solo, Source, Template,
+    Declared, Goal, Http, Limits, Listener, OPEN_FILES_RESERVE, Pin, Protocol, Route, Solo, Source, Template,
 };
 
 /// The most tables of one kind that there may be, but for templates: each has books, metrics and a number of its own.
@@ -69,6 +69,7 @@ pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<
     own_addresses(parts, reader);
     for (name, listener) in &parts.listeners {
         difficulties(&format!("listener.{name}"), listener, reader);
+        certificate(&format!("listener.{name}"), listener, reader);
     }
     enough_miner_ids(parts, reader);
     for (name, source) in &parts.sources {
@@ -250,6 +251,29 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0
         && a.port() == b.port()
         && (a.ip() == b.ip() || covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
+}
+
+/// A certificate and its key come together, and where only TLS is spoken they are needed.
+fn certificate(table: &str, listener: &Listener, reader: &mut Reader<'_>) {
+    let paths = ["certificate_file", "private_key_file"].map(|key| format!("{table}.{key}"));
+    if paths.iter().any(|path| reader.is_bad(path)) {
+        return;
+    }
+    let (given, missing) = match (&listener.certificate_file, &listener.private_key_file) {
+        (Some(_), None) => (&paths[0], "private_key_file"),
+        (None, Some(_)) => (&paths[1], "certificate_file"),
+        (None, None) if listener.protocol == Protocol::Sv1Tls => {
+            let key = format!("{table}.protocol");
+            let spot = reader.spot(&key).cloned().unwrap_or(Spot::Whole);
+            let expected = "certificate_file and private_key_file beside it".to_owned();
+            let fix = "add both, or take \"auto\" or \"sv1\"".to_owned();
+            return reader.report(&spot, &key, expected, "\"sv1-tls\" without them".to_owned(), fix);
+        }
+        _ => return,
+    };
+    let spot = reader.spot(given).cloned().unwrap_or(Spot::Whole);
+    let fix = format!("add {missing}, or leave this out");
+    reader.report(&spot, given, format!("{missing} beside it"), "it alone".to_owned(), fix);
 }
 
 /// `difficulty_min` <= `difficulty_start` <= `difficulty_max`.

@@ -9,7 +9,7 @@ use super::name::Name;
 use super::place::Spot;
 use super::reader::Reader;
 use super::section::Table;
-use super::tables::MAX_CONNECTIONS;
+use super::tables::{MAX_CONNECTIONS, Protocol};
 use super::{Config, Machine};
 
 /// Adds what is allowed but deserves a second look.
@@ -30,6 +30,10 @@ pub(crate) fn add_warnings(
             let most = config.limits.max_connections;
             let message = format!("limits.max_connections allows {most} for all listeners together");
             reader.warn(&format!("listener.{name}.max_connections"), message);
+        }
+        if listener.protocol == Protocol::Sv1 && listener.certificate_file.is_some() {
+            let message = "this has no effect with protocol = \"sv1\"".to_owned();
+            reader.warn(&format!("listener.{name}.certificate_file"), message);
         }
         if !listener.vardiff && reader.spot(&format!("listener.{name}.shares_per_minute")).is_some() {
             let message = "this has no effect with vardiff = false".to_owned();

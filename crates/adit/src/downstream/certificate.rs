@@ -17,7 +17,7 @@ use crate::config::{Config, Name};
 #[error("listener.{listener}: {what}")]
 pub struct CertificateError {
     listener: Name,
-    what: What,
+    what: Box<What>,
 }
 
 #[derive(Debug, Error)]
@@ -72,7 +72,7 @@ impl FreshCertificates {
             let served = match (&listener.certificate_file, &listener.private_key_file) {
                 (Some(certificate), Some(key)) => Some(
                     read(certificate, key)
-                        .map_err(|what| CertificateError { listener: name.clone(), what })?,
+                        .map_err(|what| CertificateError { listener: name.clone(), what: Box::new(what) })?,
                 ),
                 _ => None,
             };

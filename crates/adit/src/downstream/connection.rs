@@ -18,11 +18,12 @@ use engine::{Answer, GroupId, MinerRef};
 use futures_util::FutureExt;
 use tokio::io::Interest;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use super::context::{Doors, ListenerContext};
 use super::opening::Opened;
 use super::roster::{Attached, farewell};
+use super::tls::TlsSession;
 use crate::upstream::{GroupNews, Joined, Moved, RouterMessage};
 
 /// Bytes read at once, and so the most that one connection gets done before others have their turn.
@@ -34,12 +35,17 @@ const JOIN_DEADLINE: Duration = Duration::from_secs(10);
 struct Buffers {
     read: Box<[u8]>,
     write: Vec<u8>,
+    /// What came by TLS, and what is to go by it.
+    text: Vec<u8>,
+    wire: Vec<u8>,
 }
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
         read: vec![0; READ_AT_ONCE].into(),
         write: Vec::with_capacity(READ_AT_ONCE),
+        text: Vec::new(),
+        wire: Vec::new(),
     });
 }
 
@@ -66,6 +72,10 @@ impl From<io::Error> for End {
 struct Connection<'a> {
     context: &'a ListenerContext,
     stream: Arc<Attached>,
+    /// Where lines come by TLS.
+    tls: Option<Box<TlsSession>>,
+    /// When its handshake must be done.
+    handshake_until: Duration,
     machine: Sv1Miner,
     lines: sv1::LineReader,
     /// What the socket did not take; empty and without memory for nearly every miner nearly always.
@@ -80,12 +90,14 @@ struct Connection<'a> {
 }
 
 /// Serves a Stratum V1 miner until one side has enough.
-pub(super) async fn serve(opened: Opened, context: &ListenerContext) {
+pub(super) async fn serve(opened: Opened, tls: Option<Box<TlsSession>>, context: &ListenerContext) {
     let Opened { stream, me, address, began } = opened;
     let machine = Sv1Miner::new(Arc::clone(&context.policy), Arc::clone(&context.books), me, began);
     let mut connection = Connection {
         context,
         stream,
+        tls,
+        handshake_until: context.clock.now().mono + context.handshake,
         machine,
         lines: sv1::LineReader::default(),
         outbox: Vec::new(),
@@ -180,7 +192,12 @@ impl Connection<'_> {
     fn deadline(&self) -> Duration {
         let stall = self.stalled_since.map(|t| t + self.context.write_stall);
         let deadline = engine::earliest(self.machine.deadline(), stall);
+        let deadline = engine::earliest(deadline, self.in_handshake().then_some(self.handshake_until));
         deadline.unwrap_or(Duration::MAX)
+    }
+
+    fn in_handshake(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| !tls.is_established())
     }
 
     async fn join(&mut self) -> Result<(), End> {
@@ -205,8 +222,8 @@ impl Connection<'_> {
             Ok(()) => tokio::time::timeout(JOIN_DEADLINE, joined).await.ok().and_then(Result::ok),
             Err(_) => None,
         };
-        let Some(Joined { group, meter, mut news, moves }) = joined else {
-            self.machine.tell("No pool is reachable: use your backup pool", &mut self.outbox);
+        let Some(Joined { group, meter, mut news }) = joined else {
+            self.tell("No pool is reachable: use your backup pool");
             return Err(CloseReason::NoSource.into());
         };
         self.group = Some(group);
@@ -239,7 +256,7 @@ impl Connection<'_> {
         let Some(news) = &mut self.news else { return Ok(()) };
         let GroupNews { feed, fanout, farewell } = news.borrow_and_update().clone();
         if let Some(text) = farewell {
-            self.machine.tell(text, &mut self.outbox);
+            self.tell(text);
             return Err(CloseReason::NoSource.into());
         }
         let Some(feed) = feed else { return Ok(()) };
@@ -272,6 +289,9 @@ impl Connection<'_> {
         if self.stalled_since.is_some_and(|t| now.saturating_sub(t) >= self.context.write_stall) {
             return Err(CloseReason::SlowReader.into());
         }
+        if self.in_handshake() && now >= self.handshake_until {
+            return Err(CloseReason::Tls.into());
+        }
         self.step(Sv1Miner::timer)
     }
 
@@ -281,7 +301,7 @@ impl Connection<'_> {
         work: impl FnOnce(&mut Sv1Miner, &mut Io<'_>) -> Result<(), CloseReason>,
     ) -> Result<(), End> {
         BUFFERS.with_borrow_mut(|buffers| {
-            let out = &mut buffers.write;
+            let Buffers { write: out, wire, .. } = buffers;
             out.clear();
             let mut io = Io {
                 now: self.context.clock.now(),
@@ -290,14 +310,14 @@ impl Connection<'_> {
                 ids: &mut self.context.ids.handle(),
             };
             let result = work(&mut self.machine, &mut io);
-            self.send(out)?;
+            self.send(out, wire)?;
             Ok(result?)
         })
     }
 
     fn on_readable(&mut self) -> Result<(), End> {
         BUFFERS.with_borrow_mut(|buffers| {
-            let Buffers { read, write } = buffers;
+            let Buffers { read, write, text, wire } = buffers;
             let n = match self.stream.try_read(read) {
                 Ok(0) => return Err(self.end_of_input()),
                 Ok(n) => n,
@@ -312,7 +332,21 @@ impl Connection<'_> {
                 shares: &mut Doors(&self.context.doors),
                 ids: &mut self.context.ids.handle(),
             };
-            let mut chunk = &read[..n];
+            let mut chunk: &[u8] = match &mut self.tls {
+                None => &read[..n],
+                Some(tls) => {
+                    text.clear();
+                    wire.clear();
+                    let result = tls.read(&mut read[..n], text, wire);
+                    // What the handshake asks for; after an error, what is wrong.
+                    self.send_bytes(wire)?;
+                    if let Err(error) = result {
+                        debug!(listener = self.context.name, miner = self.me.0, %error, "TLS");
+                        return Err(CloseReason::Tls.into());
+                    }
+                    text
+                }
+            };
             let mut result = Ok(());
             let mut lines = 0u32;
             while result.is_ok() {
@@ -327,14 +361,18 @@ impl Connection<'_> {
                     Err(sv1::LineError::TooLong { .. }) => result = self.machine.line_too_long(),
                 }
             }
-            self.send(write)?;
+            self.send(write, wire)?;
             if self.machine.is_mining() {
                 let took = began.elapsed();
                 for _ in 0..lines {
                     self.context.latencies.share_to_reply().observe(took);
                 }
             }
-            Ok(result?)
+            result?;
+            match &self.tls {
+                Some(tls) if tls.is_over() => Err(self.end_of_input()),
+                _ => Ok(()),
+            }
         })
     }
 
@@ -356,8 +394,34 @@ impl Connection<'_> {
         Ok(())
     }
 
+    /// Sends text, by TLS where that is spoken: `wire` is for its records.
+    fn send(&mut self, text: &[u8], wire: &mut Vec<u8>) -> Result<(), End> {
+        match &mut self.tls {
+            None => self.send_bytes(text),
+            Some(_) if text.is_empty() => Ok(()),
+            Some(tls) => {
+                wire.clear();
+                tls.write(text, wire).map_err(|_| CloseReason::Tls)?;
+                self.send_bytes(wire)
+            }
+        }
+    }
+
+    /// Puts a message behind what waits to be sent.
+    fn tell(&mut self, text: &str) {
+        match &mut self.tls {
+            None => self.machine.tell(text, &mut self.outbox),
+            Some(tls) => {
+                let mut line = Vec::new();
+                self.machine.tell(text, &mut line);
+                // In the handshake there is nobody to tell.
+                let _ = tls.write(&line, &mut self.outbox);
+            }
+        }
+    }
+
     /// Writes at once what the socket takes; the rest waits in the outbox.
-    fn send(&mut self, mut bytes: &[u8]) -> Result<(), End> {
+    fn send_bytes(&mut self, mut bytes: &[u8]) -> Result<(), End> {
         while self.outbox.is_empty() && !bytes.is_empty() {
             match self.stream.try_write(bytes) {
                 Ok(0) => return Err(End::Left),
@@ -379,12 +443,15 @@ impl Connection<'_> {
     /// The miner has left, or was closed from outside its task.
     fn end_of_input(&mut self) -> End {
         let Some(why) = self.stream.why_closed() else { return End::Left };
-        self.machine.tell(farewell(why), &mut self.outbox);
+        self.tell(farewell(why));
         End::Close(why)
     }
 
     /// What was to be said before closing, as far as the socket takes it at once.
     fn flush_last_words(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.close(&mut self.outbox);
+        }
         if self.written < self.outbox.len() {
             let _ = self.stream.try_write(&self.outbox[self.written..]);
         }

@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::access::Access;
 use super::admission::{Admission, PerAddress, Place, Refused};
+use super::certificate::Certificate;
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
 use super::roster::Roster;
@@ -80,6 +81,10 @@ pub struct ListenerContext {
     pub max_line: usize,
     /// Bytes that may wait for a miner that does not read.
     pub outbox: usize,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
+    /// What the listener proves itself with, where TLS is spoken.
+    pub certificate: Arc<Certificate>,
     /// A miner that takes nothing for this long is closed.
     pub write_stall: Duration,
     /// Who is connected.

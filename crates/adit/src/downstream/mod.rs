@@ -2,6 +2,7 @@
 
 mod access;
 mod admission;
+mod certificate;
 mod connection;
 mod context;
 mod ids;
@@ -14,9 +15,11 @@ mod roster;
 mod spoken;
 #[cfg(any(test, feature = "test-hooks"))]
 mod test_hooks;
+mod tls;
 
 pub use access::Access;
 pub use admission::{Admission, Refused};
+pub use certificate::{Certificate, CertificateError, Certificates, FreshCertificates};
 pub use context::{ListenerContext, ListenerFigures, Quiet};
 pub use ids::MinerIdPool;
 pub use listener::run_listener;

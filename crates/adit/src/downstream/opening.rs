@@ -21,6 +21,7 @@ use super::context::ListenerContext;
 use super::proxy_header::{PROXY_HEADER_MAX, ProxyHeaderError, proxy_header};
 use super::roster::Attached;
 use super::spoken::{LOOKED_AT, Spoken, spoken};
+use super::tls::TlsSession;
 use crate::config::Protocol;
 
 /// A connection of which nothing of the miner's has been read.
@@ -58,23 +59,44 @@ pub(super) async fn open(
     let stream = context.roster.attach(stream, me, began.mono);
     let mut opened = Opened { stream, me, address, began };
     match what_it_speaks(&mut opened, &mut place, context).await {
-        Ok(Spoken::Sv1) => connection::serve(opened, context).await,
-        Ok(other) => {
-            let (why, what) = match other {
-                Spoken::ProxyHeader => (
-                    CloseReason::ProxyHeader,
-                    "a PROXY header from an address that is not one of proxy_protocol_from, or a second one",
-                ),
-                Spoken::Tls => (CloseReason::WrongProtocol, "TLS"),
-                _ => (CloseReason::WrongProtocol, "neither Stratum V1 nor TLS; Stratum V2 is not served yet"),
-            };
-            context.say_closed(opened.address, why, what);
-        }
+        Ok(spoken) => match lines(spoken, context) {
+            Ok(tls) => connection::serve(opened, tls, context).await,
+            Err((why, what)) => context.say_closed(opened.address, why, what),
+        },
         Err(Over::Left) => context.say_left(opened.address),
         Err(Over::Refused(refused)) => context.say_refused(opened.address, refused),
         Err(Over::Close(why, detail)) => context.say_closed(opened.address, why, &detail),
     }
     context.figures.connected.fetch_sub(1, Relaxed);
+}
+
+/// How a Stratum V1 miner's lines come, by TLS or as they are; or why what it speaks is not taken.
+fn lines(
+    spoken: Spoken,
+    context: &ListenerContext,
+) -> Result<Option<Box<TlsSession>>, (CloseReason, &'static str)> {
+    match spoken {
+        Spoken::Sv1 if context.protocol == Protocol::Sv1Tls => {
+            Err((CloseReason::WrongProtocol, "Stratum V1 without TLS"))
+        }
+        Spoken::Sv1 => Ok(None),
+        Spoken::Tls => {
+            let config = context
+                .certificate
+                .current()
+                .ok_or((CloseReason::WrongProtocol, "TLS, and the listener has no certificate_file"))?;
+            let session =
+                TlsSession::new(config).map_err(|_| (CloseReason::Tls, "no session can be begun"))?;
+            Ok(Some(Box::new(session)))
+        }
+        Spoken::ProxyHeader => Err((
+            CloseReason::ProxyHeader,
+            "from an address that is not one of proxy_protocol_from, or a second one",
+        )),
+        Spoken::Noise | Spoken::Undecided => {
+            Err((CloseReason::WrongProtocol, "neither Stratum V1 nor TLS; Stratum V2 is not served yet"))
+        }
+    }
 }
 
 /// Reads a load balancer's header, and finds out what comes after it.

@@ -83,6 +83,7 @@ pub(super) fn listener_policy(
         },
         setup_deadline: limits.setup,
         idle_deadline: limits.idle,
+        identity: listener.identity.clone(),
         hash_seed: rand::random(),
         firmware: Arc::clone(firmware),
     }

@@ -50,3 +50,72 @@ async fn miners_are_closed_over_a_while_and_told_and_every_share_is_settled() {
     assert_eq!(books.submitted(), MINERS + stale);
     farm.pool.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_balancer_has_its_time_and_then_miners_are_closed_over_theirs() {
+    let farm = Farm::start("drain_delay = \"2s\"\ndrain_spread = \"3s\"\nshutdown_grace = \"20s\"").await;
+    let address = farm.address();
+    let mut miners =
+        apart(move || (0..30).map(|n| Client::mining(address, &format!("farm.{n}"))).collect::<Vec<_>>())
+            .await;
+    let Farm { pool, proxy } = farm;
+    let readiness = proxy.ready_probe();
+    until("it is ready", &readiness).await;
+    let began = Instant::now();
+    let stopping = tokio::spawn(proxy.stop());
+    until("it says that it is not ready", || !readiness()).await;
+    assert!(began.elapsed() < Duration::from_secs(1));
+    // Meanwhile all is as it was, for those who are there and for those who come.
+    let (miners, late) = apart(move || {
+        for miner in &mut miners {
+            assert_eq!(miner.mine(), Some(true));
+        }
+        (miners, Client::mining(address, "farm.late"))
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(2), "a slow machine: {:?}", began.elapsed());
+    let ends: Vec<_> = miners
+        .into_iter()
+        .chain([late])
+        .map(|mut miner| {
+            std::thread::spawn(move || {
+                miner.read_to_end();
+                (Instant::now(), miner.stale)
+            })
+        })
+        .collect();
+    let books = stopping.await.expect("no panic");
+    let (mut closed, mut stale) = (Vec::new(), 0);
+    for end in ends {
+        let (at, lost) = end.join().expect("no panic");
+        closed.push(at - began);
+        stale += lost;
+    }
+    closed.sort_unstable();
+    assert!(closed[0] >= Duration::from_secs(2), "nobody is closed before: {closed:?}");
+    let spread = closed[closed.len() - 1] - closed[0];
+    assert!(spread >= Duration::from_millis(2_500), "all closed within {spread:?}");
+    let most = closed.windows(2).map(|two| two[1] - two[0]).max().unwrap_or_default();
+    assert!(most < Duration::from_secs(1), "evenly: {closed:?}");
+    assert_eq!((books.submitted(), books.pending), (30 + stale, 0));
+    pool.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_it_drains_it_may_refuse_who_comes() {
+    let farm = Farm::start("drain_delay = \"3s\"\ndrain_accept = false").await;
+    let address = farm.address();
+    let miner = apart(move || Client::mining(address, "farm.miner")).await;
+    let Farm { pool, proxy } = farm;
+    let stopping = tokio::spawn(proxy.stop());
+    let refused = || async move { tokio::net::TcpStream::connect(address).await.is_err() };
+    let began = Instant::now();
+    while !refused().await {
+        assert!(began.elapsed() < Duration::from_secs(2), "connections are still taken");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut miner = miner;
+    apart(move || assert_eq!(miner.mine(), Some(true), "those who are there stay")).await;
+    stopping.await.expect("no panic");
+    pool.shutdown().await;
+}

@@ -2,6 +2,7 @@
 //! pool. What can be shown from the outside is in `tests/process`.
 
 mod accepting;
+mod caps;
 #[path = "../../tests/process/client.rs"]
 mod client;
 mod draining;
@@ -9,6 +10,8 @@ mod opening;
 mod overload;
 mod panicking;
 mod proxied;
+mod sharing;
+mod tls;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,7 +19,7 @@ use std::time::{Duration, Instant};
 use lab::dev_pool::{DevPool, DevPoolKeys, DevPoolOptions};
 
 use crate::config::Config;
-use crate::proxy::{Embedded, Proxy};
+use crate::proxy::{Embedded, Proxy, StartError};
 
 /// A proxy in front of a pool.
 struct Farm {
@@ -32,20 +35,25 @@ impl Farm {
 
     /// With these lines in `[listener.main]` and `[limits]`.
     async fn start_with(listener: &str, limits: &str) -> Self {
+        Self::try_start("listen = \"127.0.0.1:0\"", listener, limits).await.expect("a proxy")
+    }
+
+    /// With this `listen` besides.
+    async fn try_start(listen: &str, listener: &str, limits: &str) -> Result<Self, StartError> {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         // No share is a block here: a new tip would cost shares that are on their way.
         let mut options = DevPoolOptions::default();
         options.chain.nbits = 0x1d00_ffff;
         let pool = DevPool::bind(loopback, options, DevPoolKeys::random()).await.expect("a pool");
         let text = format!(
-            "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n{listener}\n\
+            "version = 1\n[listener.main]\n{listen}\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n{listener}\n\
              [source.pool]\nurl = \"{}\"\nuser_identity = \"farm\"\nnominal_hashrate = \"1 MH/s\"\n\
              [route.main]\nlisteners = [\"main\"]\nsources = [\"pool\"]\n[http]\nenabled = false\n[limits]\n{limits}\n",
             pool.url()
         );
         let config = Config::from_str_named("test", &text).expect("a configuration").config;
-        let proxy = Proxy::start(&config, Embedded::default()).await.expect("a proxy");
-        Self { pool, proxy }
+        let proxy = Proxy::start(&config, Embedded::default()).await?;
+        Ok(Self { pool, proxy })
     }
 
     fn address(&self) -> SocketAddr {

@@ -7,6 +7,7 @@ use work::MinerId;
 use work::vardiff;
 
 use super::firmware::Firmwares;
+use super::identity::IdentityRule;
 use crate::ids::{ListenerId, RouteId};
 
 /// When a miner is answered.
@@ -38,6 +39,8 @@ pub struct ListenerPolicy {
     pub difficulty_start: f64,
     /// Version bits that miners may roll.
     pub version_mask: u32,
+    /// How workers' names are rewritten.
+    pub identity: Vec<IdentityRule>,
     /// When miners are answered.
     pub reply: ReplyMode,
     /// Subscribe and authorise must be done within this.
@@ -65,6 +68,9 @@ pub enum CloseReason {
     /// A PROXY header that is missing, wrong, or not expected from its address.
     #[error("its PROXY header is missing, wrong, or not expected from its address")]
     ProxyHeader,
+    /// TLS went wrong, or its handshake took too long.
+    #[error("TLS went wrong, or its handshake took too long")]
+    Tls,
     /// It did not subscribe and authorise in time.
     #[error("no subscribe and authorise in time")]
     SetupDeadline,
@@ -108,9 +114,10 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::WrongProtocol,
         Self::ProxyHeader,
+        Self::Tls,
         Self::SetupDeadline,
         Self::Idle,
         Self::Garbage,
@@ -132,6 +139,7 @@ impl CloseReason {
         match self {
             Self::WrongProtocol => "wrong_protocol",
             Self::ProxyHeader => "proxy_header",
+            Self::Tls => "tls",
             Self::SetupDeadline => "setup_deadline",
             Self::Idle => "idle",
             Self::Garbage => "garbage",

@@ -6,26 +6,34 @@ use std::sync::Arc;
 
 use sv2::extensions::UserIdentity;
 
+use super::identity::{IdentityRule, rewrite_identity};
+
 /// Bytes of a worker's name that are kept.
 pub const MAX_WORKER_NAME: usize = 128;
 
 /// A worker that was authorised on a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Worker {
-    /// As it called itself, at most [`MAX_WORKER_NAME`] bytes.
+    /// As it calls itself, at most [`MAX_WORKER_NAME`] bytes.
+    pub(super) given: Arc<str>,
+    /// As the listener's rules rewrite that, at most [`MAX_WORKER_NAME`] bytes.
     pub(super) name: Arc<str>,
     /// As it goes up with its shares (extension 0x0002), at most 32 bytes.
     pub(super) wire: Arc<str>,
 }
 
 impl Worker {
-    pub(super) fn new(name: &str) -> Self {
-        let name: Arc<str> = Arc::from(cut(name, MAX_WORKER_NAME));
+    pub(super) fn new(given: &str, rules: &[IdentityRule]) -> Self {
+        let given: Arc<str> = Arc::from(cut(given, MAX_WORKER_NAME));
+        let name = match rewrite_identity(rules, &given) {
+            Cow::Borrowed(_) => Arc::clone(&given),
+            Cow::Owned(name) => Arc::from(cut(&name, MAX_WORKER_NAME)),
+        };
         let wire = match wire_name(&name) {
             Cow::Borrowed(_) => Arc::clone(&name),
             Cow::Owned(short) => Arc::from(short),
         };
-        Self { name, wire }
+        Self { given, name, wire }
     }
 
     /// The name is too long for extension 0x0002.
@@ -64,13 +72,24 @@ mod tests {
 
     #[test]
     fn long_names_are_cut_on_a_character_and_stay_distinct() {
-        let long = |end: &str| Worker::new(&format!("account.{}{end}", "\u{e9}".repeat(20)));
+        let long = |end: &str| Worker::new(&format!("account.{}{end}", "\u{e9}".repeat(20)), &[]);
         let (a, b) = (long("1"), long("2"));
         assert!(a.is_cut() && b.is_cut());
         assert!(a.wire.len() <= UserIdentity::MAX && a.wire.starts_with("account.\u{e9}"));
         assert_ne!(a.wire, b.wire);
         assert_eq!(a.wire, long("1").wire);
-        let short = Worker::new("account.worker");
+        let short = Worker::new("account.worker", &[]);
         assert!(!short.is_cut() && short.wire == short.name);
+    }
+
+    #[test]
+    fn a_rewritten_name_goes_up_and_the_given_one_is_known() {
+        let rules = [IdentityRule::new("*", &format!("{}*", "e".repeat(20))).expect("a rule")];
+        let worker = Worker::new("account.worker", &rules);
+        assert_eq!(&*worker.given, "account.worker");
+        assert_eq!(&*worker.name, "eeeeeeeeeeeeeeeeeeeeaccount.worker");
+        assert!(worker.is_cut() && worker.wire.len() <= UserIdentity::MAX);
+        let long = Worker::new(&"w".repeat(200), &rules);
+        assert_eq!((long.given.len(), long.name.len()), (MAX_WORKER_NAME, MAX_WORKER_NAME));
     }
 }

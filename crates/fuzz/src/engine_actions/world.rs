@@ -64,6 +64,7 @@ impl World {
             reply: if a & 8 == 0 { ReplyMode::Local } else { ReplyMode::Source },
             setup_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(7_200),
+            identity: Vec::new(),
             hash_seed: 1,
             firmware: Arc::default(),
         };

@@ -442,7 +442,8 @@ impl World {
             CloseReason::Overload
             | CloseReason::WrongProtocol
             | CloseReason::ProxyHeader
-            | CloseReason::Firmware => false,
+            | CloseReason::Firmware
+            | CloseReason::Tls => false,
             CloseReason::ShuttingDown => self.adit.draining,
         };
         if !fine {

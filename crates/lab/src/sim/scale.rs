@@ -215,6 +215,7 @@ pub fn scale(miners: usize) -> ScaleReport {
         reply: ReplyMode::Local,
         setup_deadline: Duration::from_secs(10),
         idle_deadline: Duration::from_secs(7200),
+        identity: Vec::new(),
         hash_seed: 3,
         firmware: Arc::default(),
     });

@@ -2,6 +2,7 @@
 
 mod address;
 mod host;
+mod identities;
 mod identity;
 mod list;
 mod measure;
@@ -23,6 +24,7 @@ use super::given::Given;
 
 pub(crate) use address::Address;
 pub(crate) use host::{HostPort, is_host_and_port};
+pub(crate) use identities::Identities;
 pub(crate) use identity::Identity;
 pub use identity::USER_IDENTITY_MAX;
 pub use measure::Work;

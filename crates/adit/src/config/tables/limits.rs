@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::seconds;
-use crate::config::kind::{Maybe, Size, Span, Whole};
+use crate::config::kind::{Flag, Maybe, Size, Span, Whole};
 use crate::config::table::table;
 
 /// `limits.max_connections`, where the limit on open files allows as many.
@@ -44,7 +44,7 @@ table! {
             says "20000, or 500 less than the limit on open files where that is smaller";
         /// The longest Stratum V1 line.
         line: usize = Size(1_024..=1_048_576), default LINE;
-        /// How long a Noise handshake may take.
+        /// How long a Noise or TLS handshake may take.
         handshake: Duration = Span::of(seconds(1)..=seconds(60)), default HANDSHAKE;
         /// How long a miner may take to subscribe and authorise.
         setup: Duration = Span::of(seconds(1)..=seconds(600)), default SETUP;
@@ -65,6 +65,16 @@ table! {
         /// How long the end may take: miners are closed one after the other, and the pools' answers to shares
         /// already sent are waited for.
         shutdown_grace: Duration = Span::of(seconds(0)..=seconds(600)), default SHUTDOWN_GRACE;
+        /// How long miners are left alone after SIGTERM while `/readyz` already says no: load balancers then send no more
+        /// of them.
+        drain_delay: Duration = Span::of(seconds(0)..=seconds(3_600)), default Duration::ZERO;
+        /// Take miners that come during `drain_delay`. Without it their connections are refused, so that a load balancer tries
+        /// another Adit at once.
+        drain_accept: bool = Flag, default true;
+        /// Over how long miners are closed after `drain_delay`, so that another Adit is not met by all of them at once;
+        /// `shutdown_grace` begins after it.
+        drain_spread: Option<Duration> = Maybe(Span::of(seconds(0)..=seconds(86_400))), default None,
+            says "not set: 10 ms for each miner, at most 60 % of `shutdown_grace`";
     }
 }
 
@@ -82,6 +92,9 @@ impl Default for Limits {
             memory: None,
             lookup: LOOKUP,
             shutdown_grace: SHUTDOWN_GRACE,
+            drain_delay: Duration::ZERO,
+            drain_accept: true,
+            drain_spread: None,
         }
     }
 }

@@ -1,9 +1,14 @@
 //! `[listener.NAME]`
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use engine::miner::IdentityRule;
 
 use super::limits::CONNECTIONS_MAX;
-use crate::config::kind::{Address, Choice, Flag, Maybe, Network, Networks, Number, VersionMask, Whole};
+use crate::config::kind::{
+    Address, Choice, FilePath, Flag, Identities, Maybe, Network, Networks, Number, VersionMask, Whole,
+};
 use crate::config::table::table;
 
 /// `listener.NAME.listen`: this machine only, since SV1 is not encrypted. 3333 is the port that miners'
@@ -41,9 +46,12 @@ pub enum Protocol {
     Auto,
     /// Stratum V1.
     Sv1,
+    /// Stratum V1 by TLS.
+    Sv1Tls,
 }
 
-const PROTOCOL: Choice<Protocol> = Choice(&[("auto", Protocol::Auto), ("sv1", Protocol::Sv1)]);
+const PROTOCOL: Choice<Protocol> =
+    Choice(&[("auto", Protocol::Auto), ("sv1", Protocol::Sv1), ("sv1-tls", Protocol::Sv1Tls)]);
 
 const REPLY: Choice<Reply> = Choice(&[("local", Reply::Local), ("source", Reply::Source)]);
 
@@ -54,8 +62,15 @@ table! {
         /// in the miners' own network.
         listen: SocketAddr = Address(LISTENER_LISTEN.port()), default LISTENER_LISTEN;
         /// What miners speak there: "auto" finds it out by the first bytes that a miner sends, "sv1" takes everything for
-        /// Stratum V1.
+        /// Stratum V1, "sv1-tls" takes Stratum V1 by TLS alone.
         protocol: Protocol = PROTOCOL, default Protocol::Auto;
+        /// A file with the certificate that the listener shows to miners that speak TLS, and after it those that vouch for
+        /// it, in PEM. Without one TLS is not spoken. SIGHUP reads it anew.
+        certificate_file: Option<PathBuf> = Maybe(FilePath("/etc/adit/miners.pem")), default None,
+            says "not set: no TLS";
+        /// A file with the certificate's private key in PEM.
+        private_key_file: Option<PathBuf> = Maybe(FilePath("/etc/adit/miners.key")), default None,
+            says "not set: no TLS";
         /// Bytes of a miner's `extranonce1`, its number at Adit, which never changes while it is connected.
         extranonce1_size: u8 = Whole(2..=8), default EXTRANONCE1_SIZE;
         /// Bytes that a miner rolls itself. A source must grant `extranonce1_size` + `extranonce2_size`.
@@ -77,6 +92,10 @@ table! {
         reply: Reply = REPLY, default Reply::Local;
         /// Version bits that miners may roll (hex), as far as the route's sources allow them.
         version_mask: u32 = VersionMask, default VERSION_MASK;
+        /// Rules `PATTERN = NAME` by which workers' names are rewritten before anything else sees them, the first that
+        /// matches. `*` in a pattern stands for any text, and in the name for that text: `* = edge-1.*` is a prefix. A name
+        /// that matches none stays as it is.
+        identity: Vec<IdentityRule> = Identities, default Vec::new();
         /// Connections on this port.
         max_connections: Option<u32> = Maybe(Whole(1..=CONNECTIONS_MAX)), default None,
             says "not set: only `limits.max_connections` holds";
@@ -92,5 +111,8 @@ table! {
         /// Load balancers: each connection of theirs must begin with a PROXY header, version 1 or 2, and the address in it
         /// is the miner's. From others such a header is refused.
         proxy_protocol_from: Vec<Network> = Networks, default Vec::new();
+        /// Let other processes of the same user listen on the same address and port (`SO_REUSEPORT`): the system spreads
+        /// connections over them.
+        reuse_port: bool = Flag, default false;
     }
 }

@@ -147,8 +147,8 @@ impl Sv1Miner {
     }
 
     fn authorize(&mut self, id: Id<'_>, user: &str, password: &str, io: &mut Io<'_>) {
-        let worker = Worker::new(user.trim());
-        if !self.workers.iter().any(|w| w.name == worker.name) {
+        let worker = Worker::new(user.trim(), &self.policy.identity);
+        if !self.workers.iter().any(|w| w.given == worker.given) {
             if self.workers.len() == MAX_WORKERS {
                 let text = "Too many workers on one connection";
                 sv1::write_error(io.out, id, ErrorCode::Unauthorized, text);

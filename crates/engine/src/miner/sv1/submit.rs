@@ -89,7 +89,7 @@ impl Sv1Miner {
         let name = cut(name.trim(), MAX_WORKER_NAME);
         let worker = match name {
             "" => self.workers.first(),
-            name => self.workers.iter().find(|w| *w.name == *name),
+            name => self.workers.iter().find(|w| *w.given == *name),
         };
         worker.map(|w| Arc::clone(&w.wire))
     }

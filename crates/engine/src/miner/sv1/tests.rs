@@ -5,6 +5,7 @@ use work::{ChannelTerms, Job, JobParts, Target};
 use super::*;
 use crate::feed::ChannelState;
 use crate::ids::{ChannelKey, ListenerId, RouteId, SourceId};
+use crate::miner::IdentityRule;
 use crate::share::OutgoingShare;
 
 /// A quarter of all hashes is a share.
@@ -39,6 +40,7 @@ fn policy(vardiff_enabled: bool) -> Arc<ListenerPolicy> {
         reply: ReplyMode::Local,
         setup_deadline: Duration::from_secs(10),
         idle_deadline: Duration::from_secs(7_200),
+        identity: Vec::new(),
         hash_seed: 3,
         firmware: Arc::default(),
     })
@@ -214,3 +216,46 @@ fn a_block_on_the_farms_own_template_is_forwarded_though_its_channel_has_gone() 
 }
 
 mod firmware;
+
+#[test]
+fn who_brings_no_share_for_as_long_as_is_allowed_is_closed_and_not_before() {
+    let at = |seconds: u64| Now { mono: Duration::from_secs(seconds), unix: 1_700_000_000 };
+    let (policy, mut out) = (policy(true), Vec::new());
+    let idle = policy.idle_deadline.as_secs();
+    let mut machine = Sv1Miner::new(policy, Arc::new(Books::default()), MinerRef(1), at(0));
+    let mut io = Io { now: at(5), out: &mut out, shares: &mut Nowhere, ids: &mut OneId };
+    machine.line(br#"{"id":1,"method":"mining.subscribe","params":["cpu"]}"#, &mut io).unwrap();
+    machine.line(br#"{"id":2,"method":"mining.authorize","params":["a","x"]}"#, &mut io).unwrap();
+    machine.joined(Arc::default(), 0.0, Some(feed()), &mut io);
+    let mut end = None;
+    while end.is_none() {
+        let now = Now { mono: machine.deadline().expect("it has one"), unix: 1_700_000_000 };
+        let mut io = Io { now, out: &mut out, shares: &mut Nowhere, ids: &mut OneId };
+        end = machine.timer(&mut io).err().map(|why| (why, now.mono.as_secs()));
+    }
+    assert_eq!(end, Some((CloseReason::Idle, 5 + idle)));
+}
+
+#[test]
+fn shares_are_known_by_the_name_that_a_miner_gives_and_go_up_by_the_listeners_rules() {
+    let now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
+    let mut policy = ListenerPolicy::clone(&policy(false));
+    policy.identity = vec![IdentityRule::new("old.*", "account.*").expect("a rule")];
+    let mut out = Vec::new();
+    let mut machine = Sv1Miner::new(Arc::new(policy), Arc::new(Books::default()), MinerRef(1), now);
+    let mut io = Io { now, out: &mut out, shares: &mut Nowhere, ids: &mut OneId };
+    machine.line(br#"{"id":1,"method":"mining.subscribe","params":["cpu"]}"#, &mut io).unwrap();
+    machine.line(br#"{"id":2,"method":"mining.authorize","params":["old.rig","x"]}"#, &mut io).unwrap();
+    assert_eq!(machine.identity().map(|name| &**name), Some("account.rig"));
+    machine.joined(Arc::default(), 0.0, Some(feed()), &mut io);
+    for (name, known) in [("old.rig", true), ("account.rig", false)] {
+        let before = out.len();
+        let line = format!(
+            r#"{{"id":9,"method":"mining.submit","params":["{name}","1","00000001","6553f100","00000001"]}}"#
+        );
+        let mut io = Io { now, out: &mut out, shares: &mut Nowhere, ids: &mut OneId };
+        machine.line(line.as_bytes(), &mut io).unwrap();
+        let said = String::from_utf8_lossy(&out[before..]).into_owned();
+        assert_eq!(!said.contains("[24,"), known, "{name}: {said}");
+    }
+}

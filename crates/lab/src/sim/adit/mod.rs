@@ -263,6 +263,7 @@ impl Adit {
             reply: plan.reply,
             setup_deadline: Duration::from_secs(10),
             idle_deadline: plan.idle,
+            identity: Vec::new(),
             hash_seed: rng.next(),
             firmware: Arc::default(),
         };

@@ -107,6 +107,30 @@ difficulty_min = 1000",
 "#,
     },
     Case {
+        what: "a certificate without its key",
+        place: In::Listener,
+        lines: r#"certificate_file = "miners.pem""#,
+        text: r#"adit.toml:3:20: listener.main.certificate_file
+    3 | certificate_file = "miners.pem"
+      |                    ^^^^^^^^^^^^
+    expected: private_key_file beside it
+    found:    it alone
+    fix:      add private_key_file, or leave this out
+"#,
+    },
+    Case {
+        what: "TLS alone without a certificate",
+        place: In::Listener,
+        lines: r#"protocol = "sv1-tls""#,
+        text: r#"adit.toml:3:12: listener.main.protocol
+    3 | protocol = "sv1-tls"
+      |            ^^^^^^^^^
+    expected: certificate_file and private_key_file beside it
+    found:    "sv1-tls" without them
+    fix:      add both, or take "auto" or "sv1"
+"#,
+    },
+    Case {
         what: "a largest difficulty below the smallest",
         place: In::Listener,
         lines: "difficulty_min = 5

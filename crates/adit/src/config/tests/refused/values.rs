@@ -4,6 +4,18 @@ use super::{Case, In};
 
 pub(super) const CASES: &[Case] = &[
     Case {
+        what: "a rule for names with two stars",
+        place: In::Listener,
+        lines: r#"identity = ["* = edge.*", "*.* = *"]"#,
+        text: r#"adit.toml:3:27: listener.main.identity[1]
+    3 | identity = ["* = edge.*", "*.* = *"]
+      |                           ^^^^^^^^^
+    expected: a pattern and the name instead, such as "old.* = account.*", with at most one * on each side
+    found:    "*.* = *"
+    fix:      correct it, or leave it out
+"#,
+    },
+    Case {
         what: "text for a whole number",
         place: In::Listener,
         lines: r#"extranonce2_size = "four""#,
