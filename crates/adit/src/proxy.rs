@@ -188,7 +188,12 @@ impl Proxy {
                 }
             }
             let listeners = route.listeners.iter().map(listener_at).collect();
-            route_views.push(RouteView { name: name.to_string(), sources, listeners, goals });
+            let others = config.routes.iter().filter(|(other, _)| *other != name);
+            let shares_listeners = others
+                .flat_map(|(_, other)| &other.listeners)
+                .any(|listener| route.listeners.contains(listener));
+            let name = name.to_string();
+            route_views.push(RouteView { name, sources, listeners, goals, shares_listeners });
             routes.push(settings);
         }
         let router = Router::new(upstream.plans(), routes, rand::random(), clock.now());
@@ -211,7 +216,8 @@ impl Proxy {
         let mut addresses = Vec::new();
         let mut listener_views = Vec::new();
         for (at, ((name, listener), socket)) in config.listeners.iter().zip(sockets).enumerate() {
-            let route = route_views.iter().position(|r| r.listeners.contains(&at)).expect("checked");
+            let choices = settings::route_choices(name, config);
+            let route = usize::from(choices.rest.0);
             let figures = Arc::new(ListenerFigures::default());
             let address = socket.local_addr().unwrap_or(listener.listen);
             let policy = listener_policy(at, route, listener, &config.limits, &firmware);
@@ -219,6 +225,7 @@ impl Proxy {
                 name: name.to_string(),
                 protocol: listener.protocol,
                 policy: Arc::new(policy),
+                routes: choices,
                 books: Arc::clone(&books),
                 admission: Arc::clone(&admission),
                 cap: listener.max_connections.map(|n| Arc::new(Semaphore::new(n as usize))),

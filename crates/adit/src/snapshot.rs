@@ -57,6 +57,8 @@ pub(crate) struct RouteView {
     pub(crate) sources: Vec<usize>,
     pub(crate) listeners: Vec<usize>,
     pub(crate) goals: Vec<GoalView>,
+    /// Other routes have miners of its listeners, too.
+    pub(crate) shares_listeners: bool,
 }
 
 /// A goal of a route, as far as a snapshot needs it.
@@ -250,7 +252,15 @@ impl SnapshotMaker {
                 has_work: active.is_some_and(|s| sources[s].jobs_total > 0 && sources[s].tips_total > 0),
                 switches_total: report.map_or(0, |r| r.switches),
                 hashrate_hs: report.map_or(0.0, |r| r.hashrate),
-                miners: view.listeners.iter().map(|l| self.listeners[*l].figures.mining.load(Relaxed)).sum(),
+                miners: if view.shares_listeners {
+                    view.goals
+                        .iter()
+                        .filter_map(|goal| status.goals.get(goal.at))
+                        .map(|(g, _)| g.miners)
+                        .sum()
+                } else {
+                    view.listeners.iter().map(|l| self.listeners[*l].figures.mining.load(Relaxed)).sum()
+                },
                 sources: view.sources.iter().map(of).collect(),
                 goals: goals(view, &status.goals, sources),
                 books: BooksSnapshot::default(),

@@ -172,13 +172,20 @@ fn named_once(path: &str, names: &[Name], reader: &mut Reader<'_>) {
 /// Each listener belongs to exactly one route.
 fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
     let mut taken: BTreeMap<&Name, String> = BTreeMap::new();
-    for (route, table) in &parts.routes {
+    let everybodys = |table: &&Route| table.workers.is_empty() && table.networks.is_empty();
+    for (route, table) in parts.routes.iter().filter(|(_, table)| everybodys(table)) {
         for (at, listener) in table.listeners.iter().enumerate() {
             let (spot, key) = item(&format!("route.{route}.listeners"), at, reader);
             if let Some(first) = taken.get(listener) {
                 let found = format!("{}, which {first} has as well", quoted(listener.as_str()));
-                let expected = "each listener in exactly one route".to_owned();
-                reader.report(&spot, &key, expected, found, "leave it out of one of the two".to_owned());
+                let expected = "each listener in exactly one route that takes everybody".to_owned();
+                reader.report(
+                    &spot,
+                    &key,
+                    expected,
+                    found,
+                    "leave it out of one of the two, or give one of them workers or networks".to_owned(),
+                );
             } else {
                 taken.insert(listener, key);
             }
@@ -197,7 +204,7 @@ fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
                 [route] => format!("add {} to listeners of [route.{route}]", quoted(listener.as_str())),
                 _ => format!("add {} to listeners of a route", quoted(listener.as_str())),
             };
-            let expected = "a route that has this listener".to_owned();
+            let expected = "a route that has this listener and takes everybody".to_owned();
             reader.report(spot, &format!("listener.{listener}"), expected, "none".to_owned(), fix);
         }
     }

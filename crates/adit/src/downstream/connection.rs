@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -87,6 +88,7 @@ struct Connection<'a> {
     group: Option<GroupId>,
     answers: Option<mpsc::Receiver<Answer>>,
     me: MinerRef,
+    address: IpAddr,
 }
 
 /// Serves a Stratum V1 miner until one side has enough.
@@ -108,6 +110,7 @@ pub(super) async fn serve(opened: Opened, tls: Option<Box<TlsSession>>, context:
         group: None,
         answers: None,
         me,
+        address: address.ip(),
     };
     // A mistake of ours costs one connection, not the process, and leaves nothing behind.
     let end = AssertUnwindSafe(connection.run()).catch_unwind().await;
@@ -207,10 +210,12 @@ impl Connection<'_> {
             self.machine.remember(difficulty);
         }
         let hashrate = self.machine.first_hashrate();
+        let route = self.context.routes.of(&identity, self.address);
+        self.machine.take_route(route);
         let (reply, joined) = oneshot::channel();
         let request = JoinRequest {
             miner: self.me,
-            route: policy.route,
+            route,
             goal: None,
             hashrate,
             identity,

@@ -18,6 +18,7 @@ use super::certificate::Certificate;
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
 use super::roster::Roster;
+use super::routes::RouteChoices;
 use crate::clock::Clock;
 use crate::config::{Network, Protocol};
 use crate::upstream::{Mailboxes, RouterMessage, SourceDoor, SourceFigures};
@@ -65,6 +66,8 @@ pub struct ListenerContext {
     pub protocol: Protocol,
     /// What its miners have in common.
     pub policy: Arc<ListenerPolicy>,
+    /// Which route each takes.
+    pub routes: RouteChoices,
     /// The books.
     pub books: Arc<Books>,
     /// Caps on connections.

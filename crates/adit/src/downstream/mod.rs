@@ -12,6 +12,7 @@ mod opening;
 mod pace;
 mod proxy_header;
 mod roster;
+mod routes;
 mod spoken;
 #[cfg(any(test, feature = "test-hooks"))]
 mod test_hooks;
@@ -26,6 +27,7 @@ pub use listener::run_listener;
 pub use memory::WorkerMemory;
 pub use proxy_header::{PROXY_HEADER_MAX, ProxyHeader, ProxyHeaderError, proxy_header};
 pub use roster::{Entry, Roster};
+pub use routes::{RouteChoice, RouteChoices};
 pub use spoken::{LOOKED_AT, Spoken, spoken};
 #[cfg(test)]
 pub(crate) use test_hooks::PANIC_METHOD;

@@ -13,6 +13,7 @@ use template::sv2_tp::TpSettings;
 use work::coinbase::Output;
 
 use crate::config::{self, Chain, Config, Interface, Name, RpcLogin, TemplateFrom};
+use crate::downstream::{RouteChoice, RouteChoices};
 use crate::templates::{TemplateOrigin, TemplateSettings};
 use crate::upstream::{Pinned, Pins};
 
@@ -106,6 +107,23 @@ pub(crate) fn goals(config: &Config) -> Vec<(&Name, &Name, Option<&config::Goal>
             whole.into_iter().chain(parts.map(move |(name, goal)| (route, name, Some(goal))))
         })
         .collect()
+}
+
+/// Which route a listener's miners take.
+pub(super) fn route_choices(listener: &Name, config: &Config) -> RouteChoices {
+    let routes = config.routes.values().enumerate();
+    let of_listener = routes.filter(|(_, route)| route.listeners.contains(listener));
+    let (everybodys, some): (Vec<_>, Vec<_>) =
+        of_listener.partition(|(_, route)| route.workers.is_empty() && route.networks.is_empty());
+    let choice = |(at, route): (usize, &config::Route)| RouteChoice {
+        workers: route.workers.clone(),
+        networks: route.networks.clone(),
+        route: RouteId(position(at)),
+    };
+    RouteChoices {
+        some: some.into_iter().map(choice).collect(),
+        rest: RouteId(position(everybodys.first().expect("checked").0)),
+    }
 }
 
 /// Which workers mine for one goal alone.
