@@ -43,6 +43,8 @@ const MOVED_A_SECOND: f64 = 1.0;
 /// A miner owes a goal at most this much of its time, in seconds, and so does the farm: what could not be
 /// given for longer is not paid back.
 pub const DEBT_MAX: f64 = 900.0;
+/// So much of a miner's time, in seconds, is remembered of what a goal was owed when it went.
+pub const KEPT: f64 = 60.0;
 /// What the farm owes counts so many times as much as a miner's own account, ...
 const FARM: f64 = 3.0;
 /// ... and no more than so many slices of it count.
@@ -51,8 +53,8 @@ const URGENCY: f64 = 4.0;
 /// within this time, in seconds, ...
 const REARRANGED_WITHIN: f64 = 60.0;
 /// ... and all of them within this.
-const ALL_WITHIN: f64 = 20.0;
-/// Where a goal is owed more than half a slice, miners that have stayed for this long, in seconds, may be moved ...
+const ALL_WITHIN: f64 = 8.0;
+/// Where a goal is owed more than a quarter of a slice, miners that have stayed for this long, in seconds, may be moved ...
 const STAY_OWED: f64 = 60.0;
 /// ... if they gain so much.
 const GAIN_OWED: f64 = 1.0;
@@ -231,8 +233,8 @@ impl ShareOut {
         self.weigh();
     }
 
-    /// A goal has a source and may have work, or not. What one that goes was owed is shared among those that stay,
-    /// and what it had too much is forgiven: its absence is not paid back.
+    /// A goal has a source and may have work, or not. What one that goes has at that moment too much or too little, up
+    /// to [`KEPT`], is made good when it comes back; what it misses meanwhile is not.
     pub fn set_present(&mut self, goal: usize, present: bool, now: Duration) {
         if self.goals[goal].present == present {
             return;
@@ -244,17 +246,11 @@ impl ShareOut {
         if present {
             return;
         }
-        let wanted: Vec<f64> = self.goals.iter().map(|g| g.wanted).collect();
         for member in &mut self.members {
-            let debt = std::mem::take(&mut member.owes[goal]);
-            for (owes, part) in member.owes.iter_mut().zip(&wanted) {
-                *owes += debt * *part;
-            }
+            member.owes[goal] = member.owes[goal].clamp(-KEPT, KEPT);
         }
-        let debt = std::mem::take(&mut self.goals[goal].left_owing);
-        for (goal, part) in self.goals.iter_mut().zip(&wanted) {
-            goal.left_owing += debt * part;
-        }
+        let bound = KEPT * self.total();
+        self.goals[goal].left_owing = self.goals[goal].left_owing.clamp(-bound, bound);
     }
 
     /// Whether a goal may have work.
@@ -434,7 +430,7 @@ impl ShareOut {
                     return None;
                 }
                 let (to, gain) = self.best(member)?;
-                let owed = || self.goals[to].owed > self.total() * self.slice / 2.0;
+                let owed = || self.goals[to].owed > self.total() * self.slice / 4.0;
                 let good = if may { gain > GAIN } else { gain > GAIN_OWED && owed() };
                 good.then_some((gain, at))
             })
