@@ -227,7 +227,7 @@ impl Connection<'_> {
             Ok(()) => tokio::time::timeout(JOIN_DEADLINE, joined).await.ok().and_then(Result::ok),
             Err(_) => None,
         };
-        let Some(Joined { group, meter, mut news }) = joined else {
+        let Some(Joined { group, meter, mut news, moves }) = joined else {
             self.tell("No pool is reachable: use your backup pool");
             return Err(CloseReason::NoSource.into());
         };
