@@ -6,6 +6,7 @@
 //!
 //! - [`node`]: Bitcoin Core on a private chain, a new tip at will.
 //! - [`pool`]: the reference pool in front of it, and what it says of shares.
+//! - [`para_pool`]: a foreign pool that speaks Stratum V1, with what a node of its kind tells it ([`block_notifier`]).
 //! - [`proxy`]: Adit itself, the released binary with a configuration made here.
 //! - [`miners`]: our CPU miner and the foreign one.
 //! - [`wanderers`]: many that hash nothing and come back, with the times that they were without work.
@@ -27,6 +28,7 @@
     reason = "a harness for tests: whatever is not as expected ends the test, with its reason"
 )]
 
+pub mod block_notifier;
 pub mod blockless_pool;
 pub mod certificate;
 pub mod child;
@@ -42,6 +44,7 @@ pub mod mempool;
 pub mod middleman;
 pub mod miners;
 pub mod node;
+pub mod para_pool;
 pub mod peers;
 pub mod pool;
 pub mod promise;

@@ -25,7 +25,7 @@ pub enum Command {
     /// See it work: an embedded pool, the proxy and CPU miners, for half a minute.
     Demo(DemoArgs),
     /// Check a configuration and show what it comes to.
-    Check(ConfigArgs),
+    Check(CheckArgs),
     /// Show what is known of miners' firmware: by which user agent it goes, and what it cannot do.
     Profiles(ProfilesArgs),
     /// Make an authority key pair, or show the public key of a secret one.
@@ -36,6 +36,17 @@ pub enum Command {
     Miner(MinerArgs),
     /// Measure a Stratum V1 server with many miners.
     Load(LoadArgs),
+}
+
+/// `adit check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Connect to each pool and show what it offers, and which listeners fit.
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// Where the configuration is.

@@ -11,6 +11,7 @@ pub mod downstream;
 pub mod leases;
 mod open_files;
 pub mod overload;
+mod probe;
 pub mod proxy;
 mod snapshot;
 #[cfg(test)]

@@ -27,6 +27,7 @@ use tracing::{error, info, warn};
 
 pub use control::RouteControl;
 pub(crate) use settings::goals;
+pub(crate) use settings::{lane_settings, source_settings, sv1_settings};
 use settings::{listener_policy, route_settings};
 use upstream::Upstream;
 
@@ -81,6 +82,16 @@ pub enum StartError {
     /// A thread cannot be had.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+    /// Nobody can vouch for a pool.
+    #[error("{key}: {file}: {why}")]
+    Authorities {
+        /// The key that names the file.
+        key: String,
+        /// The file.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The HTTP server cannot be made.
     #[error("cannot make the HTTP server: {0}")]
     Http(String),

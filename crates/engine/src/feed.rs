@@ -17,13 +17,15 @@ pub struct ChannelState {
     alive: AtomicBool,
     /// Its jobs' blocks are taken even then.
     takes_late_blocks: bool,
+    /// The source sees how much is mined by itself, and sets the target for it.
+    sized_by_source: bool,
 }
 
 impl ChannelState {
     /// A channel that was just opened.
     #[must_use]
     pub fn new(key: ChannelKey) -> Self {
-        Self { key, alive: AtomicBool::new(true), takes_late_blocks: false }
+        Self { key, alive: AtomicBool::new(true), takes_late_blocks: false, sized_by_source: false }
     }
 
     /// A channel of a source that hands blocks in by itself, over whatever way there is: a block of one of its jobs is
@@ -31,6 +33,19 @@ impl ChannelState {
     #[must_use]
     pub fn of_own_blocks(key: ChannelKey) -> Self {
         Self { takes_late_blocks: true, ..Self::new(key) }
+    }
+
+    /// A channel whose target the source sets by the shares that it sees, whatever it was opened for: no further one would
+    /// have another.
+    #[must_use]
+    pub fn sized_by_pool(key: ChannelKey) -> Self {
+        Self { sized_by_source: true, ..Self::new(key) }
+    }
+
+    /// Whether more hashrate than it was opened for wants a channel with a harder target.
+    #[must_use]
+    pub fn can_be_outgrown(&self) -> bool {
+        !self.sized_by_source
     }
 
     /// Whether a share can go to its source.

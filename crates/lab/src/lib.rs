@@ -18,5 +18,6 @@ pub mod pow;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod sv1_miner;
+pub mod sv1_pool;
 pub mod sv1_wire;
 pub mod sv2_client;

@@ -8,7 +8,6 @@ use noise::{ACT2_LEN, Initiator, OpenError, OpenedFrame, Opener, PoolUrl, SealEr
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::connect::connect;
 use crate::resolve::Resolver;
 
 /// Ciphertext read at once.
@@ -67,9 +66,8 @@ pub async fn dial(
     handshake_timeout: Duration,
     leeway: Duration,
 ) -> Result<Link, DialError> {
-    let addresses = resolver.addresses(url.host(), url.port()).await.map_err(DialError::Connect)?;
-    let stream = connect(&addresses, connect_timeout).await.map_err(DialError::Connect)?;
-    crate::prepare(&stream).map_err(|e| DialError::Connect(e.to_string()))?;
+    let dialled = crate::dial_tcp(url.host(), url.port(), resolver, connect_timeout);
+    let stream = dialled.await.map_err(DialError::Connect)?;
     tokio::time::timeout(handshake_timeout, shake_hands(stream, url, leeway))
         .await
         .map_err(|_| DialError::Handshake(format!("no answer within {handshake_timeout:?}")))?

@@ -61,6 +61,8 @@ pub struct Job {
     pub coinbase_tx_suffix: Box<[u8]>,
     /// Bytes of extranonce between them: upstream's prefix and what is rolled.
     pub extranonce_len: u8,
+    /// Jobs of another era are worth nothing any more, though the tip may be the same: SV1's `clean_jobs`.
+    pub era: u32,
 }
 
 impl Job {
@@ -99,7 +101,16 @@ impl Job {
             coinbase_tx_prefix: parts.coinbase_tx_prefix,
             coinbase_tx_suffix: parts.coinbase_tx_suffix,
             extranonce_len: short,
+            era: 0,
         })
+    }
+}
+
+impl Job {
+    /// The same job in an era of its own, for upstreams that may call all earlier jobs off at any time.
+    #[must_use]
+    pub fn of_era(self, era: u32) -> Self {
+        Self { era, ..self }
     }
 }
 

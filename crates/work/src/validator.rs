@@ -162,7 +162,7 @@ impl Validator {
     /// Notes that the miner is sent `job` with `target` (that of the difficulty *as written*), and says how. The
     /// same job may be sent again: with another target, or to keep the miner awake.
     ///
-    /// A job on another tip or from another source than the last one makes all before it stale; a further job of
+    /// A job on another tip, of another era, or from another source than the last one makes all before it stale; a further job of
     /// the same tip and source makes none.
     ///
     /// # Errors
@@ -183,10 +183,10 @@ impl Validator {
         if target.is_zero() {
             return Err(AdvertiseError::ZeroTarget);
         }
-        let clean_jobs = self
-            .ring
-            .newest()
-            .is_none_or(|last| last.job.job.prev_hash != job.job.prev_hash || last.job.source != job.source);
+        let clean_jobs = self.ring.newest().is_none_or(|last| {
+            let (old, new) = (&last.job.job, &job.job);
+            old.prev_hash != new.prev_hash || old.era != new.era || last.job.source != job.source
+        });
         if std::mem::take(&mut self.changes_source) {
             self.move_to_tip(job.job.prev_hash);
             self.retire_outdated(&job);
@@ -212,7 +212,8 @@ impl Validator {
             [&self.tip, &self.previous].map(|tip| tip.as_ref().map(|t| t.prev_hash));
         self.ring.retire(|old| {
             let same_tip = old.job.prev_hash == job.job.prev_hash;
-            old.source == job.source && !same_tip || !tips.contains(&Some(old.job.prev_hash))
+            let same_era = old.job.era == job.job.era;
+            old.source == job.source && !(same_tip && same_era) || !tips.contains(&Some(old.job.prev_hash))
         });
     }
 

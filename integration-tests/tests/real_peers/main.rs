@@ -15,6 +15,7 @@ mod node_rpc;
 mod outage;
 mod reply;
 mod solo;
+mod sv1_pool;
 mod template_distribution;
 mod wrong_key;
 

@@ -1,6 +1,7 @@
 //! What the keys must be to each other.
 
 mod goals;
+mod sources;
 mod templates;
 mod work;
 
@@ -73,8 +74,7 @@ pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<
     }
     enough_miner_ids(parts, reader);
     for (name, source) in &parts.sources {
-        let insecure = source.insecure || reader.is_bad(&format!("source.{name}.insecure"));
-        authority(&format!("source.{name}.url"), &source.url, insecure, "pool", "insecure", reader);
+        sources::check(name, source, reader);
     }
     for (name, template) in &parts.templates {
         templates::check(name, template, parts, reader);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::section::Table;
 use super::tables::VERSION;
-use super::{Config, Name};
+use super::{Config, Name, Source};
 
 /// A table's keys with their values as TOML.
 type Written = Vec<(&'static str, Option<String>)>;
@@ -73,7 +73,11 @@ impl Config {
             (Table::Limits, None, self.limits.written()),
         ];
         named!(Listener, self.listeners)
-            .chain(named!(Source, self.sources))
+            .chain(
+                self.sources
+                    .iter()
+                    .map(|(name, source)| (Table::Source, Some(name), of_its_protocol(source))),
+            )
             .chain(named!(Template, self.templates))
             .chain(named!(Solo, self.solos))
             .chain(named!(Declared, self.declared))
@@ -83,4 +87,9 @@ impl Config {
             .chain(named!(Firmware, self.firmware))
             .chain(single)
     }
+}
+
+/// A pool's keys, those of the other protocol left out.
+fn of_its_protocol(source: &Source) -> Written {
+    source.written().into_iter().filter(|(key, _)| !source.foreign_keys().contains(key)).collect()
 }

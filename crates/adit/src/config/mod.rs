@@ -39,7 +39,8 @@ pub use environment::PREFIX;
 pub(crate) use kind::is_host_and_port;
 pub use kind::{
     DayHours, EXTRA_OUTPUTS_MAX, ExtraOutput, MinersPerChannel, Network, PayScript, PayTo, SCRIPT_MAX,
-    SIGNATURE_MAX, Secret, USER_IDENTITY_MAX, UnixTime, VERSION_BITS_ROLLABLE, Work, signature_push,
+    SIGNATURE_MAX, Secret, SourceUrl, USER_IDENTITY_MAX, UnixTime, VERSION_BITS_ROLLABLE, Work,
+    signature_push,
 };
 pub use machine::Machine;
 pub use name::{NAME_LENGTH_MAX, Name};

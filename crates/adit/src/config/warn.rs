@@ -42,7 +42,7 @@ pub(crate) fn add_warnings(
     }
     for (name, source) in &config.sources {
         if source.insecure {
-            let message = match source.url.authority() {
+            let message = match source.url.sv2().and_then(|url| url.authority()) {
                 Some(_) => "this has no effect: the URL has an authority key, and the pool must prove it",
                 None => {
                     "nobody vouches for this pool: anyone on the way can pose as it and take the hashrate"

@@ -4,29 +4,31 @@ use std::sync::Arc;
 
 use engine::miner::{Firmwares, ListenerPolicy, ReplyMode};
 use engine::router::{GoalSettings, MinersPerChannel, RouteSettings, Share, SourcePlan, Term};
-use engine::source::{DeclaredSettings, JdsSettings, SoloSettings, SourceSettings};
+use engine::source::{DeclaredSettings, JdsSettings, SoloSettings, SourceSettings, Sv1Settings};
 use engine::{GoalId, ListenerId, RouteId, SourceId};
-use link::Resolver;
+use link::{Resolver, Sv1Url, TlsAuthorities};
+use noise::PoolUrl;
 use template::core_ipc::{CoreIpcSettings, Schema};
 use template::rpc::{RpcAuth, RpcNode, RpcSettings};
 use template::sv2_tp::TpSettings;
 use work::coinbase::Output;
 
+use super::StartError;
 use crate::config::{self, Chain, Config, Interface, Name, RpcLogin, TemplateFrom};
 use crate::downstream::{RouteChoice, RouteChoices};
 use crate::templates::{TemplateOrigin, TemplateSettings};
-use crate::upstream::{Pinned, Pins};
+use crate::upstream::{LaneSettings, Pinned, Pins};
 
 /// Positions in the configuration; there are far fewer than 65,536 of anything.
 pub(super) fn position(at: usize) -> u16 {
     u16::try_from(at).unwrap_or(u16::MAX)
 }
 
-pub(super) fn source_settings(id: SourceId, source: &config::Source) -> SourceSettings {
+pub(crate) fn source_settings(id: SourceId, url: &PoolUrl, source: &config::Source) -> SourceSettings {
     SourceSettings {
         id,
-        host: source.url.host().to_owned(),
-        port: source.url.port(),
+        host: url.host().to_owned(),
+        port: url.port(),
         insecure: source.insecure,
         worker_names: source.worker_names,
         tlv_byte_order: sv2::TlvByteOrder::LittleEndian,
@@ -35,6 +37,67 @@ pub(super) fn source_settings(id: SourceId, source: &config::Source) -> SourceSe
         work_selection: false,
         payout: source.payout_rule(),
     }
+}
+
+/// A password that says nothing: pools know a worker by its name.
+const NO_PASSWORD: &str = "x";
+
+/// How an SV1 pool is used.
+pub(crate) fn sv1_settings(
+    id: SourceId,
+    url: &Sv1Url,
+    name: &Name,
+    source: &config::Source,
+    config: &Config,
+) -> Sv1Settings {
+    Sv1Settings {
+        id,
+        host: url.host().to_owned(),
+        user_identity: Arc::from(source.user_identity.as_str()),
+        password: source.password.as_ref().map_or(NO_PASSWORD, |password| password.reveal()).to_owned(),
+        version_mask: rolled_bits(name, config),
+        allow_reconnect: source.allow_reconnect,
+        ntime_slack: u32::try_from(source.ntime_slack.as_secs()).unwrap_or(u32::MAX),
+        unsettled_max: source.shares_unsettled_max.map(|n| n as usize),
+        payout: source.payout_rule(),
+    }
+}
+
+/// How connections to a Stratum V1 pool are made.
+pub(crate) fn lane_settings(
+    url: &Sv1Url,
+    name: &Name,
+    source: &config::Source,
+    config: &Config,
+    resolver: Arc<Resolver>,
+) -> Result<LaneSettings, StartError> {
+    let authorities = match (url.is_tls(), &source.ca_file) {
+        (false, _) => None,
+        (true, None) => Some(TlsAuthorities::public().map_err(|error| error.to_string())),
+        (true, Some(path)) => Some(
+            std::fs::read(path)
+                .map_err(|error| error.to_string())
+                .and_then(|pem| TlsAuthorities::own(&pem).map_err(|error| error.to_string())),
+        ),
+    };
+    let authorities = authorities.transpose().map_err(|why| StartError::Authorities {
+        key: format!("source.{name}.ca_file"),
+        file: source.ca_file.as_deref().map_or_else(String::new, |path| path.display().to_string()),
+        why,
+    })?;
+    Ok(LaneSettings {
+        resolver,
+        authorities,
+        connect_timeout: source.connect_timeout,
+        handshake_timeout: config.limits.handshake,
+    })
+}
+
+/// The version bits that a source's miners may roll: those of every listener whose route has it.
+fn rolled_bits(name: &Name, config: &Config) -> u32 {
+    let routes = config.routes.values().filter(|route| route.sources.contains(name));
+    let listeners = routes.flat_map(|route| &route.listeners);
+    listeners.filter_map(|name| config.listeners.get(name)).fold(0, |bits, one| bits | one.version_mask)
 }
 
 pub(super) fn source_plan(at: usize, source: &config::Source) -> SourcePlan {
@@ -235,7 +298,7 @@ pub(super) fn declared_settings(
     let chain = declared.templates.iter().find_map(|name| config.templates.get(name))?.network;
     let extra = declared.extra_outputs.iter().map(|output| output.on(chain));
     Some(DeclaredSettings {
-        pool: SourceSettings { payout: None, ..source_settings(id, pool) },
+        pool: SourceSettings { payout: None, ..source_settings(id, pool.url.sv2()?, pool) },
         jds: JdsSettings {
             host: declared.jds_url.host().to_owned(),
             port: declared.jds_url.port(),

@@ -7,10 +7,10 @@ use std::time::Duration;
 use engine::SourceId;
 use engine::books::Books;
 use engine::router::{Router, SourcePlan};
-use engine::source::{Declared, Solo, SourceCommand, SourceStatus, Sv2Pool};
+use engine::source::{Declared, Solo, SourceCommand, SourceStatus, Sv1Pool, Sv1Settings, Sv2Pool};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use link::Resolver;
+use link::{Resolver, Sv1Url};
 use telemetry::{Latencies, SourceKind};
 use template::ProviderHandle;
 use tokio::runtime::{Handle, Runtime};
@@ -19,8 +19,8 @@ use tracing::error;
 use work::CoinbaseConstraints;
 
 use super::settings::{
-    declared_plan, declared_settings, pins, position, solo_plan, solo_settings, source_plan, source_settings,
-    template_settings, templates_in_use,
+    declared_plan, declared_settings, lane_settings, pins, position, solo_plan, solo_settings, source_plan,
+    source_settings, sv1_settings, template_settings, templates_in_use,
 };
 use super::{COMMAND_QUEUE, StartError, runtime, thread};
 use crate::blocks::{BlockDesk, BlockFigures};
@@ -31,9 +31,9 @@ use crate::snapshot::SourceView;
 use crate::state::StateDirectory;
 use crate::templates::{ProviderNews, Providers, TemplateHub, TemplateOrigin, TemplateSettings};
 use crate::upstream::{
-    DeclaredTask, LineSettings, Mailboxes, Outlet, Pins, Repeated, RouterMessage, RouterStatus, SHARE_QUEUE,
-    SOLUTION_QUEUE, SoloTask, SourceDoor, SourceFigures, SourceReport, SourceTask, run_declared, run_router,
-    run_solo, run_source,
+    DeclaredTask, LaneSettings, LineSettings, Mailboxes, Outlet, Pins, Repeated, RouterMessage, RouterStatus,
+    SHARE_QUEUE, SOLUTION_QUEUE, SoloTask, SourceDoor, SourceFigures, SourceReport, SourceTask, Sv1Task,
+    run_declared, run_router, run_solo, run_source, run_sv1,
 };
 
 /// The longest frame of a job declarator server, bytes: the positions of 65,535 transactions.
@@ -150,7 +150,7 @@ impl Upstream {
         };
         let common = Common { books, mailboxes, latencies, router, clock };
         for (name, source) in &config.sources {
-            upstream.pool(&common, name, source, config);
+            upstream.pool(&common, name, source, config)?;
         }
         let counts = config.goals.values().any(|goal| goal.work_max.is_some());
         let of_templates = !config.solos.is_empty() || !config.declared.is_empty();
@@ -168,22 +168,37 @@ impl Upstream {
     }
 
     /// A pool.
-    fn pool(&mut self, common: &Common<'_>, name: &config::Name, source: &config::Source, config: &Config) {
+    fn pool(
+        &mut self,
+        common: &Common<'_>,
+        name: &config::Name,
+        source: &config::Source,
+        config: &Config,
+    ) -> Result<(), StartError> {
         let at = self.sources.len();
         let ends = common.ends(at, name, "pool");
         let resolver = Resolver::system(config.limits.lookup);
+        let url = match &source.url {
+            config::SourceUrl::Sv2(url) => url,
+            config::SourceUrl::Sv1(url) => {
+                let settings = sv1_settings(ends.id, url, name, source, config);
+                let lanes = lane_settings(url, name, source, config, resolver)?;
+                self.sv1_pool(common, ends, (url, source, config), settings, lanes);
+                return Ok(());
+            }
+        };
         self.seen.sources.push(SourceView {
-            address: Some(source.url.host_and_port()),
+            address: Some(url.host_and_port()),
             insecure: source.insecure,
             resolver: Some(Arc::clone(&resolver)),
             ..ends.view(SourceKind::Pool)
         });
         let machine =
-            Sv2Pool::new(source_settings(ends.id, source), Arc::clone(common.books), rand::random());
+            Sv2Pool::new(source_settings(ends.id, url, source), Arc::clone(common.books), rand::random());
         let task = SourceTask {
             outlet: ends.outlet,
             machine,
-            url: source.url.clone(),
+            url: url.clone(),
             resolver,
             connect_timeout: source.connect_timeout,
             handshake_timeout: config.limits.handshake,
@@ -198,6 +213,40 @@ impl Upstream {
         };
         let (commands, door) = ends.to;
         let task = run_source(task).boxed();
+        self.sources.push(Made { plan: source_plan(at, source), commands, door, task });
+        Ok(())
+    }
+
+    /// A pool that speaks Stratum V1.
+    fn sv1_pool(
+        &mut self,
+        common: &Common<'_>,
+        ends: Ends,
+        (url, source, config): (&Sv1Url, &config::Source, &Config),
+        settings: Sv1Settings,
+        lanes: LaneSettings,
+    ) {
+        let at = self.sources.len();
+        self.seen.sources.push(SourceView {
+            address: Some(url.host_and_port()),
+            resolver: Some(Arc::clone(&lanes.resolver)),
+            ..ends.view(SourceKind::Pool)
+        });
+        let task = Sv1Task {
+            outlet: ends.outlet,
+            machine: Sv1Pool::new(settings, Arc::clone(common.books), rand::random()),
+            url: url.clone(),
+            lanes,
+            max_line: config.limits.frame,
+            commands: ends.commands,
+            shares: ends.shares,
+            solutions: ends.solutions,
+            report: ends.report,
+            figures: ends.figures,
+            clock: common.clock,
+        };
+        let (commands, door) = ends.to;
+        let task = run_sv1(task).boxed();
         self.sources.push(Made { plan: source_plan(at, source), commands, door, task });
     }
 
@@ -263,11 +312,12 @@ impl Upstream {
             certificate_leeway: pool.certificate_leeway,
             max_frame,
         };
-        let to_pool = line("pool", &pool.url, config.limits.frame);
+        let url = pool.url.sv2().expect("checked");
+        let to_pool = line("pool", url, config.limits.frame);
         // Tokens, short answers, and lists of missing transactions' positions.
         let to_jds = line("job declarator server", &declared.jds_url, DECLARATOR_FRAME);
         self.seen.sources.push(SourceView {
-            address: Some(pool.url.host_and_port()),
+            address: Some(url.host_and_port()),
             jds_address: Some(declared.jds_url.host_and_port()),
             insecure: pool.insecure,
             resolver: Some(Arc::clone(&to_pool.resolver)),

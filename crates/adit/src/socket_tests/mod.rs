@@ -11,6 +11,7 @@ mod overload;
 mod panicking;
 mod proxied;
 mod sharing;
+mod sv1_pools;
 mod tls;
 
 use std::net::SocketAddr;

@@ -11,10 +11,13 @@ mod line;
 mod messages;
 mod outlet;
 mod pins;
+mod probe;
 mod repeated;
 mod router_task;
 mod solo_task;
 mod source_task;
+mod sv1_lane;
+mod sv1_task;
 
 pub use declared_task::{DeclaredTask, run_declared};
 pub use line::LineSettings;
@@ -24,10 +27,13 @@ pub use messages::{
 };
 pub use outlet::Outlet;
 pub use pins::{Pinned, Pins};
+pub use probe::{PoolOffer, probe_sv1, probe_sv2};
 pub use repeated::Repeated;
 pub use router_task::run_router;
 pub use solo_task::{SoloTask, run_solo};
 pub use source_task::{SourceTask, run_source};
+pub use sv1_lane::LaneSettings;
+pub use sv1_task::{Sv1Task, run_sv1};
 
 /// Shares taken from a queue at once, encrypted and written together.
 const BATCH: usize = 256;

@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Client {
     reader: BufReader<TcpStream>,
     user: String,
-    extranonce1: Vec<u8>,
+    /// As it was told at subscribe.
+    pub(crate) extranonce1: Vec<u8>,
     extranonce2_size: usize,
     difficulty: f64,
     job: Option<(NotifiedJob, f64)>,

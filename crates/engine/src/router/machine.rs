@@ -699,7 +699,11 @@ impl Router {
             // The interval's low end: chance alone must not open channels.
             let grown =
                 estimate.low95.max(group.nominal.last_sent().min(estimate.value)) / bound.sized_for.max(1.0);
-            if grown > OUTGROWN && group.opening.is_none() && group.incoming.is_none() {
+            if bound.channel.can_be_outgrown()
+                && grown > OUTGROWN
+                && group.opening.is_none()
+                && group.incoming.is_none()
+            {
                 let since = *group.outgrown_since.get_or_insert(now.mono);
                 let waited = now.since(since) >= OUTGROWN_GRACE || grown > FAR_OUTGROWN;
                 if waited && now.since(group.opened_at) >= FURTHER_CHANNEL_INTERVAL {

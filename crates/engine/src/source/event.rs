@@ -95,6 +95,20 @@ pub enum DownReason {
     /// The pool broke the protocol.
     #[error("the pool broke the protocol: {0}")]
     Protocol(String),
+    /// The pool does not let miners roll the version bits that they were told they may (BIP 310).
+    #[error(
+        "the pool allows version bits {granted:08x}, but miners of this source may roll {needed:08x}: set \
+         `version_mask` of their listeners to what the pool allows, or give them another source"
+    )]
+    VersionRolling {
+        /// The pool's mask.
+        granted: u32,
+        /// The miners'.
+        needed: u32,
+    },
+    /// The pool sends no jobs any more.
+    #[error("no job for {0:?}")]
+    NoJob(Duration),
     /// The pool's jobs cannot be given to miners.
     #[error("the pool's job is unusable: {0}")]
     BadJob(String),

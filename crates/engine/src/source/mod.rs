@@ -8,6 +8,7 @@ mod ready_job;
 mod settle;
 mod solo;
 mod status;
+mod sv1_pool;
 mod sv2_pool;
 
 pub use backoff::Backoff;
@@ -25,4 +26,7 @@ pub use jds::{
 pub use settle::{MAX_BATCH_SEEN, OpenShares};
 pub use solo::{BlockOutcome, FoundBlock, Solo, SoloError, SoloSettings};
 pub use status::{PoolStatus, SourceState, SourceStatus};
+pub use sv1_pool::{
+    JOB_SILENCE, MAX_SV1_CONNECTIONS, Sv1Effects, Sv1Notice, Sv1Offer, Sv1Pool, Sv1Settings, may_follow,
+};
 pub use sv2_pool::{LinkSecurity, SourceSettings, Sv2Pool};

@@ -106,8 +106,8 @@ impl OpenShares {
         left
     }
 
-    /// `SubmitShares.Error`: settles its own sequence number; `None` if that one is not open.
-    pub fn refuse(&mut self, sequence_number: u32) -> Option<OpenShare> {
+    /// An answer to one share alone: settles its own sequence number; `None` if that one is not open.
+    pub fn take(&mut self, sequence_number: u32) -> Option<OpenShare> {
         let first = self.queue.front()?.sequence_number;
         let at = usize::try_from(sequence_number.wrapping_sub(first)).ok()?;
         let share = self.queue.get_mut(at).filter(|s| !s.settled)?;
@@ -117,6 +117,16 @@ impl OpenShares {
         let share = share.clone();
         self.drop_settled();
         Some(share)
+    }
+
+    /// The oldest open one, if it was sent no later than `moment`: nobody will answer it.
+    pub fn take_sent_before(&mut self, moment: Duration) -> Option<OpenShare> {
+        let oldest = self.queue.iter().find(|share| !share.settled)?;
+        let sequence_number = oldest.sequence_number;
+        if oldest.sent > moment {
+            return None;
+        }
+        self.take(sequence_number)
     }
 
     /// The link ended: all that are open, and none are left.
@@ -154,8 +164,8 @@ mod tests {
     fn a_batch_settles_the_oldest_and_an_error_its_own() {
         let mut open = OpenShares::default();
         let numbers: Vec<u32> = (0..12).map(|_| push(&mut open)).collect();
-        assert_eq!(open.refuse(numbers[3]).unwrap().sequence_number, 3);
-        assert!(open.refuse(numbers[3]).is_none(), "an error settles once");
+        assert_eq!(open.take(numbers[3]).unwrap().sequence_number, 3);
+        assert!(open.take(numbers[3]).is_none(), "an error settles once");
         let mut settled = vec![];
         assert_eq!(open.accept(numbers[10], 9, |s| settled.push(s.sequence_number)), 0);
         assert_eq!(settled, [0, 1, 2, 4, 5, 6, 7, 8, 9]);
@@ -173,7 +183,7 @@ mod tests {
         let mut settled = vec![];
         open.accept(0, 10, |s| settled.push(s.sequence_number));
         assert_eq!(settled, [u32::MAX - 1, u32::MAX, 0]);
-        assert_eq!(open.refuse(1).unwrap().sequence_number, 1);
+        assert_eq!(open.take(1).unwrap().sequence_number, 1);
     }
 
     proptest! {
@@ -189,7 +199,7 @@ mod tests {
                     1 => { open.accept(base.wrapping_add(u32::from(a)), u32::from(b), |s| {
                         assert!(done.insert(s.sequence_number));
                     }); }
-                    _ => if let Some(s) = open.refuse(base.wrapping_add(u32::from(a))) {
+                    _ => if let Some(s) = open.take(base.wrapping_add(u32::from(a))) {
                         prop_assert!(done.insert(s.sequence_number));
                     }
                 }

@@ -442,8 +442,8 @@ impl World {
             CloseReason::Overload
             | CloseReason::WrongProtocol
             | CloseReason::ProxyHeader
-            | CloseReason::Firmware
-            | CloseReason::Tls => false,
+            | CloseReason::Tls
+            | CloseReason::Firmware => false,
             CloseReason::ShuttingDown => self.adit.draining,
         };
         if !fine {

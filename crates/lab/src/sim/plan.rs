@@ -77,6 +77,8 @@ pub(super) struct PoolPlan {
     pub(super) unsettled_max: Option<usize>,
     /// Jobs are declared to it; it sends none of its own.
     pub(super) work_selection: bool,
+    /// It speaks Stratum V1.
+    pub(super) sv1: bool,
     pub(super) nominal_hashrate: Option<f64>,
     pub(super) miners_per_channel: Option<MinersPerChannel>,
     pub(super) link: LinkManner,
@@ -105,6 +107,8 @@ pub(super) struct MinerPlan {
     pub(super) starts_at: Micros,
     /// It may be moved between goals: a job before a clean one may still be good.
     pub(super) moves: bool,
+    /// The pool that speaks Stratum V1, if there is one.
+    pub(super) sv1_pool: Option<usize>,
     pub(super) link: LinkManner,
 }
 
@@ -212,6 +216,9 @@ impl Plan {
         let shares_out = !declares && options.seed % 4 == 1;
         miners.iter_mut().for_each(|miner| miner.moves = shares_out);
         let weights: &[f64] = if pools.len() == 2 { &[70.0, 30.0] } else { &[50.0, 30.0, 20.0] };
+        speak_sv1(&mut pools, options.seed, rng);
+        let sv1_pool = pools.iter().position(|pool| pool.sv1);
+        miners.iter_mut().for_each(|miner| miner.sv1_pool = sv1_pool);
         Self {
             duration: options.duration,
             declaring,
@@ -232,6 +239,25 @@ impl Plan {
             share_queue: if small_queues { usize::try_from(rng.range(1, 8)).unwrap_or(1) } else { 65_536 },
             outbox: 64 * 1024,
             block_every: rng.log_range(120.0, 900.0),
+        }
+    }
+}
+
+/// In one run of three one of the pools speaks Stratum V1. It has one connection, answers each share by itself, and proves
+/// nothing; and no route with it has a channel for each miner.
+fn speak_sv1(pools: &mut [PoolPlan], seed: u64, rng: &mut Rng) {
+    if !(seed / DECLARES + seed).is_multiple_of(3) {
+        return;
+    }
+    let at = rng.index(pools.len());
+    if pools[at].work_selection {
+        return;
+    }
+    let old = &mut pools[at];
+    (old.sv1, old.batch, old.insecure) = (true, 1, true);
+    for pool in pools {
+        if pool.miners_per_channel == Some(MinersPerChannel::One) {
+            pool.miners_per_channel = Some(MinersPerChannel::UpTo(5));
         }
     }
 }
@@ -260,6 +286,7 @@ impl PoolPlan {
             insecure: rng.chance(0.05),
             unsettled_max: (batch == 1 && (never_ack || rng.chance(0.1))).then(|| 16 + rng.index(48)),
             work_selection: false,
+            sv1: false,
             nominal_hashrate: rng.chance(0.3).then(|| rng.log_range(1.0, 100.0)),
             miners_per_channel: *rng.pick(&[
                 None,
@@ -303,6 +330,7 @@ impl MinerPlan {
             rolls_time: rng.chance(0.5),
             starts_at: rng.range(0, 20 * SECOND),
             moves: false,
+            sv1_pool: None,
             link: LinkManner {
                 latency: if slow { rng.range(50 * MILLI, 300 * MILLI) } else { rng.range(100, 5 * MILLI) },
                 jitter: rng.range(0, 5 * MILLI),

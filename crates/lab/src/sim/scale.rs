@@ -140,6 +140,7 @@ fn farm(miners: usize, books: &Arc<Books>) -> Farm {
     let mut rng = Rng::new(miners as u64);
     let plan = PoolPlan {
         work_selection: false,
+        sv1: false,
         grouped: true,
         extranonce_size: 8,
         prefix_len: 8,

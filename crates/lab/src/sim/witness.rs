@@ -212,6 +212,14 @@ impl SourceLedger {
         }
     }
 
+    /// An SV1 pool's machine gave up on so many of its shares, which had no answer for too long.
+    pub(super) fn forget_oldest(&mut self, count: u64) {
+        for _ in 0..count {
+            let open = self.channels.values_mut().find_map(|channel| channel.open.pop_front());
+            self.unknown += u64::from(open.is_some());
+        }
+    }
+
     /// The link has ended.
     pub(super) fn link_ended(&mut self) {
         self.end(|_, _| true);

@@ -7,7 +7,7 @@ use crate::config::name::Name;
 use crate::config::place::Spot;
 use crate::config::reader::Reader;
 use crate::config::section::Table;
-use crate::config::tables::Chain;
+use crate::config::tables::{Chain, Declared};
 
 /// Reports what does not fit between the tables that make work of templates and the others.
 pub(super) fn check(parts: &Parts, reader: &mut Reader<'_>) {
@@ -25,6 +25,7 @@ pub(super) fn check(parts: &Parts, reader: &mut Reader<'_>) {
         let key = format!("{table}.pool");
         let spot = reader.spot(&key).cloned().unwrap_or(Spot::Whole);
         name_exists(parts, &[Table::Source], (&spot, &key), &declared.pool, reader);
+        only_sv2(parts, &key, declared, reader);
         let pool = format!("source.{}", declared.pool);
         // A pool that could not be read may say that it is insecure.
         let insecure = parts.sources.get(&declared.pool).is_none_or(|pool| pool.insecure)
@@ -40,6 +41,18 @@ pub(super) fn check(parts: &Parts, reader: &mut Reader<'_>) {
         );
     }
     one_channel(parts, reader);
+}
+
+/// Jobs can be declared to a pool that speaks Stratum V2.
+fn only_sv2(parts: &Parts, key: &str, declared: &Declared, reader: &mut Reader<'_>) {
+    let sv1 = parts.sources.get(&declared.pool).is_some_and(|pool| pool.url.sv1().is_some());
+    if sv1 && !reader.is_bad(key) {
+        let spot = reader.spot(key).cloned().unwrap_or(Spot::Whole);
+        let expected = "a pool that speaks Stratum V2: Stratum V1 has no job declaration".to_owned();
+        let found = format!("{}, a Stratum V1 pool", quoted(declared.pool.as_str()));
+        let fix = format!("give [source.{}] the pool's Stratum V2 url, if it has one", declared.pool);
+        reader.report(&spot, key, expected, found, fix);
+    }
 }
 
 /// A route names a source, a solo and a declared in one list: their names differ.

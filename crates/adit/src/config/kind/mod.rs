@@ -44,7 +44,8 @@ pub use signature::{SIGNATURE_MAX, signature_push};
 pub(crate) use text::{Patterns, Text};
 pub use time::{DayHours, UnixTime};
 pub(crate) use time::{Hours, Moment};
-pub(crate) use url::Url;
+pub use url::SourceUrl;
+pub(crate) use url::{Pool, Url};
 pub use version_mask::VERSION_BITS_ROLLABLE;
 pub(crate) use version_mask::VersionMask;
 

@@ -72,9 +72,9 @@ table! {
         private_key_file: Option<PathBuf> = Maybe(FilePath("/etc/adit/miners.key")), default None,
             says "not set: no TLS";
         /// Bytes of a miner's `extranonce1`, its number at Adit, which never changes while it is connected.
-        extranonce1_size: u8 = Whole(2..=8), default EXTRANONCE1_SIZE;
+        extranonce1_size: u8 = Whole(1..=8), default EXTRANONCE1_SIZE;
         /// Bytes that a miner rolls itself. A source must grant `extranonce1_size` + `extranonce2_size`.
-        extranonce2_size: u8 = Whole(2..=8), default EXTRANONCE2_SIZE;
+        extranonce2_size: u8 = Whole(1..=8), default EXTRANONCE2_SIZE;
         /// Shares a minute that each miner's difficulty aims at.
         shares_per_minute: f64 = Number(0.1..=600.0), default SHARES_PER_MINUTE;
         /// Difficulty of a miner about which nothing is known yet.

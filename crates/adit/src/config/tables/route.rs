@@ -23,16 +23,16 @@ table! {
         /// The sources in the order of preference: the first that works is used.
         sources: Vec<Name> = Names, default Vec::new(),
             says "not set: the `[goal.NAME]` of this route have the sources";
-        /// Only workers whose names fit one of these patterns, `*` standing for any text; a connection goes by its first
-        /// worker. A route without `workers` and `networks` takes the rest of its listeners' miners.
-        workers: Vec<String> = Patterns, default Vec::new(), says "not set: any";
-        /// Only miners from these addresses and networks.
-        networks: Vec<Network> = Networks, default Vec::new(), says "not set: any";
         /// How long an earlier source must have worked before the route goes back to it.
         return_after: Duration = Span::of(seconds(0)..=seconds(86_400)), default RETURN_AFTER;
         /// How long miners hash the last job while no source works, before they are told.
         outage_grace: Duration = Span::of(seconds(0)..=seconds(86_400)), default OUTAGE_GRACE;
         /// A miner that was sent no job for this long is sent the present one again, with a new time.
         keepalive: Duration = Span::of(seconds(1)..=seconds(600)), default KEEPALIVE;
+        /// Only workers whose names fit one of these patterns, `*` standing for any text; a connection goes by its first
+        /// worker. A route without `workers` and `networks` takes the rest of its listeners' miners.
+        workers: Vec<String> = Patterns, default Vec::new(), says "not set: any";
+        /// Only miners from these addresses and networks.
+        networks: Vec<Network> = Networks, default Vec::new(), says "not set: any";
     }
 }

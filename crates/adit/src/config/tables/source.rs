@@ -1,14 +1,14 @@
 //! `[source.NAME]`
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use noise::PoolUrl;
 use work::coinbase::{PayoutRule, WHOLE};
 
 use super::seconds;
 use crate::config::kind::{
-    Channels, Flag, Hashrate, Identity, Maybe, MinersPerChannel, Number, PayScript, PayoutScript, Span, Url,
-    Whole,
+    Channels, FilePath, Flag, Hashrate, Identity, Maybe, MinersPerChannel, Number, Password, PayScript,
+    PayoutScript, Pool, Secret, SourceUrl, Span, Whole,
 };
 use crate::config::table::table;
 
@@ -31,10 +31,19 @@ pub const SHARES_UNSETTLED_MAX: u32 = 1 << 20;
 table! {
     /// One pool that work comes from.
     pub struct Source {
-        /// Where the pool is and the authority key that it must prove.
-        url: PoolUrl = Url("pool"), required;
+        /// Where the pool is and the authority key that it must prove. A Stratum V1 pool has no key.
+        url: SourceUrl = Pool, required;
         /// The account at the pool.
         user_identity: String = Identity, required;
+        /// Stratum V1: the worker's password, or `password_file` for a file that holds it. Pools hardly ever look at it.
+        password: Option<Secret> = Maybe(Password), default None, says "not set: x";
+        /// Stratum V1: go where the pool sends its miners, also outside of its own domain. The connection is not
+        /// encrypted, so anyone on the way can send them anywhere.
+        allow_reconnect: bool = Flag, default false;
+        /// Stratum V1 with TLS: a file with certificates in PEM. Only they vouch for the pool then, in place of the
+        /// authorities that browsers trust.
+        ca_file: Option<PathBuf> = Maybe(FilePath("/etc/adit/pool-ca.pem")), default None,
+            says "not set: the authorities that browsers trust";
         /// Allow a URL without authority key: anyone on the way can then pose as the pool.
         insecure: bool = Flag, default false;
         /// How far the pool's clock may be off when its certificate's dates are checked.
@@ -64,7 +73,20 @@ table! {
     }
 }
 
+/// Keys that only a Stratum V2 pool has.
+const SV2: [&str; 4] = ["insecure", "certificate_leeway", "nominal_hashrate", "worker_names"];
+/// Keys that only a Stratum V1 pool has.
+const SV1: [&str; 3] = ["password", "allow_reconnect", "ca_file"];
+
 impl Source {
+    /// Keys of the protocol that it does not speak.
+    pub(crate) fn foreign_keys(&self) -> &'static [&'static str] {
+        match self.url {
+            SourceUrl::Sv2(_) => &SV1,
+            SourceUrl::Sv1(_) => &SV2,
+        }
+    }
+
     /// What every job of this pool must pay, if that is configured.
     #[must_use]
     pub fn payout_rule(&self) -> Option<PayoutRule> {

@@ -89,7 +89,7 @@ fn problems_name_the_variable_and_what_to_set() {
         (
             &[("ADIT__LISTENER__MAIN__EXTRANONCE2_SIZE", "nine")],
             "environment variable ADIT__LISTENER__MAIN__EXTRANONCE2_SIZE: listener.main.extranonce2_size
-    expected: a whole number from 2 to 8
+    expected: a whole number from 1 to 8
     found:    \"nine\"
     fix:      ADIT__LISTENER__MAIN__EXTRANONCE2_SIZE=4 (the default)
 ",
@@ -169,7 +169,7 @@ fn problems_name_the_variable_and_what_to_set() {
         (
             &[("ADIT__SOURCE__MIAN__USER_IDENTITY", "me")],
             "environment variable ADIT__SOURCE__MIAN__USER_IDENTITY: source.mian.url
-    expected: a pool's URL, stratum2+tcp://host:port/authority-key
+    expected: a pool's URL, stratum2+tcp://host:port/authority-key, or stratum+tcp://host:port (or stratum+ssl://) of Stratum V1
     found:    nothing
     fix:      set ADIT__SOURCE__MIAN__URL; the table exists only because ADIT__SOURCE__MIAN__USER_IDENTITY is set: is its name right?
 ",

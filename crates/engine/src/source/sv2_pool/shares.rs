@@ -121,7 +121,7 @@ impl Sv2Pool {
         fx: &mut Effects,
     ) -> Result<(), DownReason> {
         let Some(share) =
-            self.channels.get_mut(&message.channel_id).and_then(|c| c.open.refuse(message.sequence_number))
+            self.channels.get_mut(&message.channel_id).and_then(|c| c.open.take(message.sequence_number))
         else {
             self.stray_answers += 1;
             return Ok(());

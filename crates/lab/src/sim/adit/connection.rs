@@ -47,7 +47,10 @@ impl ShareSink for Doors<'_> {
         let source = self.sources.get_mut(at).ok_or(UnsentReason::NoSource)?;
         let channel = share.channel.channel_id;
         let newest = source.generations.get(&channel).copied();
-        let is_gone = source.link.is_none() || !source.ledger.lives(channel);
+        // An SV1 pool knows one channel, its connection, whatever the machine makes of it.
+        let lives =
+            if source.machine.is_old() { source.ledger.has_channels() } else { source.ledger.lives(channel) };
+        let is_gone = source.link.is_none() || !lives;
         let is_declared = source.machine.declared().is_some();
         if is_block && is_declared && is_gone && is_planted(self.planted, PlantedBug::GoneChannelBlockDropped)
         {

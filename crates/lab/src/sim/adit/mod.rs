@@ -6,6 +6,7 @@ mod connection;
 mod corrupt;
 mod declared;
 mod machine;
+mod old_pool;
 mod router;
 mod source;
 
@@ -18,7 +19,7 @@ use engine::miner::{ListenerPolicy, MinerIdSource, Sv1Miner};
 use engine::router::{GoalSettings, JoinRequest, Place, RouteSettings, Router, Share, SourcePlan};
 use engine::source::{
     Declared, DeclaredEffects, DeclaredSettings, JdsSettings, Solo, SoloSettings, SourceCommand, SourceEvent,
-    SourceSettings, Sv2Pool,
+    SourceSettings, Sv1Pool, Sv1Settings, Sv2Pool,
 };
 use engine::{
     Answer, Feed, GoalId, GroupId, GroupMeter, ListenerId, MinerRef, OutgoingShare, RouteId, SourceId,
@@ -38,6 +39,7 @@ use super::world::Task;
 pub(super) use connection::Closing;
 use declared::{JdsSide, Mistakes};
 use machine::Machine;
+use old_pool::OldPool;
 pub(super) use source::host_of;
 
 /// Shares taken from the queue at once.
@@ -319,6 +321,22 @@ impl Adit {
                     payout: None,
                 };
                 let (books, seed) = (Arc::clone(&books), rng.next());
+                if pool.sv1 {
+                    let sv1 = Sv1Settings {
+                        id: *id,
+                        host: settings.host,
+                        user_identity: Arc::from("farm"),
+                        password: "x".into(),
+                        version_mask: VERSION_MASK,
+                        allow_reconnect: false,
+                        ntime_slack: settings.ntime_slack,
+                        unsettled_max: settings.unsettled_max,
+                        payout: None,
+                    };
+                    let need = u16::from(plan.extranonce1_size) + u16::from(plan.extranonce2_size);
+                    let old = OldPool::new(Sv1Pool::new(sv1, books, seed), need);
+                    return SourceTask::new(Machine::Old(Box::new(old)));
+                }
                 SourceTask::new(match plan.declaring.as_ref().filter(|_| pool.work_selection) {
                     None => Machine::Pool(Box::new(Sv2Pool::new(settings, books, seed))),
                     Some(declaring) => {

@@ -269,6 +269,8 @@ impl World {
     /// Sends what the machine wants sent, and tells who is to be told.
     pub(super) fn carry_out_source(&mut self, at: usize, mut fx: DeclaredEffects) {
         self.carry_out_side(at, &mut fx);
+        let forgotten = self.adit.sources[at].machine.take_forgotten();
+        self.adit.sources[at].ledger.forget_oldest(forgotten);
         self.corrupt_frames(at, &mut fx);
         self.note_frames(at, &fx.pool.frames);
         let source = &mut self.adit.sources[at];

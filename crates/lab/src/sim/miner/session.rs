@@ -226,7 +226,10 @@ impl Miner {
         let wants_clean = self.jobs.back().is_none_or(|last| {
             last.job.prev_hash != job.prev_hash || last.tag.map(|tag| tag.pool) != tag.map(|tag| tag.pool)
         });
-        if wants_clean != job.clean_jobs {
+        // An SV1 pool calls all earlier jobs off as it likes, and with each new connection.
+        let may_be_clean =
+            wants_clean || tag.is_some_and(|tag| self.plan.sv1_pool == Some(usize::from(tag.pool)));
+        if wants_clean && !job.clean_jobs || job.clean_jobs && !may_be_clean {
             let text = format!("clean_jobs is {} for {tag:?}", job.clean_jobs);
             io.acts.push(MinerAct::Broken("clean-jobs", text));
         }

@@ -115,7 +115,13 @@ impl Pool {
     }
 
     fn take(&mut self, at: usize, share: &mining::SubmitSharesExtended<'_>, io: &mut PoolIo<'_>) {
-        let batch = if self.mood.large_batches { LARGE_BATCH } else { self.plan.batch };
+        let batch = if self.plan.sv1 {
+            1
+        } else if self.mood.large_batches {
+            LARGE_BATCH
+        } else {
+            self.plan.batch
+        };
         let connection = &mut self.connections[at];
         let number = connection.number;
         let Some(channel) = connection.channels.get_mut(&share.channel_id) else {

@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
         text: r#"adit.toml:3:20: listener.main.extranonce2_size
     3 | extranonce2_size = "four"
       |                    ^^^^^^
-    expected: a whole number from 2 to 8
+    expected: a whole number from 1 to 8
     found:    "four"
     fix:      extranonce2_size = 4 (the default)
 "#,
@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
         text: r#"adit.toml:3:20: listener.main.extranonce2_size
     3 | extranonce2_size = "4"
       |                    ^^^
-    expected: a whole number from 2 to 8
+    expected: a whole number from 1 to 8
     found:    "4"
     fix:      extranonce2_size = 4
 "#,
@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
         text: r#"adit.toml:3:20: listener.main.extranonce2_size
     3 | extranonce2_size = 16
       |                    ^^
-    expected: a whole number from 2 to 8
+    expected: a whole number from 1 to 8
     found:    the number 16
     fix:      extranonce2_size = 8
 "#,
@@ -422,7 +422,7 @@ user_identity = "a""#,
         text: r#"adit.toml:4:7: source.main.url
     4 | url = "stratum2+tcp://pool.example:3336/9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72"
       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    expected: a pool's URL, stratum2+tcp://host:port/authority-key
+    expected: a pool's URL, stratum2+tcp://host:port/authority-key, or stratum+tcp://host:port (or stratum+ssl://) of Stratum V1
     found:    the authority key 9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72, which is a published example
     fix:      this key stands in documentation and its secret is known to everyone, so anyone could pose as the pool: ask the pool for its own key (to run a pool: adit keys makes one)
 "#,
@@ -435,22 +435,22 @@ user_identity = "a""#,
         text: r#"adit.toml:4:7: source.main.url
     4 | url = "stratum2+tcp://pool.example:3336/9bGBU8kQmhxVgkB8FENf6brbbJ1pdw6Bjw79EmTUiv99YZ7Zhux"
       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    expected: a pool's URL, stratum2+tcp://host:port/authority-key
+    expected: a pool's URL, stratum2+tcp://host:port/authority-key, or stratum+tcp://host:port (or stratum+ssl://) of Stratum V1
     found:    "stratum2+tcp://pool.example:3336/9bGBU8kQmhxVgkB8FENf6brb..."
     fix:      the URL's authority key is wrong: the key's checksum does not match: a character is wrong, missing or added; copy the key again
 "#,
     },
     Case {
-        what: "an SV1 pool",
+        what: "a scheme that Adit does not speak",
         place: In::BareSource,
-        lines: r#"url = "stratum+tcp://pool.example:3333"
+        lines: r#"url = "stratum+udp://pool.example:3333"
 user_identity = "a""#,
         text: r#"adit.toml:4:7: source.main.url
-    4 | url = "stratum+tcp://pool.example:3333"
+    4 | url = "stratum+udp://pool.example:3333"
       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    expected: a pool's URL, stratum2+tcp://host:port/authority-key
-    found:    "stratum+tcp://pool.example:3333"
-    fix:      the scheme "stratum+tcp" is not stratum2+tcp: an SV2 pool is stratum2+tcp://host:port/authority-key (this one is Stratum V1)
+    expected: a pool's URL, stratum2+tcp://host:port/authority-key, or stratum+tcp://host:port (or stratum+ssl://) of Stratum V1
+    found:    "stratum+udp://pool.example:3333"
+    fix:      the scheme "stratum+udp" is not stratum2+tcp: an SV2 pool is stratum2+tcp://host:port/authority-key
 "#,
     },
     Case {
