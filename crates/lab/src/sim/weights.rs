@@ -336,13 +336,13 @@ pub fn weigh(farm: &Farm) -> WeightsReport {
             (minute, lost) = (world.moves, false);
         }
         if farm.unsteady {
-            for goal in 0..goals {
+            for (goal, back_at) in back_at.iter_mut().enumerate() {
                 // Every twenty minutes a source goes for some minutes.
                 if world.up[goal] && world.rng.unit() < 1.0 / 1_200.0 {
-                    back_at[goal] = second + 30 + u32::try_from(world.rng.below(400)).unwrap_or(0);
+                    *back_at = second + 30 + u32::try_from(world.rng.below(400)).unwrap_or(0);
                     world.set_up(goal, false);
                     lost = true;
-                } else if !world.up[goal] && second >= back_at[goal] {
+                } else if !world.up[goal] && second >= *back_at {
                     world.set_up(goal, true);
                     lost = true;
                 }

@@ -34,6 +34,9 @@ pub(super) struct ClientJob {
     pub(super) epoch: u32,
 }
 
+/// Where a job came from: pool, connection, and the channel's prefix where that matters.
+pub(super) type GivenOn = (u8, u32, Vec<u8>);
+
 /// What a submit is to be answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expect {
@@ -134,7 +137,7 @@ pub(super) struct Miner {
     /// Since when it has a connection.
     pub(super) connected_at: Micros,
     /// Pool, connection and time of the newest job that it was given.
-    pub(super) last_given: Option<((u8, u32, Vec<u8>), Micros)>,
+    pub(super) last_given: Option<(GivenOn, Micros)>,
     /// When its hashrate or its manners last changed.
     pub(super) unsettled_at: Micros,
     /// When it sent the newest share that was taken.
