@@ -43,8 +43,6 @@ const MOVED_A_SECOND: f64 = 1.0;
 /// A miner owes a goal at most this much of its time, in seconds, and so does the farm: what could not be
 /// given for longer is not paid back.
 pub const DEBT_MAX: f64 = 900.0;
-/// So much of a miner's time, in seconds, is remembered of what a goal was owed when it went.
-pub const KEPT: f64 = 60.0;
 /// What the farm owes counts so many times as much as a miner's own account, ...
 const FARM: f64 = 3.0;
 /// ... and no more than so many slices of it count.
@@ -233,8 +231,8 @@ impl ShareOut {
         self.weigh();
     }
 
-    /// A goal has a source and may have work, or not. What one that goes has at that moment too much or too little, up
-    /// to [`KEPT`], is made good when it comes back; what it misses meanwhile is not.
+    /// A goal has a source and may have work, or not. What one that goes has at that moment too much or too little is made
+    /// good when it comes back; what it misses meanwhile is not.
     pub fn set_present(&mut self, goal: usize, present: bool, now: Duration) {
         if self.goals[goal].present == present {
             return;
@@ -243,14 +241,6 @@ impl ShareOut {
         self.goals[goal].present = present;
         self.rearranged = Some(now);
         self.weigh();
-        if present {
-            return;
-        }
-        for member in &mut self.members {
-            member.owes[goal] = member.owes[goal].clamp(-KEPT, KEPT);
-        }
-        let bound = KEPT * self.total();
-        self.goals[goal].left_owing = self.goals[goal].left_owing.clamp(-bound, bound);
     }
 
     /// Whether a goal may have work.
