@@ -44,8 +44,9 @@ impl Leases {
     /// # Errors
     /// The journal cannot be read or written.
     pub fn open(config: &Config, state: Arc<StateDirectory>) -> Result<Self, StateError> {
-        let failed = |error| StateError::File { what: "keep", path: state.path().join("leases"), error };
-        let (journal, counts) = Journal::open(state.path()).map_err(failed)?;
+        let path = state.path().to_owned();
+        let failed = |error| StateError::File { what: "keep", path: path.join("leases"), error };
+        let (journal, counts) = Journal::open(&path).map_err(failed)?;
         let all = goals(config).into_iter().enumerate();
         let counted = all.filter_map(|(at, (_, name, goal))| Some((at, name, goal?)));
         let lease = |(at, name, goal): (usize, &Name, &Goal)| {
@@ -68,7 +69,7 @@ impl Leases {
         };
         let goals = counted.filter(|(_, _, goal)| goal.work_max.is_some()).map(lease).collect();
         let keeper = LeaseKeeper::start(journal).map_err(failed)?;
-        Ok(Self { goals, keeper, _state: Arc::clone(&state), noted: Duration::ZERO })
+        Ok(Self { goals, keeper, _state: state, noted: Duration::ZERO })
     }
 
     /// Tells the router what was done before.
