@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use tokio::io::Interest;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{debug, error};
 
-use super::groups::Groups;
+use super::groups::{ChannelMoves, Groups};
 use super::handshake::{Failed, shake_hands};
 use super::identity::Sv2Identity;
 use crate::downstream::connection::{JOIN_DEADLINE, READ_AT_ONCE, next_answer};
@@ -32,7 +33,7 @@ use crate::downstream::context::{Doors, ListenerContext};
 use crate::downstream::opening::Opened;
 use crate::downstream::outbox::Outbox;
 use crate::downstream::roster::Attached;
-use crate::upstream::{GroupNews, Joined, RouterMessage};
+use crate::upstream::{GroupNews, Joined, Moved, RouterMessage};
 
 /// `SubmitSharesStandard` and `SubmitSharesExtended`.
 const SHARES: std::ops::RangeInclusive<u8> = 0x1a..=0x1b;
@@ -87,12 +88,14 @@ struct Connection<'a> {
     input: BytesMut,
     outbox: Outbox,
     groups: Groups,
+    moves: ChannelMoves,
     answers: Option<mpsc::Receiver<Answer>>,
     /// The places of all channels but the first, which has the connection's.
     places: Vec<OwnedSemaphorePermit>,
     /// Channels that are mining.
     mining: u64,
     me: MinerRef,
+    address: IpAddr,
 }
 
 /// Shakes hands; nothing when the connection is over before it is encrypted.
@@ -133,10 +136,12 @@ pub(in crate::downstream) async fn serve(opened: &Opened, transport: Transport, 
         input: BytesMut::new(),
         outbox: Outbox::default(),
         groups: Groups::default(),
+        moves: ChannelMoves::default(),
         answers: None,
         places: Vec::new(),
         mining: 0,
         me,
+        address: address.ip(),
     };
     // A mistake of ours costs one connection, not the process, and leaves nothing behind.
     let end = AssertUnwindSafe(connection.run()).catch_unwind().await;
@@ -194,6 +199,7 @@ impl Connection<'_> {
                     let (group, news) = news.ok_or(CloseReason::ShuttingDown)?;
                     self.on_news(group, news)?;
                 }
+                (miner, moved) = self.moves.next(), if idle => self.on_move(miner, moved)?,
                 answer = next_answer(self.answers.as_mut()), if idle => self.on_answer(answer)?,
                 () = sleep.as_mut() => {
                     if clock.now().reached(self.deadline()) {
@@ -242,18 +248,23 @@ impl Connection<'_> {
         let miner = MinerRef(context.next_miner.fetch_add(1, Relaxed));
         let (reply, joined) = oneshot::channel();
         let hashrate = wish.hashrate;
+        let route = context.routes.of(&wish.identity, self.address);
+        self.machine.take_route(route);
         let request = JoinRequest {
-            route: policy.route,
+            miner,
+            route,
+            goal: None,
+            hashrate,
             identity: wish.identity,
             miner_id_size: policy.extranonce1_size,
             extranonce2_size: policy.extranonce2_size,
         };
-        let sent = context.router.send(RouterMessage::Join { request, hashrate, reply }).await;
+        let sent = context.router.send(RouterMessage::Join { request, reply }).await;
         let joined = match sent {
             Ok(()) => tokio::time::timeout(JOIN_DEADLINE, joined).await.ok().and_then(Result::ok),
             Err(_) => None,
         };
-        let Some(Joined { group, meter, mut news }) = joined else {
+        let Some(Joined { group, meter, mut news, moves }) = joined else {
             self.step(|machine, io| {
                 machine.not_joined("no-source", io);
                 Ok(())
@@ -266,6 +277,9 @@ impl Connection<'_> {
         }
         let feed = news.borrow_and_update().feed.clone();
         self.groups.watch(group, news);
+        if let Some(moves) = moves {
+            self.moves.watch(miner, moves);
+        }
         if self.mining == 0 {
             context.figures.mining.fetch_add(1, Relaxed);
         }
@@ -296,16 +310,31 @@ impl Connection<'_> {
             if let Some(difficulty) = left.learnt {
                 context.memory.remember(&left.identity, difficulty);
             }
-            let Some((_, group)) = left.place else { continue };
+            let Some((miner, group)) = left.place else { continue };
             self.mining -= 1;
             self.places.truncate(usize::try_from(self.mining.saturating_sub(1)).unwrap_or(0));
             if self.mining == 0 {
                 context.figures.mining.fetch_sub(1, Relaxed);
             }
-            let _ = context.router.send(RouterMessage::Leave(group)).await;
+            let _ = context.router.send(RouterMessage::Leave(miner, group)).await;
             let machine = &self.machine;
             self.groups.keep(|kept| machine.groups().any(|group| group == kept));
         }
+    }
+
+    /// A channel is in another group: it is counted there, and gets its work.
+    fn on_move(&mut self, miner: MinerRef, moved: Moved) -> Result<(), End> {
+        let Moved { group, meter, mut news } = moved;
+        let feed = news.borrow_and_update().feed.clone();
+        self.step(|machine, io| {
+            machine.moved(miner, group, meter, feed.as_ref(), io);
+            Ok(())
+        })?;
+        self.groups.watch(group, news);
+        let machine = &self.machine;
+        self.groups.keep(|kept| machine.groups().any(|group| group == kept));
+        self.show();
+        Ok(())
     }
 
     fn on_news(&mut self, group: GroupId, news: GroupNews) -> Result<(), End> {

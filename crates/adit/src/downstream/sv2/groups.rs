@@ -5,9 +5,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use engine::GroupId;
+use engine::{GroupId, MinerRef};
 
-use crate::upstream::GroupNews;
+use crate::upstream::{GroupNews, Moved};
 
 type News = watch::Receiver<GroupNews>;
 
@@ -60,5 +60,40 @@ impl Groups {
             let more = news.changed().await.is_ok();
             (number, more.then_some(news))
         }));
+    }
+}
+
+/// One wait for a channel's move: the receiver unless it will never move again.
+type MoveWait = BoxFuture<'static, (MinerRef, Option<Moves>)>;
+
+type Moves = watch::Receiver<Option<Moved>>;
+
+/// The moves of all of a connection's channels that their routes move.
+#[derive(Default)]
+pub(super) struct ChannelMoves(FuturesUnordered<MoveWait>);
+
+impl ChannelMoves {
+    /// Waits for a channel's moves from now on.
+    pub(super) fn watch(&mut self, miner: MinerRef, mut moves: Moves) {
+        self.0.push(Box::pin(async move {
+            let more = moves.changed().await.is_ok();
+            (miner, more.then_some(moves))
+        }));
+    }
+
+    /// The next move. Never completes while there is nobody to move.
+    pub(super) async fn next(&mut self) -> (MinerRef, Moved) {
+        loop {
+            let Some((miner, moves)) = self.0.next().await else {
+                return std::future::pending().await;
+            };
+            // The router forgets those that leave.
+            let Some(mut moves) = moves else { continue };
+            let moved = moves.borrow_and_update().clone();
+            self.watch(miner, moves);
+            if let Some(moved) = moved {
+                return (miner, moved);
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use work::{Difficulty, Target};
 
 use super::LeftChannel;
 use crate::feed::Feed;
-use crate::ids::{GroupId, MinerRef};
+use crate::ids::{GroupId, MinerRef, RouteId};
 use crate::miner::ListenerPolicy;
 use crate::miner::mining::{METER_AT_LEAST, Mining};
 use crate::miner::worker::Worker;
@@ -31,6 +31,8 @@ pub(super) struct Channel {
     pub(super) miner: MinerRef,
     /// The router's group that it gets its work from.
     pub(super) group: GroupId,
+    /// The route that it takes.
+    pub(super) route: RouteId,
     pub(super) mining: Mining,
     /// The target as it was last told.
     pub(super) told_target: Target,

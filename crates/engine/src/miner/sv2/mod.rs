@@ -31,7 +31,7 @@ use work::MinerId;
 use super::policy::{CloseReason, ListenerPolicy, MinerIdSource};
 use super::strikes::Strikes;
 use crate::books::{AccountId, AccountKey, Books, Final, RejectReason};
-use crate::ids::{GroupId, MinerRef, SourceId};
+use crate::ids::{GroupId, MinerRef, RouteId, SourceId};
 use crate::now::{Now, earliest};
 use crate::share::ShareSink;
 use channel::Channel;
@@ -95,7 +95,9 @@ pub struct Sv2Miner {
     next_job_id: u32,
     /// Channels with accepted shares that the miner has not been told of.
     unflushed: Vec<u32>,
-    accounts: Vec<(Option<SourceId>, AccountId)>,
+    accounts: Vec<((RouteId, Option<SourceId>), AccountId)>,
+    /// The route of the next channel that joins.
+    next_route: RouteId,
     /// Workers' names that came with shares (extension 0x0002), and as they go up.
     names: Option<Box<Names>>,
     strikes: Strikes,
@@ -116,6 +118,7 @@ impl Sv2Miner {
     #[must_use]
     pub fn new(policy: Arc<ListenerPolicy>, books: Arc<Books>, me: MinerRef, now: Now) -> Self {
         Self {
+            next_route: policy.route,
             policy,
             books,
             me,
@@ -340,26 +343,28 @@ impl Sv2Miner {
         }
     }
 
-    /// The account of this listener's shares on a source.
-    fn account(&mut self, source: Option<SourceId>) -> AccountId {
-        if let Some((_, id)) = self.accounts.iter().find(|(of, _)| *of == source) {
+    /// The route that the next channel takes, where it is not the listener's: its shares are counted there.
+    pub fn take_route(&mut self, route: RouteId) {
+        self.next_route = route;
+    }
+
+    /// The account of this listener's shares on a source, by a route.
+    fn account(&mut self, route: RouteId, source: Option<SourceId>) -> AccountId {
+        if let Some((_, id)) = self.accounts.iter().find(|(of, _)| *of == (route, source)) {
             return *id;
         }
-        let key = AccountKey {
-            listener: self.policy.id.0,
-            route: self.policy.route.0,
-            source: source.map(|source| source.0),
-        };
+        let key =
+            AccountKey { listener: self.policy.id.0, route: route.0, source: source.map(|source| source.0) };
         let id = self.books.account(key);
         if self.accounts.len() == MAX_ACCOUNTS {
             self.accounts.remove(0);
         }
-        self.accounts.push((source, id));
+        self.accounts.push(((route, source), id));
         id
     }
 
-    fn count_rejected(&mut self, source: Option<SourceId>, why: RejectReason) {
-        let id = self.account(source);
+    fn count_rejected(&mut self, route: RouteId, source: Option<SourceId>, why: RejectReason) {
+        let id = self.account(route, source);
         self.books.get(id).settle_at_once(self.me.stripe(), Final::Rejected(why), 0.0, false);
     }
 }

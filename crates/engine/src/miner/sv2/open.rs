@@ -206,6 +206,7 @@ impl Sv2Miner {
             worker: pending.worker,
             miner,
             group,
+            route: self.next_route,
             mining: Mining::new(validator, vardiff, meter, metered, now),
             told_target: Target::MAX,
             max_target: pending.max_target,

@@ -13,7 +13,7 @@ use super::channel::Kind;
 use super::open::fixed;
 use super::{CloseReason, Sv2Io, Sv2Miner};
 use crate::books::{Final, RefuseCode, RejectReason, UnsentReason};
-use crate::ids::SourceId;
+use crate::ids::{RouteId, SourceId};
 use crate::miner::good_share::{Fate, Finder, GoodShare};
 use crate::miner::sv1::MAX_WAITING;
 use crate::miner::worker::Worker;
@@ -86,30 +86,31 @@ impl Sv2Miner {
 
     /// A share that cannot be read: who sends one is no miner.
     fn malformed(&mut self) -> Result<(), CloseReason> {
-        self.count_rejected(None, RejectReason::Malformed);
+        self.count_rejected(self.policy.route, None, RejectReason::Malformed);
         Err(CloseReason::Garbage)
     }
 
     fn submit(&mut self, share: &Submitted<'_>, io: &mut Sv2Io<'_>) -> Result<(), CloseReason> {
         let at = self.find(share.channel_id).filter(|at| self.channels[*at].kind == share.kind);
         let Some(at) = at else {
-            return self.reject(share, None, RejectReason::UnknownChannel, io);
+            return self.reject(share, (self.policy.route, None), RejectReason::UnknownChannel, io);
         };
         let mask = self.policy.version_mask;
+        let route = self.channels[at].route;
         let mining = &mut self.channels[at].mining;
         let source = mining.feed.as_ref().map(|feed| feed.source());
         let verdict =
             mining.validator.judge_full_version(&share.submission, share.version, mask, io.now.seconds());
         let good = match GoodShare::of(verdict) {
             Ok(good) => good,
-            Err(why) => return self.reject(share, source, why, io),
+            Err(why) => return self.reject(share, (route, source), why, io),
         };
         let easy = good.credited < mining.told * EASIER;
         let worker = match share.worker {
             Some(name) if !name.as_bytes().is_empty() => self.name(&name),
             _ => Arc::clone(&self.channels[at].worker.wire),
         };
-        let account = self.account(Some(good.source));
+        let account = self.account(route, Some(good.source));
         let finder = Finder { books: &self.books, account, miner: self.me, worker, reply: self.policy.reply };
         let feed = self.channels[at].mining.feed_of(good.source, good.generation);
         match good.send(feed.map(|feed| &**feed), finder, &mut self.next_token, io.shares) {
@@ -124,7 +125,7 @@ impl Sv2Miner {
                 write_error(share.channel_id, share.sequence_number, unsent_code(why), io.out);
             }
         }
-        self.learn(at, good.credited, io);
+        self.learn(at, good.source, good.credited, io);
         if easy && self.strikes.easy_share(self.policy.vardiff.shares_per_minute, io.now.mono) {
             return Err(CloseReason::TooFast);
         }
@@ -210,7 +211,7 @@ impl Sv2Miner {
     }
 
     /// A good share, whatever becomes of it, tells how fast the miner is.
-    fn learn(&mut self, at: usize, credited: f64, io: &mut Sv2Io<'_>) {
+    fn learn(&mut self, at: usize, source: SourceId, credited: f64, io: &mut Sv2Io<'_>) {
         let now = io.now.mono;
         self.last_share = now;
         self.strikes.good_share(now);
@@ -218,7 +219,7 @@ impl Sv2Miner {
         let channel = &mut self.channels[at];
         // By a hair later, so that it counts as one that brings shares.
         channel.last_share = now.max(channel.zero_since + std::time::Duration::from_nanos(1));
-        channel.mining.meter.count_share();
+        channel.mining.meter_of(source).count_share(credited);
         let wish = channel.mining.vardiff.on_share(&policy.vardiff, credited, now);
         if policy.vardiff_enabled && wish.is_some() {
             self.retarget(at, io);
@@ -232,12 +233,12 @@ impl Sv2Miner {
     fn reject(
         &mut self,
         share: &Submitted<'_>,
-        source: Option<SourceId>,
+        (route, source): (RouteId, Option<SourceId>),
         why: RejectReason,
         io: &mut Sv2Io<'_>,
     ) -> Result<(), CloseReason> {
         write_error(share.channel_id, share.sequence_number, rejected_code(why), io.out);
-        self.count_rejected(source, why);
+        self.count_rejected(route, source, why);
         if self.strikes.bad_share(self.policy.vardiff.shares_per_minute, io.now.mono) {
             return Err(CloseReason::BadShares);
         }

@@ -170,6 +170,20 @@ impl Downstream {
         }
     }
 
+    /// The miner is in another group, whose work is to follow.
+    pub(super) fn moved(&mut self, meter: Arc<GroupMeter>, io: &mut Io<'_>) {
+        match self {
+            Self::Sv1(machine) => machine.moved(meter),
+            Self::Sv2(translated) => {
+                let me = translated.me;
+                let _ = translated.step(io, |machine, io| {
+                    machine.moved(me, GROUP, meter, None, io);
+                    Ok(())
+                });
+            }
+        }
+    }
+
     pub(super) fn answer(&mut self, answer: Answer, io: &mut Io<'_>) {
         match self {
             Self::Sv1(machine) => machine.answer(answer, io.out),
