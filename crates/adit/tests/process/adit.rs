@@ -50,7 +50,7 @@ impl Adit {
             runtime.block_on(DevPool::bind(loopback, options, DevPoolKeys::random())).expect("a pool")
         };
         let pools: Vec<DevPool> = (0..pools).map(|_| pool()).collect();
-        let urls: Vec<String> = pools.iter().map(|pool| pool.url().to_string()).collect();
+        let urls: Vec<String> = pools.iter().map(|pool| pool.url()).collect();
         let settings = settings(&urls);
         let folder = std::env::temp_dir().join(format!(
             "adit-process-{}-{:x}",

@@ -29,7 +29,7 @@ use crate::ids::MinerRef;
 /// Work that a move is made for, in seconds of the whole farm: the smallest goal's part of this, ...
 pub const SLICE: f64 = 60.0;
 /// ... within these bounds. An hour is then right to a hundredth of the smallest goal's part, and a lone miner changes
-/// twice a minute.
+/// two or three times a minute between two goals.
 pub const SLICES: (f64, f64) = (3.0, 20.0);
 /// No miner has to stay for longer, however small it is.
 pub const STAY_MAX: f64 = 600.0;
