@@ -38,8 +38,8 @@ pub use check::{TABLES_MAX, TEMPLATES_MAX};
 pub use environment::PREFIX;
 pub(crate) use kind::is_host_and_port;
 pub use kind::{
-    DayHours, EXTRA_OUTPUTS_MAX, ExtraOutput, MinersPerChannel, Network, PayScript, PayTo, SCRIPT_MAX,
-    SIGNATURE_MAX, Secret, SourceUrl, USER_IDENTITY_MAX, UnixTime, VERSION_BITS_ROLLABLE, Work,
+    AuthoritySecret, DayHours, EXTRA_OUTPUTS_MAX, ExtraOutput, MinersPerChannel, Network, PayScript, PayTo,
+    SCRIPT_MAX, SIGNATURE_MAX, Secret, SourceUrl, USER_IDENTITY_MAX, UnixTime, VERSION_BITS_ROLLABLE, Work,
     signature_push,
 };
 pub use machine::Machine;

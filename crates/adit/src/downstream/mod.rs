@@ -9,11 +9,13 @@ mod ids;
 mod listener;
 mod memory;
 mod opening;
+mod outbox;
 mod pace;
 mod proxy_header;
 mod roster;
 mod routes;
 mod spoken;
+mod sv2;
 #[cfg(any(test, feature = "test-hooks"))]
 mod test_hooks;
 mod tls;
@@ -29,5 +31,6 @@ pub use proxy_header::{PROXY_HEADER_MAX, ProxyHeader, ProxyHeaderError, proxy_he
 pub use roster::{Entry, Roster};
 pub use routes::{RouteChoice, RouteChoices};
 pub use spoken::{LOOKED_AT, Spoken, spoken};
+pub use sv2::Sv2Identity;
 #[cfg(test)]
 pub(crate) use test_hooks::PANIC_METHOD;
