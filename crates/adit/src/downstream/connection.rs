@@ -495,7 +495,7 @@ async fn changed(news: Option<&mut watch::Receiver<GroupNews>>) -> Result<(), wa
 }
 
 /// Never, when the miner cannot be moved or the router has ended.
-pub(super) async fn moved(moves: Option<&mut watch::Receiver<Option<Moved>>>) -> Option<()> {
+async fn moved(moves: Option<&mut watch::Receiver<Option<Moved>>>) -> Option<()> {
     match moves {
         Some(moves) => moves.changed().await.ok(),
         None => std::future::pending().await,

@@ -193,13 +193,14 @@ impl Connection<'_> {
             let interest = if idle { Interest::READABLE } else { Interest::WRITABLE };
             tokio::select! {
                 biased;
+                // Before the news: those of a group that was left may have ended.
+                (miner, moved) = self.moves.next(), if idle => self.on_move(miner, moved)?,
                 // While the miner does not take what it was sent, newer work replaces older.
                 news = self.groups.next(), if idle => {
                     // The router has ended, and the process with it.
                     let (group, news) = news.ok_or(CloseReason::ShuttingDown)?;
                     self.on_news(group, news)?;
                 }
-                (miner, moved) = self.moves.next(), if idle => self.on_move(miner, moved)?,
                 answer = next_answer(self.answers.as_mut()), if idle => self.on_answer(answer)?,
                 () = sleep.as_mut() => {
                     if clock.now().reached(self.deadline()) {
@@ -326,11 +327,11 @@ impl Connection<'_> {
     fn on_move(&mut self, miner: MinerRef, moved: Moved) -> Result<(), End> {
         let Moved { group, meter, mut news } = moved;
         let feed = news.borrow_and_update().feed.clone();
+        self.groups.watch(group, news);
         self.step(|machine, io| {
             machine.moved(miner, group, meter, feed.as_ref(), io);
             Ok(())
         })?;
-        self.groups.watch(group, news);
         let machine = &self.machine;
         self.groups.keep(|kept| machine.groups().any(|group| group == kept));
         self.show();
