@@ -21,34 +21,77 @@ const HASHRATE: f64 = 50_000.0;
 const DELAY: Duration = Duration::from_secs(4);
 const SPREAD: Duration = Duration::from_secs(5);
 
+/// Two Adits of one pool behind HAProxy, and miners that watch. In the order in which they end.
+struct Edge {
+    watchers: Wanderers,
+    haproxy: Haproxy,
+    one: Adit,
+    two: Adit,
+    _pool: DevPool,
+    _folder: Folder,
+}
+
+impl Edge {
+    fn start() -> Self {
+        let folder = Folder::new();
+        let pool =
+            DevPool::start("pool", folder.path(), &["--shares-per-minute", "600", "--share-batch-size", "5"]);
+        let start = |name: &str| {
+            let own = folder.path().join(name);
+            std::fs::create_dir(&own).expect("the test's folder can be written");
+            let settings = Settings::for_cpus()
+                .listener("proxy_protocol_from = [\"127.0.0.1\"]\n")
+                .limits(&format!(
+                    "drain_delay = {}\ndrain_spread = {}\nshutdown_grace = \"10s\"\n",
+                    DELAY.as_secs(),
+                    SPREAD.as_secs()
+                ))
+                .source("pool", &pool.url(), "nominal_hashrate = 300000\n");
+            Adit::start_ready(&own, &settings)
+        };
+        let (one, two) = (start("one"), start("two"));
+        let haproxy = Haproxy::start(folder.path(), [&one, &two]);
+        let way = Way { port: haproxy.port(), apart: Duration::from_millis(500), tls: None };
+        let watchers = Wanderers::start(&way, WATCHERS, Duration::from_secs(2));
+        wait::until_so("all have work", PATIENCE, || watchers.with_work() == WATCHERS);
+        Self { watchers, haproxy, one, two, _pool: pool, _folder: folder }
+    }
+}
+
+fn miners_of(adit: &Adit) -> f64 {
+    adit.connections()
+}
+
+#[test]
+#[ignore = "needs the release build: integration-tests/run"]
+fn miners_of_an_adit_that_dies_come_back_on_the_other() {
+    let Edge { watchers, haproxy, one, two, _pool, _folder } = Edge::start();
+    let at_one = miners_of(&one);
+    assert!(at_one >= WATCHERS as f64 / 3.0, "spread over both: {at_one}");
+    // Killed.
+    drop(one);
+    wait::until_so("all have work again", PATIENCE, || {
+        watchers.with_work() == WATCHERS && miners_of(&two) == WATCHERS as f64
+    });
+    let outages = watchers.outages();
+    assert!(outages.len() as f64 >= at_one, "{} of {at_one}", outages.len());
+    let (middle, longest) =
+        (outages[outages.len() / 2].as_secs_f64(), outages[outages.len() - 1].as_secs_f64());
+    assert!(longest < 15.0, "the longest was {longest} s without work");
+    drop((watchers, haproxy));
+    two.stop();
+    promise::kept(
+        "an Adit behind HAProxy dies, its miners come back on the other",
+        &format!("{at_one} miners without work for {middle:.2} s in the middle, {longest:.2} s at most"),
+    );
+}
+
 #[test]
 #[ignore = "needs the release build: integration-tests/run"]
 fn miners_of_an_adit_that_is_drained_come_back_on_the_other() {
-    let folder = Folder::new();
-    let pool =
-        DevPool::start("pool", folder.path(), &["--shares-per-minute", "600", "--share-batch-size", "5"]);
-    let start = |name: &str| {
-        let own = folder.path().join(name);
-        std::fs::create_dir(&own).expect("the test's folder can be written");
-        let settings = Settings::for_cpus()
-            .listener("proxy_protocol_from = [\"127.0.0.1\"]\n")
-            .limits(&format!(
-                "drain_delay = {}\ndrain_spread = {}\nshutdown_grace = \"10s\"\n",
-                DELAY.as_secs(),
-                SPREAD.as_secs()
-            ))
-            .source("pool", &pool.url(), "nominal_hashrate = 300000\n");
-        Adit::start_ready(&own, &settings)
-    };
-    let (mut one, two) = (start("one"), start("two"));
-    let haproxy = Haproxy::start(folder.path(), [&one, &two]);
-    // Its first checks; until then it takes both for well, which they are.
-    let way = Way { port: haproxy.port(), apart: Duration::from_millis(500), tls: None };
-    let watchers = Wanderers::start(&way, WATCHERS, Duration::from_secs(2));
-    wait::until_so("all have work", PATIENCE, || watchers.with_work() == WATCHERS);
+    let Edge { watchers, haproxy, mut one, two, _pool, _folder } = Edge::start();
     let miners: Vec<CpuMiner> =
         (0..HASHING).map(|n| CpuMiner::start(haproxy.port(), &format!("farm.{n}"), HASHRATE)).collect();
-    let miners_of = |adit: &Adit| adit.connections();
     let all = (WATCHERS + HASHING) as f64;
     wait::until_so("all are there", PATIENCE, || miners_of(&one) + miners_of(&two) == all);
     let (at_one, at_two) = (miners_of(&one), miners_of(&two));

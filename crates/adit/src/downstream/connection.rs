@@ -71,11 +71,9 @@ impl From<io::Error> for End {
 
 struct Connection<'a> {
     context: &'a ListenerContext,
-    stream: Arc<Attached>,
+    stream: &'a Attached,
     /// Where lines come by TLS.
     tls: Option<Box<TlsSession>>,
-    /// When its handshake must be done.
-    handshake_until: Duration,
     machine: Sv1Miner,
     lines: sv1::LineReader,
     /// What the socket did not take; empty and without memory for nearly every miner nearly always.
@@ -89,14 +87,14 @@ struct Connection<'a> {
 }
 
 /// Serves a Stratum V1 miner until one side has enough.
-pub(super) async fn serve(opened: Opened, tls: Option<Box<TlsSession>>, context: &ListenerContext) {
+pub(super) async fn serve(opened: &Opened, tls: Option<Box<TlsSession>>, context: &ListenerContext) {
     let Opened { stream, me, address, began } = opened;
-    let machine = Sv1Miner::new(Arc::clone(&context.policy), Arc::clone(&context.books), me, began);
+    let me = *me;
+    let machine = Sv1Miner::new(Arc::clone(&context.policy), Arc::clone(&context.books), me, *began);
     let mut connection = Connection {
         context,
         stream,
         tls,
-        handshake_until: context.clock.now().mono + context.handshake,
         machine,
         lines: sv1::LineReader::default(),
         outbox: Vec::new(),
@@ -115,7 +113,7 @@ pub(super) async fn serve(opened: Opened, tls: Option<Box<TlsSession>>, context:
         (end, _) => end,
     });
     match end {
-        Ok(End::Left) => context.say_left(address),
+        Ok(End::Left) => context.say_left(*address),
         Ok(End::Close(why)) => {
             connection.flush_last_words();
             context.figures.count_close(why);
@@ -188,12 +186,12 @@ impl Connection<'_> {
     fn deadline(&self) -> Duration {
         let stall = self.stalled_since.map(|t| t + self.context.write_stall);
         let deadline = engine::earliest(self.machine.deadline(), stall);
-        let deadline = engine::earliest(deadline, self.in_handshake().then_some(self.handshake_until));
+        let deadline = engine::earliest(deadline, self.handshake_deadline());
         deadline.unwrap_or(Duration::MAX)
     }
 
-    fn in_handshake(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| !tls.is_established())
+    fn handshake_deadline(&self) -> Option<Duration> {
+        self.tls.as_ref().and_then(|tls| tls.deadline())
     }
 
     async fn join(&mut self) -> Result<(), End> {
@@ -272,7 +270,7 @@ impl Connection<'_> {
         if self.stalled_since.is_some_and(|t| now.saturating_sub(t) >= self.context.write_stall) {
             return Err(CloseReason::SlowReader.into());
         }
-        if self.in_handshake() && now >= self.handshake_until {
+        if self.handshake_deadline().is_some_and(|until| now >= until) {
             return Err(CloseReason::Tls.into());
         }
         self.step(Sv1Miner::timer)
@@ -440,7 +438,8 @@ impl Connection<'_> {
         }
     }
 
-    async fn clean_up(mut self) {
+    /// By reference: a task that owned it twice would be as large.
+    async fn clean_up(&mut self) {
         let context = self.context;
         self.machine.ended();
         if self.answers.is_some() {

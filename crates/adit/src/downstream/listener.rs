@@ -76,10 +76,7 @@ pub async fn run_listener(
             continue;
         }
         context.figures.accepted.fetch_add(1, Relaxed);
-        let context = Arc::clone(&context);
-        tasks.spawn(async move {
-            opening::open(stream, address, place, &context).await;
-        });
+        tasks.spawn(opening::open(stream, address, place, Arc::clone(&context)));
     }
 }
 

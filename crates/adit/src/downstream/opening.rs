@@ -47,27 +47,45 @@ enum Over {
 }
 
 /// Serves a connection until one side has enough.
-pub(super) async fn open(
+///
+/// What is needed only until it is known what the miner speaks is gone from the task's memory afterwards, and each thing
+/// stands there once: this is most of what an idle miner costs.
+pub(super) fn open(
     stream: TcpStream,
     address: SocketAddr,
     mut place: Place,
-    context: &ListenerContext,
-) {
+    context: Arc<ListenerContext>,
+) -> impl Future<Output = ()> {
     context.figures.connected.fetch_add(1, Relaxed);
     let me = MinerRef(context.next_miner.fetch_add(1, Relaxed));
     let began = context.clock.now();
     let stream = context.roster.attach(stream, me, began.mono);
     let mut opened = Opened { stream, me, address, began };
-    match what_it_speaks(&mut opened, &mut place, context).await {
+    async move {
+        if let Some(tls) = begin(&mut opened, &mut place, &context).await {
+            connection::serve(&opened, tls, &context).await;
+        }
+        context.figures.connected.fetch_sub(1, Relaxed);
+        drop(place);
+    }
+}
+
+/// Finds out how a miner's lines come; nothing when the connection is over before.
+async fn begin(
+    opened: &mut Opened,
+    place: &mut Place,
+    context: &ListenerContext,
+) -> Option<Option<Box<TlsSession>>> {
+    match what_it_speaks(opened, place, context).await {
         Ok(spoken) => match lines(spoken, context) {
-            Ok(tls) => connection::serve(opened, tls, context).await,
+            Ok(tls) => return Some(tls),
             Err((why, what)) => context.say_closed(opened.address, why, what),
         },
         Err(Over::Left) => context.say_left(opened.address),
         Err(Over::Refused(refused)) => context.say_refused(opened.address, refused),
         Err(Over::Close(why, detail)) => context.say_closed(opened.address, why, &detail),
     }
-    context.figures.connected.fetch_sub(1, Relaxed);
+    None
 }
 
 /// How a Stratum V1 miner's lines come, by TLS or as they are; or why what it speaks is not taken.
@@ -85,8 +103,8 @@ fn lines(
                 .certificate
                 .current()
                 .ok_or((CloseReason::WrongProtocol, "TLS, and the listener has no certificate_file"))?;
-            let session =
-                TlsSession::new(config).map_err(|_| (CloseReason::Tls, "no session can be begun"))?;
+            let session = TlsSession::new(config, context.clock.now().mono + context.handshake)
+                .map_err(|_| (CloseReason::Tls, "no session can be begun"))?;
             Ok(Some(Box::new(session)))
         }
         Spoken::ProxyHeader => Err((

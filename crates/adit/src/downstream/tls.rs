@@ -3,6 +3,7 @@
 //! Like a miner's state machine it opens no socket: bytes in, bytes out. An idle session holds its keys and no buffer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
@@ -37,20 +38,22 @@ pub(super) struct TlsSession {
     connection: UnbufferedServerConnection,
     /// A record that has not come whole; empty and without memory for nearly every miner nearly always.
     incoming: Vec<u8>,
+    /// When the handshake must be done.
+    handshake_until: Duration,
     established: bool,
     over: bool,
 }
 
 impl TlsSession {
     /// At its beginning.
-    pub(super) fn new(config: Arc<ServerConfig>) -> Result<Self, TlsError> {
+    pub(super) fn new(config: Arc<ServerConfig>, handshake_until: Duration) -> Result<Self, TlsError> {
         let connection = UnbufferedServerConnection::new(config)?;
-        Ok(Self { connection, incoming: Vec::new(), established: false, over: false })
+        Ok(Self { connection, incoming: Vec::new(), handshake_until, established: false, over: false })
     }
 
-    /// The handshake is done.
-    pub(super) fn is_established(&self) -> bool {
-        self.established
+    /// When the handshake must be done; nothing once it is.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        (!self.established).then_some(self.handshake_until)
     }
 
     /// The miner has said that it sends no more.
