@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use lab::sv1_miner::{Miner, MinerConfig, MinerSnapshot, MinerStats, ServerAddress};
+use lab::sv2_miner::{SessionOptions, SessionStats, Sv2Miner, Sv2MinerError, Sv2MinerView};
 use tokio::sync::oneshot;
 
 use crate::child::Child;
@@ -66,6 +67,60 @@ impl CpuMiner {
 impl Drop for CpuMiner {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Our CPU miner for SV2, running in threads of its own.
+#[derive(Debug)]
+pub struct Sv2CpuMiner {
+    view: Sv2MinerView,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<SessionStats, Sv2MinerError>>>,
+}
+
+impl Sv2CpuMiner {
+    /// Starts a miner on an Adit's port, throttled.
+    ///
+    /// # Panics
+    /// When no thread can be had.
+    #[must_use]
+    pub fn start(port: u16, options: SessionOptions, hashes_per_second: f64) -> Self {
+        let miner = Sv2Miner::new(options, hashes_per_second);
+        let view = miner.view();
+        let (end, ended) = oneshot::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime can be had");
+        let thread = std::thread::spawn(move || {
+            let address = ([127, 0, 0, 1], port).into();
+            let over = async {
+                let _ = ended.await;
+            };
+            runtime.block_on(miner.run(address, crate::proxy::authority().public(), over))
+        });
+        Self { view, end: Some(end), thread: Some(thread) }
+    }
+
+    /// Its books now.
+    #[must_use]
+    pub fn books(&self) -> SessionStats {
+        self.view.stats()
+    }
+
+    /// Its channels' extranonce prefixes.
+    #[must_use]
+    pub fn prefixes(&self) -> Vec<Vec<u8>> {
+        self.view.prefixes()
+    }
+
+    /// Ends it and gives its books, with the answers that came in the end.
+    ///
+    /// # Panics
+    /// When its connection had ended before.
+    #[must_use]
+    pub fn stop(mut self) -> SessionStats {
+        drop(self.end.take());
+        let thread = self.thread.take().expect("it runs");
+        thread.join().expect("no panic").expect("the connection lasts as long as the miner wants")
     }
 }
 

@@ -147,6 +147,14 @@ impl Settings {
         self
     }
 
+    /// The listener serves SV2 miners too, under the tests' [`authority`] key, with as much extranonce as proxies ask for.
+    #[must_use]
+    pub fn sv2_miners(self) -> Self {
+        let lines =
+            format!("authority_secret_key = \"{}\"\nextranonce2_size = 8\n", *authority().to_base58check());
+        self.listener(&lines)
+    }
+
     /// Adds lines to the route.
     #[must_use]
     pub fn route(mut self, lines: &str) -> Self {
@@ -184,6 +192,15 @@ impl Settings {
         let _ = write!(text, "[limits]\n{}", self.limits);
         text
     }
+}
+
+/// The key with which tests' Adits prove themselves to SV2 miners.
+///
+/// # Panics
+/// Never: it is a key.
+#[must_use]
+pub fn authority() -> noise::AuthoritySecretKey {
+    noise::AuthoritySecretKey::from_bytes([0x5a; 32]).expect("a key")
 }
 
 /// The books of the whole process, by the words of the status page.
@@ -311,6 +328,12 @@ impl Adit {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.miners
+    }
+
+    /// Where SV2 miners connect, with the tests' [`authority`] key.
+    #[must_use]
+    pub fn sv2_url(&self) -> String {
+        format!("stratum2+tcp://127.0.0.1:{}/{}", self.miners, authority().public())
     }
 
     /// Where HTTP is served.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::child::Child;
 use crate::jd_client::JdClient;
 use crate::pool::Pool;
+use crate::proxy::Adit;
 use crate::{http, peers};
 
 /// How long it may take to come up.
@@ -35,6 +36,19 @@ impl Translator {
     #[must_use]
     pub fn start_behind(folder: &Path, client: &JdClient, hashrate: f64, shares_per_minute: f64) -> Self {
         Self::start_at(folder, client.port(), client.key(), true, hashrate, shares_per_minute)
+    }
+
+    /// The same in front of an Adit that serves SV2 miners under this authority key.
+    #[must_use]
+    pub fn start_behind_adit(
+        folder: &Path,
+        adit: &Adit,
+        key: &str,
+        aggregate: bool,
+        hashrate: f64,
+        shares_per_minute: f64,
+    ) -> Self {
+        Self::start_at(folder, adit.port(), key, aggregate, hashrate, shares_per_minute)
     }
 
     fn start_at(

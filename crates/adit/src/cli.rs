@@ -34,7 +34,7 @@ pub enum Command {
     Pool(PoolArgs),
     /// Mine on a Stratum V1 server with this machine's CPU.
     Miner(MinerArgs),
-    /// Measure a Stratum V1 server with many miners.
+    /// Measure a server with many miners.
     Load(LoadArgs),
 }
 
@@ -198,8 +198,11 @@ pub enum LoadMode {
 /// For `adit load`.
 #[derive(Debug, Args)]
 pub struct LoadArgs {
-    /// `stratum+tcp://host:port` of the server, on this machine.
-    pub url: ServerAddress,
+    /// `stratum+tcp://host:port` of the server, on this machine; `stratum2+tcp://host:port/authority-key` for Stratum V2.
+    pub url: LoadServer,
+    /// Stratum V2: open standard channels instead of extended ones.
+    #[arg(long)]
+    pub standard: bool,
     /// Connections.
     #[arg(long, default_value_t = 100)]
     pub miners: usize,
@@ -230,6 +233,29 @@ pub struct LoadArgs {
     /// One JSON line at the end instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+/// The server of a load run.
+#[derive(Clone, Debug)]
+pub struct LoadServer {
+    /// Where it is.
+    pub address: ServerAddress,
+    /// It speaks Stratum V2, and must prove this key, if there is one.
+    pub sv2: Option<Option<noise::AuthorityPublicKey>>,
+}
+
+impl std::str::FromStr for LoadServer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with(noise::SCHEME) {
+            let url = noise::PoolUrl::parse_insecure(text).map_err(|error| error.to_string())?;
+            let address = ServerAddress { host: url.host().to_owned(), port: url.port() };
+            return Ok(Self { address, sv2: Some(url.authority().copied()) });
+        }
+        let address = text.parse().map_err(|error: lab::sv1_miner::BadAddress| error.to_string())?;
+        Ok(Self { address, sv2: None })
+    }
 }
 
 /// Where a node answers.

@@ -33,7 +33,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::downstream::{
     Access, Admission, CertificateError, Certificates, FreshCertificates, ListenerContext, ListenerFigures,
-    MinerIdPool, Roster, WorkerMemory, run_listener,
+    MinerIdPool, Roster, Sv2Identity, WorkerMemory, run_listener,
 };
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
 use crate::snapshot::{ListenerView, RouteView, SnapshotMaker};
@@ -209,9 +209,17 @@ impl Proxy {
             let figures = Arc::new(ListenerFigures::default());
             let address = socket.local_addr().unwrap_or(listener.listen);
             let policy = listener_policy(at, route, listener, &config.limits, &firmware);
+            let key = listener.authority_secret_key.as_ref();
+            let identity = key.map(|key| Sv2Identity::new(key.reveal().clone()));
+            if let Some(identity) = &identity {
+                // As miners are told it.
+                let url = format!("stratum2+tcp://{address}/{}", identity.public());
+                info!(listener = %name, %url, "for Stratum V2 miners");
+            }
             let context = Arc::new(ListenerContext {
                 name: name.to_string(),
                 protocol: listener.protocol,
+                identity,
                 policy: Arc::new(policy),
                 books: Arc::clone(&books),
                 admission: Arc::clone(&admission),

@@ -103,6 +103,7 @@ impl SnapshotMaker {
                 "source_lookup_failed".into(),
                 self.sources.iter().filter_map(|s| s.resolver.as_ref()).map(|r| r.failures()).sum(),
             ),
+            ("channel_refused".into(), sum(|f| f.channels_refused.load(Relaxed))),
             ("worker_name_shortened".into(), sum(|f| f.names_cut.load(Relaxed))),
             (
                 "source_handshake_failed".into(),

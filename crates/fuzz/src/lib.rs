@@ -18,6 +18,7 @@ pub mod mutate;
 pub mod noise_transport;
 pub mod sv1_lines;
 pub mod sv2_frames;
+pub mod sv2_miner;
 pub mod template_distribution;
 
 /// A fuzz target.
@@ -35,7 +36,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target {
         name: "sv1_lines",
         run: sv1_lines::target,
@@ -90,6 +91,12 @@ pub const TARGETS: [Target; 10] = [
         run: first_bytes::target,
         planted: |data| first_bytes::check(data, true),
         max_len: 1_024,
+    },
+    Target {
+        name: "sv2_miner",
+        run: sv2_miner::target,
+        planted: |data| sv2_miner::check(data, true),
+        max_len: 2_048,
     },
 ];
 

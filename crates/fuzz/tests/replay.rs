@@ -103,6 +103,11 @@ fn first_bytes() {
     run("first_bytes", 20_000);
 }
 
+#[test]
+fn sv2_miner() {
+    run("sv2_miner", 5_000);
+}
+
 /// With a mistake made on purpose, the corpus alone makes each target fail.
 #[test]
 fn every_target_can_fail() {

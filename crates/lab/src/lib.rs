@@ -3,6 +3,7 @@
 //! - [`dev_pool`]: an SV2 pool and job declarator server over Noise with its own dev chain; [`sv2_client`]: a bare client
 //!   for such servers.
 //! - [`sv1_miner`]: a CPU miner for SV1.
+//! - [`sv2_miner`]: a CPU miner for SV2, with standard and extended channels.
 //! - [`load`]: a load generator for SV1 servers, up to the machine's limit of connections.
 //! - [`bare_server`]: the floor that a proxy's figures are measured against.
 //!
@@ -21,3 +22,4 @@ pub mod sv1_miner;
 pub mod sv1_pool;
 pub mod sv1_wire;
 pub mod sv2_client;
+pub mod sv2_miner;

@@ -157,6 +157,15 @@ impl Target {
         Target(limbs)
     }
 
+    /// A target of 32 bytes, least significant first, as SV2 carries it.
+    pub fn from_le_bytes(bytes: [u8; 32]) -> Target {
+        let mut limbs = [0; 4];
+        for (limb, bytes) in limbs.iter_mut().zip(bytes.as_chunks::<8>().0) {
+            *limb = u64::from_le_bytes(*bytes);
+        }
+        Target(limbs)
+    }
+
     /// The target as 32 bytes, least significant first.
     pub fn to_le_bytes(self) -> [u8; 32] {
         let mut bytes = [0_u8; 32];

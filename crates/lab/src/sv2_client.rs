@@ -91,6 +91,14 @@ impl Sv2Client {
         Ok(())
     }
 
+    /// Sends bytes as they are, not encrypted: nothing that comes after them can be read.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Sv2ClientError> {
+        Ok(self.stream.write_all(bytes).await?)
+    }
+
     /// Sends one message.
     ///
     /// # Errors

@@ -139,3 +139,45 @@ fn a_run_can_be_ended_early() {
     let report = run(options, stop).unwrap();
     assert!(report.seconds < 3_000.0);
 }
+
+/// A development pool on its own runtime.
+fn pool() -> (lab::dev_pool::DevPool, tokio::runtime::Runtime) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let mut options = lab::dev_pool::DevPoolOptions::default();
+    // No share is a block.
+    options.chain.nbits = 0x1d00_ffff;
+    let bound = lab::dev_pool::DevPool::bind(
+        ([127, 0, 0, 1], 0).into(),
+        options,
+        lab::dev_pool::DevPoolKeys::random(),
+    );
+    let pool = runtime.block_on(bound).expect("it binds");
+    (pool, runtime)
+}
+
+#[test]
+fn sv2_miners_with_extended_and_standard_channels_get_work_and_every_share_is_answered() {
+    for standard in [false, true] {
+        let (pool, _runtime) = pool();
+        let mut options = Options::new(pool.local_addr().into(), 200, 400.0);
+        options.sv2 = Some(lab::load::Sv2Options { authority: Some(pool.authority_public_key()), standard });
+        options.duration = Duration::from_secs(2);
+        let report = std::thread::spawn(move || go(options));
+        std::thread::sleep(Duration::from_millis(1_500));
+        pool.new_tip();
+        let report = report.join().expect("no panic").expect("a report");
+        assert_eq!((report.connect.with_work, report.connect.failed), (200, 0), "{report:?}");
+        assert_eq!(report.shares.due, 800);
+        assert_eq!(report.shares.submitted + report.shares.not_sent, 800);
+        let rejected: u64 = report.shares.rejected.values().sum();
+        assert!(report.shares.rejected.keys().all(|reason| reason == "stale-share"), "{report:?}");
+        assert_eq!(report.shares.accepted + rejected + report.shares.unanswered, report.shares.submitted);
+        assert!(report.shares.accepted > 400, "{report:?}");
+        // Another key is nobody's.
+        let mut options = Options::new(pool.local_addr().into(), 1, 1.0);
+        let other = lab::dev_pool::DevPoolKeys::random().authority.public();
+        options.sv2 = Some(lab::load::Sv2Options { authority: Some(other), standard });
+        assert!(matches!(go(options), Err(LoadError::NoWork { .. })));
+    }
+}

@@ -56,6 +56,8 @@ error_codes! {
     DIFFICULTY_TOO_LOW = "difficulty-too-low";
     /// `SubmitShares.Error`: the same share came before.
     DUPLICATE_SHARE = "duplicate-share";
+    /// `SubmitShares.Error`: nTime is before the job's or too far ahead.
+    INVALID_TIMESTAMP = "invalid-timestamp";
     /// `SubmitShares.Error`: the extranonce has another size than the channel's.
     BAD_EXTRANONCE_SIZE = "bad-extranonce-size";
     /// `SubmitShares.Error`: the version was rolled although the job forbids it.

@@ -48,6 +48,14 @@ impl JobRing {
     /// A miner that is told an easier target may use it at once, for the jobs that it has: much firmware does. So
     /// they count with the easier one from now on. All their later shares are credited by it, so nobody gains.
     pub(crate) fn push(&mut self, job: Arc<ChannelJob>, target: Target) -> u32 {
+        let id = self.next_id();
+        self.push_as(id, job, target);
+        id
+    }
+
+    /// The same with an id that the caller chose. A job that was known by it is forgotten.
+    pub(crate) fn push_as(&mut self, id: u32, job: Arc<ChannelJob>, target: Target) {
+        self.entries.retain(|entry| entry.id != id);
         let easier = target;
         let target = self.intern(target);
         for entry in self.entries.iter_mut().filter(|entry| !entry.stale) {
@@ -55,9 +63,7 @@ impl JobRing {
                 entry.target = target;
             }
         }
-        let id = self.next_id();
         self.entries.push_back(Entry { job, id, target, stale: false });
-        id
     }
 
     /// Makes jobs stale.

@@ -170,6 +170,31 @@ impl Validator {
         target: Target,
         now: Seconds,
     ) -> Result<Advertised, AdvertiseError> {
+        self.advertise_with(None, job, target, now)
+    }
+
+    /// The same under an id that the caller chose, which no job has that this miner still mines: for a job that several
+    /// miners are sent at once (SV2's group channels).
+    ///
+    /// # Errors
+    /// As for [`advertise`](Self::advertise).
+    pub fn advertise_as(
+        &mut self,
+        job_id: u32,
+        job: Arc<ChannelJob>,
+        target: Target,
+        now: Seconds,
+    ) -> Result<Advertised, AdvertiseError> {
+        self.advertise_with(Some(job_id), job, target, now)
+    }
+
+    fn advertise_with(
+        &mut self,
+        job_id: Option<u32>,
+        job: Arc<ChannelJob>,
+        target: Target,
+        now: Seconds,
+    ) -> Result<Advertised, AdvertiseError> {
         let (leaves, has) = (
             job.rollable_len(),
             self.miner_id.as_bytes().len().saturating_add(usize::from(self.extranonce2_size)),
@@ -189,7 +214,13 @@ impl Validator {
             self.move_to_tip(job.job.prev_hash);
         }
         let ntime = job.ntime_at(now);
-        let job_id = self.ring.push(job, target);
+        let job_id = match job_id {
+            Some(job_id) => {
+                self.ring.push_as(job_id, job, target);
+                job_id
+            }
+            None => self.ring.push(job, target),
+        };
         self.ring.trim(usize::from(self.limits.live_jobs), usize::from(self.limits.stale_jobs));
         Ok(Advertised { job_id, clean_jobs, ntime })
     }
@@ -213,6 +244,28 @@ impl Validator {
     /// `ntime`, target, duplicate. A share that is rejected with its job known is hashed all the same: it may be
     /// a block.
     pub fn judge(&mut self, submission: &Submission<'_>, version_mask: u32, now: Seconds) -> Verdict<'_> {
+        self.judge_version(submission, version_mask, None, now)
+    }
+
+    /// The same for a share that tells its header's full `version`, as SV2's do; `version_bits` of the submission are
+    /// not read.
+    pub fn judge_full_version(
+        &mut self,
+        submission: &Submission<'_>,
+        version: u32,
+        version_mask: u32,
+        now: Seconds,
+    ) -> Verdict<'_> {
+        self.judge_version(submission, version_mask, Some(version), now)
+    }
+
+    fn judge_version(
+        &mut self,
+        submission: &Submission<'_>,
+        version_mask: u32,
+        full: Option<u32>,
+        now: Seconds,
+    ) -> Verdict<'_> {
         let Some((entry, advertised)) = self.ring.find(submission.job_id) else {
             return rejected(Reject::UnknownJob { job_id: submission.job_id });
         };
@@ -222,12 +275,14 @@ impl Validator {
         }
         let job = &entry.job;
         let rolled = [self.miner_id.as_bytes(), submission.extranonce2];
-        let header = job.header(
-            &rolled,
-            full_version(job.job.version, version_mask, submission.version_bits),
-            submission.ntime,
-            submission.nonce,
-        );
+        let (version, bits) = match full {
+            Some(version) => (version, changed_bits(version, job.job.version, version_mask)),
+            None => {
+                let bits = submission.version_bits;
+                (full_version(job.job.version, version_mask, bits), bits.unwrap_or(0))
+            }
+        };
+        let header = job.header(&rolled, version, submission.ntime, submission.nonce);
         let hash = header.hash();
         let is_block = hash.meets(&job.job.network_target);
         let tips = self.tip.iter_mut().chain(self.previous.iter_mut());
@@ -235,7 +290,7 @@ impl Validator {
         let on_live_tip =
             self.ring.newest().is_some_and(|newest| newest.job.job.prev_hash == job.job.prev_hash);
 
-        let fault = fault(entry, advertised, submission, version_mask, &header, &hash, now);
+        let fault = fault(entry, advertised, submission, (bits, version_mask), &header, &hash, now);
         let known_block = is_block && !self.blocks.get_or_insert_default().insert(hash);
         let seen = match tip {
             _ if known_block => Seen::Again,
@@ -322,18 +377,22 @@ fn full_version(version: u32, mask: u32, bits: Option<u32>) -> u32 {
     bits.map_or(version, |bits| (version & !mask) | bits)
 }
 
-/// What is wrong with a share, duplicates apart.
+/// What a full version has of bits that may be rolled, and what it changed of those that may not.
+fn changed_bits(version: u32, of_job: u32, mask: u32) -> u32 {
+    (version & mask) | ((version ^ of_job) & !mask)
+}
+
+/// What is wrong with a share, duplicates apart. `bits` are those that may be rolled, and others that were changed.
 fn fault(
     entry: &Entry,
     advertised: AdvertisedTarget,
     submission: &Submission<'_>,
-    version_mask: u32,
+    (bits, version_mask): (u32, u32),
     header: &Header,
     hash: &BlockHash,
     now: Seconds,
 ) -> Option<Reject> {
     let job = &entry.job;
-    let bits = submission.version_bits.unwrap_or(0);
     if bits & !version_mask != 0 {
         return Some(Reject::VersionBitsOutsideMask { got: bits, mask: version_mask });
     }

@@ -16,6 +16,7 @@ mod outage;
 mod reply;
 mod solo;
 mod sv1_pool;
+mod sv2_miners;
 mod template_distribution;
 mod wrong_key;
 

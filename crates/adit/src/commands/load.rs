@@ -1,11 +1,11 @@
-//! `adit load`: many miners on one SV1 server, to measure it.
+//! `adit load`: many miners on one server, to measure it.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use lab::load::{LoadError, Mode, Options, Report};
+use lab::load::{LoadError, Mode, Options, Report, Sv2Options};
 
 use super::{EX_UNAVAILABLE, EX_USAGE, complain, say};
 use crate::cli::{LoadArgs, LoadMode};
@@ -13,7 +13,8 @@ use crate::cli::{LoadArgs, LoadMode};
 pub(super) fn load(args: &LoadArgs) -> ExitCode {
     // Connections, and a reserve; if it cannot be raised that far, `run` says so.
     lab::load::raise_open_files(args.miners as u64 + 100);
-    let mut options = Options::new(args.url.clone(), args.miners, args.shares_per_second);
+    let mut options = Options::new(args.url.address.clone(), args.miners, args.shares_per_second);
+    options.sv2 = args.url.sv2.map(|authority| Sv2Options { authority, standard: args.standard });
     options.duration = Duration::from_secs_f64(args.seconds);
     options.connect_over = Duration::from_secs_f64(args.connect_seconds);
     options.mode = match args.mode {

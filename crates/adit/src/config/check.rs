@@ -64,6 +64,7 @@ pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<
     own_addresses(parts, reader);
     for (name, listener) in &parts.listeners {
         difficulties(&format!("listener.{name}"), listener, reader);
+        sv2_key(&format!("listener.{name}"), listener, reader);
         certificate(&format!("listener.{name}"), listener, reader);
     }
     enough_miner_ids(parts, reader);
@@ -294,6 +295,23 @@ fn difficulties(table: &str, listener: &Listener, reader: &mut Reader<'_>) {
         check(start >= min, "difficulty_start", start, "not below", "difficulty_min", min);
         check(start <= max, "difficulty_start", start, "not above", "difficulty_max", max);
     }
+}
+
+/// Stratum V2 cannot be served without a key.
+fn sv2_key(table: &str, listener: &Listener, reader: &mut Reader<'_>) {
+    let (protocol, key) = (format!("{table}.protocol"), format!("{table}.authority_secret_key"));
+    if listener.protocol != Protocol::Sv2
+        || listener.authority_secret_key.is_some()
+        || reader.is_bad(&protocol)
+        || reader.is_bad(&key)
+    {
+        return;
+    }
+    let spot = reader.spot(&protocol).cloned().unwrap_or(Spot::Whole);
+    let expected = "an authority_secret_key beside protocol = \"sv2\"".to_owned();
+    let fix =
+        "make a key with adit keys and set authority_secret_key, or authority_secret_key_file".to_owned();
+    reader.report(&spot, &protocol, expected, "none".to_owned(), fix);
 }
 
 /// Each connection needs a miner id, and one that was just released is not given out at once. Listeners with

@@ -36,8 +36,8 @@ pub use check::{TABLES_MAX, TEMPLATES_MAX};
 pub use environment::PREFIX;
 pub(crate) use kind::is_host_and_port;
 pub use kind::{
-    EXTRA_OUTPUTS_MAX, ExtraOutput, MinersPerChannel, Network, PayScript, PayTo, SCRIPT_MAX, SIGNATURE_MAX,
-    Secret, SourceUrl, USER_IDENTITY_MAX, VERSION_BITS_ROLLABLE, signature_push,
+    AuthoritySecret, EXTRA_OUTPUTS_MAX, ExtraOutput, MinersPerChannel, Network, PayScript, PayTo, SCRIPT_MAX,
+    SIGNATURE_MAX, Secret, SourceUrl, USER_IDENTITY_MAX, VERSION_BITS_ROLLABLE, signature_push,
 };
 pub use machine::Machine;
 pub use name::{NAME_LENGTH_MAX, Name};

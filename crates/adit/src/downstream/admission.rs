@@ -119,6 +119,13 @@ impl Admission {
         }
     }
 
+    /// A place for one more miner on a connection that has its own, if there is room at once.
+    pub(super) fn further(&self) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.total).try_acquire_owned().ok()?;
+        let taken = self.size - u32::try_from(self.total.available_permits()).unwrap_or(0).min(self.size);
+        (taken <= self.cap()).then_some(place)
+    }
+
     /// Gives a place to a connection that was just accepted. It counts for no address yet: [`Admission::count`].
     pub(super) fn admit(
         room: OwnedSemaphorePermit,

@@ -27,9 +27,9 @@ use super::tls::TlsSession;
 use crate::upstream::{GroupNews, Joined, RouterMessage};
 
 /// Bytes read at once, and so the most that one connection gets done before others have their turn.
-const READ_AT_ONCE: usize = 16 * 1024;
+pub(super) const READ_AT_ONCE: usize = 16 * 1024;
 /// A join is answered within this, or the router is gone.
-const JOIN_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const JOIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A thread's buffers.
 struct Buffers {
@@ -229,7 +229,7 @@ impl Connection<'_> {
             machine.joined(meter, hashrate, feed, io);
             Ok(())
         })?;
-        self.stream.show(&self.machine);
+        self.show();
         Ok(())
     }
 
@@ -247,7 +247,7 @@ impl Connection<'_> {
             machine.feed(&feed, io);
             Ok(())
         })?;
-        self.stream.show(&self.machine);
+        self.show();
         if let Some(fanout) = fanout.filter(|_| self.outbox.is_empty()) {
             fanout.written(Instant::now());
         }
@@ -421,6 +421,12 @@ impl Connection<'_> {
         Ok(())
     }
 
+    /// Shows others what has become of the miner.
+    fn show(&self) {
+        let machine = &self.machine;
+        self.stream.show(machine.is_mining(), machine.hashrate(), machine.last_share());
+    }
+
     /// The miner has left, or was closed from outside its task.
     fn end_of_input(&mut self) -> End {
         let Some(why) = self.stream.why_closed() else { return End::Left };
@@ -466,7 +472,7 @@ async fn changed(news: Option<&mut watch::Receiver<GroupNews>>) -> Result<(), wa
     }
 }
 
-async fn next_answer(answers: Option<&mut mpsc::Receiver<Answer>>) -> Option<Answer> {
+pub(super) async fn next_answer(answers: Option<&mut mpsc::Receiver<Answer>>) -> Option<Answer> {
     match answers {
         Some(answers) => answers.recv().await,
         None => std::future::pending().await,

@@ -18,6 +18,7 @@ use super::certificate::Certificate;
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
 use super::roster::Roster;
+use super::sv2::Sv2Identity;
 use crate::clock::Clock;
 use crate::config::{Network, Protocol};
 use crate::upstream::{Mailboxes, RouterMessage, SourceDoor, SourceFigures};
@@ -45,6 +46,8 @@ pub struct ListenerFigures {
     pub panicked: AtomicU64,
     /// Connections that Adit closed, ever, by reason.
     pub closed: [AtomicU64; CloseReason::ALL.len()],
+    /// SV2 channels that were refused, ever.
+    pub channels_refused: AtomicU64,
     /// Workers whose names were too long for extension 0x0002, ever.
     pub names_cut: AtomicU64,
 }
@@ -63,6 +66,8 @@ pub struct ListenerContext {
     pub name: String,
     /// What miners may speak there.
     pub protocol: Protocol,
+    /// Who Adit is to SV2 miners; without it they are not served.
+    pub identity: Option<Sv2Identity>,
     /// What its miners have in common.
     pub policy: Arc<ListenerPolicy>,
     /// The books.

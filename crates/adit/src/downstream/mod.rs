@@ -9,10 +9,12 @@ mod ids;
 mod listener;
 mod memory;
 mod opening;
+mod outbox;
 mod pace;
 mod proxy_header;
 mod roster;
 mod spoken;
+mod sv2;
 #[cfg(any(test, feature = "test-hooks"))]
 mod test_hooks;
 mod tls;
@@ -27,5 +29,6 @@ pub use memory::WorkerMemory;
 pub use proxy_header::{PROXY_HEADER_MAX, ProxyHeader, ProxyHeaderError, proxy_header};
 pub use roster::{Entry, Roster};
 pub use spoken::{LOOKED_AT, Spoken, spoken};
+pub use sv2::Sv2Identity;
 #[cfg(test)]
 pub(crate) use test_hooks::PANIC_METHOD;

@@ -21,6 +21,7 @@ use super::context::ListenerContext;
 use super::proxy_header::{PROXY_HEADER_MAX, ProxyHeaderError, proxy_header};
 use super::roster::Attached;
 use super::spoken::{LOOKED_AT, Spoken, spoken};
+use super::sv2;
 use super::tls::TlsSession;
 use crate::config::Protocol;
 
@@ -62,23 +63,33 @@ pub(super) fn open(
     let stream = context.roster.attach(stream, me, began.mono);
     let mut opened = Opened { stream, me, address, began };
     async move {
-        if let Some(tls) = begin(&mut opened, &mut place, &context).await {
-            connection::serve(&opened, tls, &context).await;
+        match begin(&mut opened, &mut place, &context).await {
+            Some(Begun::Sv1(tls)) => connection::serve(&opened, tls, &context).await,
+            Some(Begun::Sv2(transport)) => sv2::serve(&opened, *transport, &context).await,
+            None => {}
         }
         context.figures.connected.fetch_sub(1, Relaxed);
         drop(place);
     }
 }
 
-/// Finds out how a miner's lines come; nothing when the connection is over before.
-async fn begin(
-    opened: &mut Opened,
-    place: &mut Place,
-    context: &ListenerContext,
-) -> Option<Option<Box<TlsSession>>> {
+/// What is served from here on.
+enum Begun {
+    /// Stratum V1, by TLS or as it is.
+    Sv1(Option<Box<TlsSession>>),
+    /// Stratum V2, with its link ready.
+    Sv2(Box<noise::Transport>),
+}
+
+/// Finds out what a miner speaks and how; nothing when the connection is over before.
+async fn begin(opened: &mut Opened, place: &mut Place, context: &ListenerContext) -> Option<Begun> {
     match what_it_speaks(opened, place, context).await {
+        Ok(Spoken::Noise) if context.identity.is_some() && context.protocol != Protocol::Sv1Tls => {
+            let identity = context.identity.as_ref()?;
+            return sv2::begin(opened, identity, context).await.map(|link| Begun::Sv2(Box::new(link)));
+        }
         Ok(spoken) => match lines(spoken, context) {
-            Ok(tls) => return Some(tls),
+            Ok(tls) => return Some(Begun::Sv1(tls)),
             Err((why, what)) => context.say_closed(opened.address, why, what),
         },
         Err(Over::Left) => context.say_left(opened.address),
@@ -111,9 +122,10 @@ fn lines(
             CloseReason::ProxyHeader,
             "from an address that is not one of proxy_protocol_from, or a second one",
         )),
-        Spoken::Noise | Spoken::Undecided => {
-            Err((CloseReason::WrongProtocol, "neither Stratum V1 nor TLS; Stratum V2 is not served yet"))
-        }
+        Spoken::Noise | Spoken::Undecided => Err((
+            CloseReason::WrongProtocol,
+            "neither Stratum V1 nor TLS; for Stratum V2 set authority_secret_key",
+        )),
     }
 }
 
@@ -123,9 +135,14 @@ async fn what_it_speaks(
     place: &mut Place,
     context: &ListenerContext,
 ) -> Result<Spoken, Over> {
+    let configured = match context.protocol {
+        Protocol::Sv1 => Some(Spoken::Sv1),
+        Protocol::Sv2 => Some(Spoken::Noise),
+        Protocol::Auto | Protocol::Sv1Tls => None,
+    };
     let proxied = context.access.is_proxy(opened.address.ip());
-    if !proxied && context.protocol == Protocol::Sv1 {
-        return Ok(Spoken::Sv1);
+    if let Some(configured) = configured.filter(|_| !proxied) {
+        return Ok(configured);
     }
     let deadline = context.clock.instant(opened.began.mono + context.policy.setup_deadline);
     let find_out = async {
@@ -137,8 +154,8 @@ async fn what_it_speaks(
                 context.let_in(place, source.ip()).map_err(Over::Refused)?;
             }
         }
-        if context.protocol == Protocol::Sv1 {
-            return Ok(Spoken::Sv1);
+        if let Some(configured) = configured {
+            return Ok(configured);
         }
         look(&opened.stream, decide).await.ok_or_else(|| over(&opened.stream))
     };

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use engine::MinerRef;
-use engine::miner::{CloseReason, Sv1Miner};
+use engine::miner::CloseReason;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
@@ -41,10 +41,10 @@ impl Deref for Attached {
 
 impl Attached {
     /// Shows what has become of the miner. Called with each job.
-    pub(super) fn show(&self, machine: &Sv1Miner) {
-        self.mining.store(machine.is_mining(), Relaxed);
-        self.hashrate.store(machine.hashrate().to_bits(), Relaxed);
-        self.last_share_ms.store(milliseconds(machine.last_share()), Relaxed);
+    pub(super) fn show(&self, mining: bool, hashrate: f64, last_share: Duration) {
+        self.mining.store(mining, Relaxed);
+        self.hashrate.store(hashrate.to_bits(), Relaxed);
+        self.last_share_ms.store(milliseconds(last_share), Relaxed);
     }
 
     /// Why the input ends, when it was Adit that ended it.

@@ -12,6 +12,7 @@ mod panicking;
 mod proxied;
 mod sharing;
 mod sv1_pools;
+mod sv2_miners;
 mod tls;
 
 use std::net::SocketAddr;

@@ -48,6 +48,8 @@ reasons! {
         Unauthorized => "unauthorized",
         /// Submitted before subscribe.
         NotSubscribed => "not_subscribed",
+        /// The connection has no such channel (SV2).
+        UnknownChannel => "unknown_channel",
     }
 }
 

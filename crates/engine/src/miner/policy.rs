@@ -78,10 +78,10 @@ pub enum CloseReason {
     #[error("no share for a long time")]
     Idle,
     /// Too many lines that are no Stratum.
-    #[error("what it sends is not Stratum V1")]
+    #[error("what it sends is not Stratum")]
     Garbage,
-    /// A line longer than the limit.
-    #[error("a line is too long")]
+    /// A line or a frame longer than the limit.
+    #[error("a line or frame is too long")]
     LineTooLong,
     /// Rejected shares above ten times the wished rate for ten seconds.
     #[error("too many bad shares")]
@@ -92,6 +92,15 @@ pub enum CloseReason {
     /// Far more requests than any firmware makes.
     #[error("too many requests")]
     Flood,
+    /// No Noise handshake, or none in time.
+    #[error("no Noise handshake")]
+    Handshake,
+    /// What came cannot be decrypted: it was altered on its way.
+    #[error("what came cannot be decrypted")]
+    NotAuthentic,
+    /// `SetupConnection` asked for what Adit does not do.
+    #[error("SetupConnection asks for what is not supported")]
+    SetupRefused,
     /// Every miner id is taken.
     #[error("no miner id is free")]
     NoMinerId,
@@ -114,7 +123,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::WrongProtocol,
         Self::ProxyHeader,
         Self::Tls,
@@ -125,6 +134,9 @@ impl CloseReason {
         Self::BadShares,
         Self::TooFast,
         Self::Flood,
+        Self::Handshake,
+        Self::NotAuthentic,
+        Self::SetupRefused,
         Self::NoMinerId,
         Self::Firmware,
         Self::NoSource,
@@ -147,6 +159,9 @@ impl CloseReason {
             Self::BadShares => "bad_shares",
             Self::TooFast => "too_fast",
             Self::Flood => "flood",
+            Self::Handshake => "handshake",
+            Self::NotAuthentic => "not_authentic",
+            Self::SetupRefused => "setup_refused",
             Self::NoMinerId => "no_miner_id",
             Self::Firmware => "firmware",
             Self::NoSource => "no_source",

@@ -16,6 +16,8 @@ const GOOD_FOR: f64 = 10.0;
 /// makes half a dozen when it begins, and few afterwards.
 const REQUESTS_BURST: f64 = 200.0;
 const REQUESTS_PER_SECOND: f64 = 10.0;
+/// So many more are taken in a burst for each channel that a connection has had at a time.
+const REQUESTS_PER_CHANNEL: f64 = 4.0;
 /// Seconds in a row, each with too many easy shares, before the connection is closed.
 const EASY_SECONDS: u8 = 10;
 
@@ -69,10 +71,17 @@ impl Strikes {
 
     /// A request that is no share. True: there are far more than firmware makes.
     pub(super) fn request(&mut self, now: Duration) -> bool {
+        self.request_of(0, now)
+    }
+
+    /// The same on a connection that has had `channels` channels at a time: each is opened, updated and closed.
+    pub(super) fn request_of(&mut self, channels: usize, now: Duration) -> bool {
+        let channels = channels as f64;
         let elapsed = now.saturating_sub(self.requests_at).as_secs_f64();
         self.requests_at = now;
-        self.requests = (self.requests - elapsed * REQUESTS_PER_SECOND).max(0.0) + 1.0;
-        self.requests > REQUESTS_BURST
+        let forgotten = elapsed * (REQUESTS_PER_SECOND + channels);
+        self.requests = (self.requests - forgotten).max(0.0) + 1.0;
+        self.requests > REQUESTS_BURST + channels * REQUESTS_PER_CHANNEL
     }
 
     /// A good share of an earlier job, easier than the difficulty that the miner was told since. True: they have
@@ -162,6 +171,11 @@ mod tests {
         assert!((0..100_000).all(|n| !strikes.request(Duration::from_millis(n * 101))));
         let mut strikes = Strikes::default();
         assert_eq!((0..10_000).position(|_| strikes.request(Duration::from_secs(1))), Some(200));
+        // A proxy opens a thousand channels at once and closes them at once.
+        let mut strikes = Strikes::default();
+        assert!((0..1_000).all(|n| !strikes.request_of(n, Duration::from_secs(1))));
+        assert!((0..1_000).all(|_| !strikes.request_of(1_000, Duration::from_secs(1))));
+        assert!((0..10_000).any(|_| strikes.request_of(1_000, Duration::from_secs(1))));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::job_cache::{ConnectionJob, JobCache};
 use super::options::{Mode, Options};
 use super::share_maker::{ShareMaker, hashes_per_share};
+use super::sv2::{News, Sv2Failure, Sv2Side};
 use super::{MAX_HASHES_PER_SHARE, reply};
 use crate::histogram::Histogram;
 use crate::line_buffer::MAX_LINE;
@@ -27,6 +28,9 @@ const FIRST_SUBMIT: u32 = 16;
 
 /// Unsent bytes at which no further shares are queued.
 pub(super) const MAX_UNSENT: usize = 64 * 1_024;
+
+/// SV2 jobs that are told apart.
+const SV2_JOBS: usize = 8;
 
 /// Capacity of an emptied send buffer that is worth keeping.
 const KEEP_CAPACITY: usize = 512;
@@ -55,6 +59,8 @@ pub(super) enum Failure {
     Wire(#[from] crate::sv1_wire::WireError),
     #[error("a line of more than {MAX_LINE} bytes")]
     LineTooLong,
+    #[error("{0}")]
+    Sv2(#[from] Sv2Failure),
     #[error("{request} refused: {reason}")]
     Refused { request: &'static str, reason: String },
 }
@@ -97,6 +103,46 @@ pub(super) struct Common {
     /// Smallest and largest difficulty that was set.
     pub(super) difficulty: Option<(f64, f64)>,
     pub(super) scratch: Box<[u8]>,
+    /// The newest SV2 jobs by what they have in common, with their numbers.
+    sv2_jobs: VecDeque<(Box<[u8]>, usize)>,
+    /// Seconds since 1970 when the run began, for certificates.
+    pub(super) began_unix: u64,
+}
+
+impl Common {
+    pub(super) fn new(began: Instant, began_unix: u64, scratch: usize) -> Common {
+        Common {
+            began,
+            cache: JobCache::default(),
+            fanouts: super::fanout::Fanouts::default(),
+            jobs: 0,
+            shares: ShareTally::default(),
+            flood: ShareTally::default(),
+            bytes_sent: 0,
+            bytes_received: 0,
+            notifies: 0,
+            too_hard: None,
+            hard: 0,
+            difficulty: None,
+            scratch: vec![0; scratch].into(),
+            sv2_jobs: VecDeque::new(),
+            began_unix,
+        }
+    }
+
+    /// The number of an SV2 job.
+    fn number(&mut self, key: &[u8]) -> usize {
+        if let Some((_, number)) = self.sv2_jobs.iter().find(|(known, _)| **known == *key) {
+            return *number;
+        }
+        if self.sv2_jobs.len() == SV2_JOBS {
+            self.sv2_jobs.pop_front();
+        }
+        let number = self.jobs;
+        self.jobs += 1;
+        self.sv2_jobs.push_back((key.into(), number));
+        number
+    }
 }
 
 /// A connection.
@@ -123,6 +169,7 @@ pub(super) struct Connection {
     maker: Option<Box<ShareMaker>>,
     /// Granted by `mining.configure`.
     version_mask: Option<u32>,
+    sv2: Option<Box<Sv2Side>>,
 }
 
 impl Connection {
@@ -144,6 +191,7 @@ impl Connection {
             job: None,
             maker: None,
             version_mask: None,
+            sv2: None,
         }
     }
 
@@ -153,6 +201,12 @@ impl Connection {
             return Err(error.into());
         }
         self.stage = Stage::Waiting;
+        if let Some(sv2) = &options.sv2 {
+            let (side, act1) = Sv2Side::new(sv2, options, self.number);
+            self.sv2 = Some(Box::new(side));
+            self.unsent.extend_from_slice(&act1);
+            return self.flush(common);
+        }
         if options.version_rolling {
             self.unsent.extend_from_slice(
                 br#"{"id":1,"method":"mining.configure","params":[["version-rolling"],{"version-rolling.mask":"1fffe000","version-rolling.min-bit-count":2}]}
@@ -184,6 +238,12 @@ impl Connection {
 
     /// Finds a share and puts its line into the send buffer. `false`: there was none to be found.
     pub(super) fn queue_share(&mut self, due: Instant, options: &Options, common: &mut Common) -> bool {
+        if let Some(sv2) = &mut self.sv2 {
+            let Some(id) = sv2.share(&mut self.unsent) else { return false };
+            self.open.push_back(Open { id, due: due.saturating_duration_since(common.began) });
+            self.tally(common).submitted += 1;
+            return true;
+        }
         let (Some(job), Some(maker)) = (&self.job, &mut self.maker) else {
             return false;
         };
@@ -268,6 +328,10 @@ impl Connection {
             };
             common.bytes_received += got as u64;
             let mut bytes = &scratch[..got];
+            if self.sv2.is_some() {
+                self.sv2_bytes(bytes, options, common, now)?;
+                bytes = &[];
+            }
             while let Some(end) = memchr(b'\n', bytes) {
                 if self.partial.is_empty() {
                     self.line(&bytes[..end], options, common, now)?;
@@ -286,6 +350,60 @@ impl Connection {
             if got < scratch.len() {
                 return Ok(());
             }
+        }
+    }
+
+    fn sv2_bytes(
+        &mut self,
+        bytes: &[u8],
+        options: &Options,
+        common: &mut Common,
+        now: Instant,
+    ) -> Result<(), Failure> {
+        let Some(mut side) = self.sv2.take() else { return Ok(()) };
+        let unix = common.began_unix + now.saturating_duration_since(common.began).as_secs();
+        let mut news = Vec::new();
+        let mut out = std::mem::take(&mut self.unsent);
+        let result = side.bytes(bytes, unix, &mut out, |one| news.push(one));
+        self.unsent = out;
+        self.sv2 = Some(side);
+        for one in news {
+            self.sv2_news(one, options, common, now);
+        }
+        result?;
+        self.flush(common)
+    }
+
+    fn sv2_news(&mut self, news: News, options: &Options, common: &mut Common, now: Instant) {
+        match news {
+            News::Greeted => self.stage = self.stage.max(Stage::Greeted),
+            News::Job { hashes, prev_hash, key } => {
+                common.notifies += 1;
+                let number = common.number(&key);
+                common.fanouts.arrived(number, now, || {
+                    let (mut shown, mut hash) = (Vec::new(), prev_hash);
+                    hash.reverse();
+                    push_hex(&mut shown, &hash);
+                    (String::from_utf8_lossy(&shown).into_owned(), key)
+                });
+                let difficulty = hashes / 4_294_967_296.0;
+                let (low, high) = common.difficulty.unwrap_or((difficulty, difficulty));
+                common.difficulty = Some((low.min(difficulty), high.max(difficulty)));
+                let hard = hashes > MAX_HASHES_PER_SHARE && options.mode != Mode::Idle;
+                if hard {
+                    common.too_hard.get_or_insert(difficulty);
+                }
+                common.hard = common.hard + usize::from(hard) - usize::from(self.hard);
+                self.hard = hard;
+                self.stage = Stage::Working;
+            }
+            News::Accepted(count) => {
+                for _ in 0..count {
+                    let Some(open) = self.open.front().copied() else { break };
+                    self.answered(open.id, None, common, now);
+                }
+            }
+            News::Rejected(id, code) => self.answered(id, Some(code), common, now),
         }
     }
 

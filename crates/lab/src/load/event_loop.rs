@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 
 use super::connection::{Common, Connection, Failure, ShareTally, Stage};
-use super::fanout::{Fanouts, Spread};
-use super::job_cache::JobCache;
+use super::fanout::Spread;
 use super::options::Mode;
 use super::pace::Pace;
 use super::source_address::Dialler;
@@ -111,21 +110,7 @@ impl EventLoop {
         let ticker = Ticker::new(poll.registry(), TICK)?;
         let (miners, threads) = (shared.options.miners, shared.options.threads);
         let count = miners / threads + usize::from(index < miners % threads);
-        let common = Common {
-            began: shared.began,
-            cache: JobCache::default(),
-            fanouts: Fanouts::default(),
-            jobs: 0,
-            shares: ShareTally::default(),
-            flood: ShareTally::default(),
-            bytes_sent: 0,
-            bytes_received: 0,
-            notifies: 0,
-            too_hard: None,
-            hard: 0,
-            difficulty: None,
-            scratch: vec![0; SCRATCH].into(),
-        };
+        let common = Common::new(shared.began, shared.began_unix.as_secs(), SCRATCH);
         Ok(EventLoop {
             dialler: Dialler::new(shared.server, threads),
             shared,

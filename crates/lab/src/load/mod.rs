@@ -1,4 +1,4 @@
-//! A load generator for SV1 servers: up to the machine's limit of connections from one thread.
+//! A load generator for SV1 and SV2 servers: up to the machine's limit of connections from one thread.
 //!
 //! Each connection subscribes and authorises as a miner does and then sends *valid* shares: it looks for a nonce
 //! that meets the server's target, so the target must be easy ([`MAX_HASHES_PER_SHARE`]). Give the server a low
@@ -24,6 +24,7 @@ mod reply;
 mod report;
 mod share_maker;
 mod source_address;
+mod sv2;
 mod ticker;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -37,7 +38,7 @@ use crate::sv1_miner::ServerAddress;
 use event_loop::{EventLoop, Outcome};
 use process::Observed;
 
-pub use options::{MAX_MINERS, Mode, Options, OptionsError};
+pub use options::{MAX_MINERS, Mode, Options, OptionsError, Sv2Options};
 pub use process::raise_open_files;
 pub use report::{
     BytesReport, ConnectReport, FanoutReport, FloodReport, OwnReport, Report, ServerReport, SharesReport,

@@ -7,6 +7,15 @@ use thiserror::Error;
 
 use crate::sv1_miner::ServerAddress;
 
+/// How a server that speaks SV2 is met.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sv2Options {
+    /// Whom it must prove to be; `None`: anybody will do.
+    pub authority: Option<noise::AuthorityPublicKey>,
+    /// Each connection opens a standard channel and insists on standard jobs; else an extended one.
+    pub standard: bool,
+}
+
 /// Most connections of a run: as many as 20,000 open files allow with a reserve.
 pub const MAX_MINERS: usize = 19_500;
 
@@ -34,6 +43,8 @@ pub enum Mode {
 pub struct Options {
     /// The server under test.
     pub server: ServerAddress,
+    /// It speaks SV2; `None`: SV1.
+    pub sv2: Option<Sv2Options>,
     /// Connections, 1 to 19,500.
     pub miners: usize,
     /// Shares per second of all connections together.
@@ -84,6 +95,7 @@ impl Options {
     pub fn new(server: ServerAddress, miners: usize, shares_per_second: f64) -> Options {
         Options {
             server,
+            sv2: None,
             miners,
             shares_per_second,
             duration: Duration::from_secs(10),

@@ -273,6 +273,9 @@ impl World {
     }
 
     fn begin_miner(&mut self, number: usize, kind: FaultKind, at: usize) -> bool {
+        if self.miners[at].plan.sv2 && kind.is_of_sv1() {
+            return false;
+        }
         match kind {
             FaultKind::MinerReset => {
                 let Some(link) = self.miners[at].link else {

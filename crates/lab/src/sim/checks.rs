@@ -438,10 +438,13 @@ impl World {
             CloseReason::SlowReader => miner.was_slow || miner.link != Some(connection.link),
             // Decided outside the state machines.
             CloseReason::Overload
+            | CloseReason::Handshake
+            | CloseReason::NotAuthentic
             | CloseReason::WrongProtocol
             | CloseReason::ProxyHeader
-            | CloseReason::Tls
-            | CloseReason::Firmware => false,
+            | CloseReason::Tls => false,
+            // The simulator's miners are of no known firmware, and ask for nothing that there is not.
+            CloseReason::Firmware | CloseReason::SetupRefused => false,
             CloseReason::ShuttingDown => self.adit.draining,
         };
         if !fine {

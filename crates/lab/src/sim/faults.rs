@@ -253,6 +253,19 @@ impl FaultKind {
         self >= Self::JdsGone && self <= Self::NodeSmall
     }
 
+    /// It is made of SV1's lines, and no proxy passes it on.
+    pub fn is_of_sv1(self) -> bool {
+        matches!(
+            self,
+            Self::GarbageLines
+                | Self::LongLine
+                | Self::DuplicatePadded
+                | Self::Malformed
+                | Self::RequestFlood
+                | Self::Suggest
+        )
+    }
+
     /// How long it lasts, in seconds: from, to.
     fn lasts(self) -> (u64, u64) {
         match self {

@@ -15,6 +15,9 @@ pub(super) const EASIEST: f64 = 2.4e-10;
 /// Network difficulty: a farm of 30 H/s finds a block in some minutes.
 pub(super) const NETWORK_BITS: u32 = 0x1f04_0000;
 
+/// One miner in so many mines by SV2.
+const SV2_EVERY: usize = 4;
+
 /// One run in so many declares jobs.
 const DECLARES: u64 = 3;
 
@@ -108,6 +111,8 @@ pub(super) struct MinerPlan {
     /// The pool that speaks Stratum V1, if there is one.
     pub(super) sv1_pool: Option<usize>,
     pub(super) link: LinkManner,
+    /// It mines by SV2.
+    pub(super) sv2: bool,
 }
 
 /// Job declaration: to the first pool, with templates of the farm's own node, and solo mining as the last resort.
@@ -211,6 +216,11 @@ impl Plan {
         speak_sv1(&mut pools, options.seed, rng);
         let sv1_pool = pools.iter().position(|pool| pool.sv1);
         miners.iter_mut().for_each(|miner| miner.sv1_pool = sv1_pool);
+        let reply = if rng.chance(0.25) { ReplyMode::Source } else { ReplyMode::Local };
+        // Not drawn: so that all else is as it was before there were any. What a batch of the source's answers is for cannot
+        // be told by SV1.
+        let sv2 = |n: usize| reply == ReplyMode::Local && n % SV2_EVERY == 1;
+        miners.iter_mut().enumerate().for_each(|(n, miner)| miner.sv2 = sv2(n));
         Self {
             duration: options.duration,
             declaring,
@@ -219,7 +229,7 @@ impl Plan {
             faults,
             extranonce1_size,
             extranonce2_size,
-            reply: if rng.chance(0.25) { ReplyMode::Source } else { ReplyMode::Local },
+            reply,
             shares_per_minute: rng.log_range(3.0, 8.0),
             difficulty_start: rng.log_range(5e-10, 5e-9),
             return_after: Duration::from_secs(rng.range(10, 90)),
@@ -327,6 +337,7 @@ impl MinerPlan {
                 cut: *rng.pick(&[0.0, 0.0, 0.02, 0.5]),
                 window: 16 * 1024,
             },
+            sv2: false,
         }
     }
 }

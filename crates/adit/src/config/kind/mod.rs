@@ -1,6 +1,7 @@
 //! The kinds of values that keys take: what each expects, how it is read and how it is written.
 
 mod address;
+mod authority;
 mod host;
 mod identities;
 mod identity;
@@ -22,6 +23,8 @@ use std::ops::RangeInclusive;
 use super::given::Given;
 
 pub(crate) use address::Address;
+pub(crate) use authority::AuthorityKey;
+pub use authority::AuthoritySecret;
 pub(crate) use host::{HostPort, is_host_and_port};
 pub(crate) use identities::Identities;
 pub(crate) use identity::Identity;

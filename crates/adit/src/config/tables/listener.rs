@@ -7,7 +7,8 @@ use engine::miner::IdentityRule;
 
 use super::limits::CONNECTIONS_MAX;
 use crate::config::kind::{
-    Address, Choice, FilePath, Flag, Identities, Maybe, Network, Networks, Number, VersionMask, Whole,
+    Address, AuthorityKey, AuthoritySecret, Choice, FilePath, Flag, Identities, Maybe, Network, Networks,
+    Number, VersionMask, Whole,
 };
 use crate::config::table::table;
 
@@ -48,10 +49,16 @@ pub enum Protocol {
     Sv1,
     /// Stratum V1 by TLS.
     Sv1Tls,
+    /// Stratum V2.
+    Sv2,
 }
 
-const PROTOCOL: Choice<Protocol> =
-    Choice(&[("auto", Protocol::Auto), ("sv1", Protocol::Sv1), ("sv1-tls", Protocol::Sv1Tls)]);
+const PROTOCOL: Choice<Protocol> = Choice(&[
+    ("auto", Protocol::Auto),
+    ("sv1", Protocol::Sv1),
+    ("sv1-tls", Protocol::Sv1Tls),
+    ("sv2", Protocol::Sv2),
+]);
 
 const REPLY: Choice<Reply> = Choice(&[("local", Reply::Local), ("source", Reply::Source)]);
 
@@ -62,7 +69,7 @@ table! {
         /// in the miners' own network.
         listen: SocketAddr = Address(LISTENER_LISTEN.port()), default LISTENER_LISTEN;
         /// What miners speak there: "auto" finds it out by the first bytes that a miner sends, "sv1" takes everything for
-        /// Stratum V1, "sv1-tls" takes Stratum V1 by TLS alone.
+        /// Stratum V1, "sv1-tls" takes Stratum V1 by TLS alone, "sv2" everything for Stratum V2.
         protocol: Protocol = PROTOCOL, default Protocol::Auto;
         /// A file with the certificate that the listener shows to miners that speak TLS, and after it those that vouch for
         /// it, in PEM. Without one TLS is not spoken. SIGHUP reads it anew.
@@ -71,6 +78,10 @@ table! {
         /// A file with the certificate's private key in PEM.
         private_key_file: Option<PathBuf> = Maybe(FilePath("/etc/adit/miners.key")), default None,
             says "not set: no TLS";
+        /// Stratum V2: the secret key that Adit proves itself with, or `authority_secret_key_file` for a file that holds it;
+        /// `adit keys` makes one. Miners are given the public key that belongs to it.
+        authority_secret_key: Option<AuthoritySecret> = Maybe(AuthorityKey), default None,
+            says "not set: Stratum V2 is not served";
         /// Bytes of a miner's `extranonce1`, its number at Adit, which never changes while it is connected.
         extranonce1_size: u8 = Whole(1..=8), default EXTRANONCE1_SIZE;
         /// Bytes that a miner rolls itself. A source must grant `extranonce1_size` + `extranonce2_size`.

@@ -31,6 +31,7 @@ fn filled_in(text: &str) -> String {
     text.replace("url = \"\"", &format!("url = \"{}\"", url()))
         .replace("user_identity = \"\"", "user_identity = \"account\"")
         .replace("AUTHORITY-KEY", OWN_KEY)
+        .replace("SECRET-KEY", &noise::AuthoritySecretKey::from_bytes([3; 32]).unwrap().to_base58check())
         .replace("\"ADDRESS", &format!("\"{ADDRESS}"))
 }
 

@@ -1,72 +1,16 @@
 //! Jobs and difficulty, down to the miner.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use work::Limits;
 use work::vardiff::is_urgent;
 
 use super::setup::target_of;
-use super::{Io, METER_AFTER, METER_AFTER_JOINING, Mining, Sv1Miner};
+use super::{Io, Mining, Sv1Miner};
 use crate::feed::Feed;
-use crate::ids::SourceId;
 
-/// Channels and tips whose late shares still find their way: as many as the validator can still know jobs of, or a block
-/// that it finds good would have nowhere to go.
-const MAX_KNOWN: usize = Limits::STALE_JOBS as usize + 1;
-
-impl Mining {
-    fn remember(&mut self, feed: &Arc<Feed>) {
-        let same = |f: &Arc<Feed>| f.source() == feed.source() && f.generation == feed.generation;
-        self.known.retain(|f| !same(f));
-        if self.known.len() >= MAX_KNOWN {
-            self.known.remove(0);
-        }
-        self.known.push(Arc::clone(feed));
-    }
-
-    /// The difficulty that the miner should have, as it is written: vardiff's wish, but never above the source's. A
-    /// pool credits a share with its channel's target whatever the share is worth, so a miner held at a harder one
-    /// would lose income.
-    fn wish(&self, max: f64) -> Option<f64> {
-        let source = self.feed.as_ref()?.job.source_difficulty.get();
-        let wish = self.vardiff.difficulty();
-        let relieved = (wish * self.relief).min(max.max(wish));
-        Some(sv1::written_difficulty(relieved.min(source)))
-    }
-
-    /// Whether the miner drops its jobs for this feed's.
-    fn would_be_clean(&self, feed: &Feed) -> bool {
-        self.validator
-            .newest_job()
-            .is_none_or(|last| last.job.prev_hash != feed.job.job.prev_hash || last.source != feed.job.source)
-    }
-
-    /// The feed that a job came with, or a later one of the same channel and tip.
-    pub(super) fn feed_of(&self, source: SourceId, generation: u32) -> Option<&Arc<Feed>> {
-        self.known.iter().rev().find(|f| f.source() == source && f.generation == generation)
-    }
-
-    /// When a share is to renew this miner's part of the meter: the guess that stands there at first may be far off, and
-    /// a channel that was opened with it lets through far more or far fewer shares than its pool wants.
-    pub(super) fn meter_due(&self, joined: Duration) -> Duration {
-        let known_for = self.metered_at.saturating_sub(joined);
-        self.metered_at + known_for.clamp(METER_AFTER_JOINING, METER_AFTER)
-    }
-
-    /// Tells the group's meter this miner's hashrate.
-    pub(super) fn meter_hashrate(&mut self, shares_per_minute: f64, now: Duration) {
-        let estimate = self.vardiff.hashrate(now);
-        let value = if estimate.is_known() {
-            estimate.value
-        } else {
-            // Before the first share the start difficulty is all there is.
-            self.vardiff.difficulty() * work::hashrate::HASHES_PER_DIFFICULTY * shares_per_minute / 60.0
-        };
-        self.meter.shift_hashrate(value - self.metered);
-        self.metered = value;
-        self.metered_at = now;
-    }
+/// The difficulty that the miner should have, as it is written.
+fn written_wish(mining: &Mining, max: f64) -> Option<f64> {
+    mining.wish(max).map(sv1::written_difficulty)
 }
 
 impl Sv1Miner {
@@ -77,8 +21,7 @@ impl Sv1Miner {
         }
         let Some(mining) = &mut self.mining else { return };
         let clean = mining.would_be_clean(feed);
-        mining.feed = Some(Arc::clone(feed));
-        mining.remember(feed);
+        mining.take_feed(feed);
         // Such firmware applies a new difficulty to jobs that it has: where those go on, a wish can wait, the
         // source's own difficulty cannot.
         let waits = !clean && self.difficulty_needs_clean_jobs();
@@ -125,8 +68,9 @@ impl Sv1Miner {
     /// once, with the current job under a new id; the rest rides on the next job.
     pub(super) fn retarget(&mut self, io: &mut Io<'_>) {
         let Some(mining) = &mut self.mining else { return };
-        mining.meter_hashrate(self.policy.vardiff.shares_per_minute, io.now.mono);
-        let Some(wish) = mining.wish(self.policy.vardiff.max) else { return };
+        let guess = mining.guess(self.policy.vardiff.shares_per_minute);
+        mining.meter_hashrate(guess, io.now.mono);
+        let Some(wish) = written_wish(mining, self.policy.vardiff.max) else { return };
         if is_urgent(mining.told, wish) && self.send_difficulty(io) {
             self.send_job(io, self.difficulty_needs_clean_jobs());
         }
@@ -138,7 +82,7 @@ impl Sv1Miner {
         let Some(mining) = &mut self.mining else {
             return false;
         };
-        let Some(wish) = mining.wish(self.policy.vardiff.max) else { return false };
+        let Some(wish) = written_wish(mining, self.policy.vardiff.max) else { return false };
         if wish == mining.told {
             return false;
         }

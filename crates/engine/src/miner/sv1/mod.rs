@@ -13,14 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sv1::RequestErrorKind;
-use work::vardiff::Vardiff;
-use work::{MinerId, Validator};
+use work::MinerId;
 
-use super::policy::{CloseReason, ListenerPolicy, MinerIdSource, ReplyMode};
+use super::mining::{METER_AT_LEAST, Mining};
+use super::policy::{CloseReason, ListenerPolicy, MinerIdSource};
 use super::strikes::Strikes;
 use super::worker::Worker;
 use crate::books::{AccountId, AccountKey, Books, Final};
-use crate::feed::{Feed, GroupMeter};
 use crate::ids::{MinerRef, SourceId};
 use crate::now::{Now, earliest};
 use crate::share::{Answer, ShareSink};
@@ -41,33 +40,6 @@ pub struct Io<'a> {
     pub shares: &'a mut dyn ShareSink,
     /// Gives miner ids.
     pub ids: &'a mut dyn MinerIdSource,
-}
-
-/// A share renews the miner's part of the meter when that is this old: a source must hear how much is there, also of
-/// miners whose difficulty never changes.
-const METER_AFTER: Duration = Duration::from_secs(5);
-/// At first, while only a guess stands there, this is enough.
-const METER_AFTER_JOINING: Duration = Duration::from_secs(1);
-/// Without shares it is renewed this often.
-const METER_AT_LEAST: Duration = Duration::from_secs(60);
-
-/// What the machine knows once the miner may be given work.
-#[derive(Debug)]
-struct Mining {
-    validator: Validator,
-    vardiff: Vardiff,
-    meter: Arc<GroupMeter>,
-    /// This miner's part of the meter's sum.
-    metered: f64,
-    /// When that was last renewed.
-    metered_at: Duration,
-    feed: Option<Arc<Feed>>,
-    /// The newest feed of each channel and tip that shares may still come for, newest last.
-    known: Vec<Arc<Feed>>,
-    /// The difficulty as it was last written to the miner; 0 before the first.
-    told: f64,
-    /// See [`Sv1Miner::relieve`].
-    relief: f64,
 }
 
 /// A submit that waits for the source's answer.
@@ -277,7 +249,8 @@ impl Sv1Miner {
         if let Some(mining) = &mut self.mining
             && io.now.reached(mining.metered_at + METER_AT_LEAST)
         {
-            mining.meter_hashrate(self.policy.vardiff.shares_per_minute, io.now.mono);
+            let guess = mining.guess(self.policy.vardiff.shares_per_minute);
+            mining.meter_hashrate(guess, io.now.mono);
         }
         Ok(())
     }
@@ -320,8 +293,7 @@ impl Sv1Miner {
     /// The connection has ended: takes this miner out of its group's sums.
     pub fn ended(&mut self) {
         if let Some(mining) = &mut self.mining {
-            mining.meter.shift_hashrate(-mining.metered);
-            mining.metered = 0.0;
+            mining.ended();
         }
     }
 

@@ -217,18 +217,7 @@ impl Sv1Miner {
         let validator = Validator::new(miner_id, size, seed, work::Limits::default());
         self.since = io.now.mono;
         self.last_share = io.now.mono;
-        let known = Vec::new();
-        self.mining = Some(Box::new(Mining {
-            validator,
-            vardiff,
-            meter,
-            metered,
-            metered_at: io.now.mono,
-            feed: None,
-            known,
-            told: 0.0,
-            relief: 1.0,
-        }));
+        self.mining = Some(Box::new(Mining::new(validator, vardiff, meter, metered, io.now.mono)));
         if let Some(feed) = feed {
             self.feed(&feed, io);
         }

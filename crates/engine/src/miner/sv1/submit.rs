@@ -3,29 +3,17 @@
 use std::sync::Arc;
 
 use sv1::{ErrorCode, Id, JobId, Submit};
-use work::{Extranonce, Reject, Submission, Verdict};
+use work::Submission;
 
-use super::{CloseReason, Io, MAX_WAITING, ReplyMode, Sv1Miner, Waiting};
+use super::{CloseReason, Io, MAX_WAITING, Sv1Miner, Waiting};
 use crate::books::{Final, RefuseCode, RejectReason, UnsentReason};
 use crate::feed::Feed;
 use crate::ids::SourceId;
+use crate::miner::good_share::{Fate, Finder, GoodShare};
 use crate::miner::{MAX_WORKER_NAME, cut};
-use crate::share::OutgoingShare;
 
 /// A share counts as easier than the miner's difficulty below this part of it: the rest is rounding.
 const EASIER: f64 = 0.999;
-
-/// A share that is to be counted or sent, with all that is needed from its job.
-struct Found {
-    source: SourceId,
-    job_id: u32,
-    version: u32,
-    extranonce: Extranonce,
-    credited: f64,
-    source_difficulty: f64,
-    meets_source: bool,
-    is_block: bool,
-}
 
 impl Sv1Miner {
     pub(super) fn submit(
@@ -55,28 +43,14 @@ impl Sv1Miner {
             nonce: submit.nonce,
             version_bits: submit.version_bits,
         };
-        let (found, generation) = match mining.validator.judge(&submission, mask, io.now.seconds()) {
-            Verdict::Valid(share) | Verdict::Rejected { solution: Some(share), .. } => {
-                let found = Found {
-                    source: SourceId(share.job.source.0),
-                    job_id: share.job.job.id,
-                    version: share.header.version,
-                    extranonce: share.extranonce,
-                    credited: share.difficulty.get(),
-                    source_difficulty: share.job.source_difficulty.get(),
-                    // Late or not, a block goes out, and is counted as what the source makes of it.
-                    meets_source: share.meets_source || share.is_block,
-                    is_block: share.is_block,
-                };
-                (found, share.job.generation)
-            }
-            Verdict::Rejected { reason, solution: None } => {
-                return self.reject(id, source, reject_reason(&reason), io);
-            }
+        let verdict = mining.validator.judge(&submission, mask, io.now.seconds());
+        let found = match GoodShare::of(verdict) {
+            Ok(found) => found,
+            Err(why) => return self.reject(id, source, why, io),
         };
-        let feed = mining.feed_of(found.source, generation).cloned();
+        let feed = mining.feed_of(found.source, found.generation).cloned();
         let easy = found.credited < mining.told * EASIER;
-        self.accept(id, submit, worker, &found, feed.as_deref(), io);
+        self.accept(id, worker, &found, feed.as_deref(), io);
         if easy && self.strikes.easy_share(self.policy.vardiff.shares_per_minute, io.now.mono) {
             return Err(CloseReason::TooFast);
         }
@@ -98,64 +72,17 @@ impl Sv1Miner {
     fn accept(
         &mut self,
         id: Id<'_>,
-        submit: &Submit<'_>,
         worker: Arc<str>,
-        found: &Found,
+        found: &GoodShare,
         feed: Option<&Feed>,
         io: &mut Io<'_>,
     ) {
         let account = self.account(Some(found.source));
-        let stripe = self.me.stripe();
-        let books = &*self.books;
-        if found.is_block {
-            books.get(account).found_block(stripe);
-        }
-        let unsent = |why, io: &mut Io<'_>| {
-            let end = Final::Unsent(why);
-            books.get(account).settle_at_once(stripe, end, found.source_difficulty, false);
-            sv1::write_error(io.out, id, ErrorCode::Other, unsent_text(why));
-        };
-        match feed {
-            _ if !found.meets_source => {
-                books.get(account).settle_at_once(stripe, Final::Local, found.credited, true);
-                sv1::write_true(io.out, id);
-            }
-            Some(feed) if feed.channel.takes(found.is_block) => {
-                let token = (self.policy.reply == ReplyMode::Source).then(|| {
-                    self.next_token = self.next_token.wrapping_add(1);
-                    self.next_token
-                });
-                let share = OutgoingShare {
-                    channel: feed.channel.key,
-                    generation: feed.generation,
-                    job_id: found.job_id,
-                    nonce: submit.nonce,
-                    ntime: submit.ntime,
-                    version: found.version,
-                    extranonce: found.extranonce,
-                    difficulty: found.source_difficulty,
-                    is_block: found.is_block,
-                    account,
-                    miner: self.me,
-                    worker,
-                    told_true: token.is_none(),
-                    token,
-                };
-                // Pending from here on: the source may settle it before `forward` has returned.
-                books.get(account).open(stripe);
-                match io.shares.forward(share) {
-                    Ok(()) => match token {
-                        None => sv1::write_true(io.out, id),
-                        Some(token) => self.wait(token, id, io),
-                    },
-                    Err(why) => {
-                        let end = Final::Unsent(why);
-                        books.get(account).settle(stripe, end, found.source_difficulty, false);
-                        sv1::write_error(io.out, id, ErrorCode::Other, unsent_text(why));
-                    }
-                }
-            }
-            Some(_) | None => unsent(UnsentReason::NoSource, io),
+        let finder = Finder { books: &self.books, account, miner: self.me, worker, reply: self.policy.reply };
+        match found.send(feed, finder, &mut self.next_token, io.shares) {
+            Fate::Taken => sv1::write_true(io.out, id),
+            Fate::Waits(token) => self.wait(token, id, io),
+            Fate::Unsent(why) => sv1::write_error(io.out, id, ErrorCode::Other, unsent_text(why)),
         }
         self.learn(found.credited, io);
     }
@@ -180,7 +107,8 @@ impl Sv1Miner {
         if self.policy.vardiff_enabled && wish.is_some() {
             self.retarget(io);
         } else if io.now.reached(mining.meter_due(self.since)) {
-            mining.meter_hashrate(settings.shares_per_minute, io.now.mono);
+            let guess = mining.guess(settings.shares_per_minute);
+            mining.meter_hashrate(guess, io.now.mono);
         }
     }
 
@@ -201,21 +129,6 @@ impl Sv1Miner {
     }
 }
 
-fn reject_reason(reason: &Reject) -> RejectReason {
-    match *reason {
-        Reject::UnknownJob { .. } => RejectReason::UnknownJob,
-        Reject::Stale { .. } => RejectReason::Stale,
-        Reject::Duplicate => RejectReason::Duplicate,
-        Reject::AboveTarget { .. } => RejectReason::AboveTarget,
-        Reject::NtimeOutOfRange { .. } => RejectReason::NtimeOutOfRange,
-        Reject::VersionBitsOutsideMask { .. } => RejectReason::VersionBits,
-        Reject::WrongExtranonce2Size { .. } => RejectReason::Extranonce2Size,
-        Reject::DuplicateWindowFull { .. } => RejectReason::DuplicateWindowFull,
-        // The list may grow with the crate; the books' list grows with it then.
-        _ => RejectReason::Malformed,
-    }
-}
-
 fn rejected_as_sv1(why: RejectReason) -> (ErrorCode, &'static str) {
     match why {
         RejectReason::UnknownJob => (ErrorCode::JobNotFound, "Job not found"),
@@ -231,6 +144,7 @@ fn rejected_as_sv1(why: RejectReason) -> (ErrorCode, &'static str) {
         RejectReason::Malformed => (ErrorCode::Other, "Malformed share"),
         RejectReason::Unauthorized => (ErrorCode::Unauthorized, "Unauthorized worker"),
         RejectReason::NotSubscribed => (ErrorCode::NotSubscribed, "Not subscribed"),
+        RejectReason::UnknownChannel => (ErrorCode::Other, "Unknown channel"),
     }
 }
 

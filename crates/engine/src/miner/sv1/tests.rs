@@ -3,9 +3,10 @@
 use work::{ChannelTerms, Job, JobParts, Target};
 
 use super::*;
-use crate::feed::ChannelState;
+use crate::feed::{ChannelState, Feed, GroupMeter};
 use crate::ids::{ChannelKey, ListenerId, RouteId, SourceId};
 use crate::miner::IdentityRule;
+use crate::miner::ReplyMode;
 use crate::share::OutgoingShare;
 
 /// A quarter of all hashes is a share.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use engine::books::UnsentReason;
-use engine::miner::{CloseReason, Io, ReplyMode, Sv1Miner};
+use engine::miner::{CloseReason, Io, ReplyMode};
 use engine::router::JoinRequest;
 use engine::{MinerRef, OutgoingShare, ShareSink};
 
+use super::downstream::Downstream;
 use super::machine::Machine;
 use super::{Connection, News, RouterMessage, SOLUTIONS, SourceTask};
 use crate::sim::link::{End, LinkId};
@@ -96,7 +97,8 @@ impl World {
         let me = MinerRef(self.adit.next_miner);
         self.adit.next_miner += 1;
         let (policy, books) = (Arc::clone(&self.adit.policy), Arc::clone(&self.adit.books));
-        let machine = Sv1Miner::new(policy, books, me, self.engine_now());
+        let is_sv2 = self.miners[miner].plan.sv2;
+        let machine = Downstream::new(is_sv2, policy, books, me, self.engine_now());
         let connection = Connection {
             me,
             link,
@@ -200,7 +202,7 @@ impl World {
             let mut answered = (0, 0);
             let result = self.step(c, |machine, io| {
                 let before = io.out.len();
-                machine.answer(answer, io.out);
+                machine.answer(answer, io);
                 let line = &io.out[before..];
                 let taken = line.windows(13).any(|part| part == b"\"result\":true");
                 answered = (u64::from(taken), u64::from(!taken && !line.is_empty()));
@@ -246,7 +248,7 @@ impl World {
 
     fn ask_for_place(&mut self, at: usize, c: &mut Connection) {
         let policy = Arc::clone(&self.adit.policy);
-        let identity = c.machine.identity().cloned().unwrap_or_default();
+        let identity = c.machine.identity().unwrap_or_default();
         if let Some(difficulty) = self.adit.memory.get(&identity) {
             c.machine.remember(*difficulty);
         }
@@ -312,14 +314,14 @@ impl World {
         if c.stalled_since.is_some_and(|t| self.now >= t + WRITE_STALL) {
             return Err(Closing::By(CloseReason::SlowReader));
         }
-        self.step(c, Sv1Miner::timer)
+        self.step(c, Downstream::timer)
     }
 
     /// Runs the state machine and sends what it wrote.
     fn step(
         &mut self,
         c: &mut Connection,
-        work: impl FnOnce(&mut Sv1Miner, &mut Io<'_>) -> Result<(), CloseReason>,
+        work: impl FnOnce(&mut Downstream, &mut Io<'_>) -> Result<(), CloseReason>,
     ) -> Result<(), Closing> {
         let mut out = std::mem::take(&mut self.scratch);
         out.clear();
@@ -338,10 +340,18 @@ impl World {
         for at in queued {
             self.wake(Task::Source(at));
         }
+        self.note_broken(c);
         let sent = self.send(c, &out);
         self.scratch = out;
         sent?;
         result.map_err(Closing::By)
+    }
+
+    /// What an SV2 machine said that it must not say.
+    fn note_broken(&mut self, c: &mut Connection) {
+        if let Some(text) = c.machine.take_broken() {
+            self.broken("sv2", format!("miner {}: {text}", c.miner));
+        }
     }
 
     fn on_readable(&mut self, c: &mut Connection, took: &mut Micros) -> Result<(), Closing> {
@@ -393,6 +403,7 @@ impl World {
         if c.machine.miner_id() != c.told_id {
             self.note_miner_id(c);
         }
+        self.note_broken(c);
         let sent = self.send(c, &out);
         self.scratch = out;
         if any_share {
@@ -453,7 +464,7 @@ impl World {
             self.adit.ids.release(id, tips);
         }
         if let (Some(worker), Some(difficulty)) = (c.machine.identity(), c.machine.learnt_difficulty()) {
-            self.adit.memory.insert(Arc::clone(worker), difficulty);
+            self.adit.memory.insert(worker, difficulty);
         }
         if let Some(group) = c.group {
             self.tell_router(RouterMessage::Leave { connection: at, group });

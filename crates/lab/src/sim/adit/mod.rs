@@ -5,6 +5,7 @@
 mod connection;
 mod corrupt;
 mod declared;
+mod downstream;
 mod machine;
 mod old_pool;
 mod router;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::books::Books;
-use engine::miner::{ListenerPolicy, MinerIdSource, Sv1Miner};
+use engine::miner::{ListenerPolicy, MinerIdSource};
 use engine::router::{JoinRequest, RouteSettings, Router, SourcePlan};
 use engine::source::{
     Declared, DeclaredEffects, DeclaredSettings, JdsSettings, Solo, SoloSettings, SourceCommand, SourceEvent,
@@ -36,6 +37,7 @@ use super::witness::{MinerLedger, SourceLedger};
 use super::world::Task;
 pub(super) use connection::Closing;
 use declared::{JdsSide, Mistakes};
+use downstream::Downstream;
 use machine::Machine;
 use old_pool::OldPool;
 pub(super) use source::host_of;
@@ -86,7 +88,7 @@ pub(super) struct Connection {
     pub(super) link: LinkId,
     /// Who is at the other end.
     pub(super) miner: usize,
-    pub(super) machine: Sv1Miner,
+    pub(super) machine: Downstream,
     lines: sv1::LineReader,
     outbox: Vec<u8>,
     stalled_since: Option<Micros>,

@@ -1,0 +1,9 @@
+//! SV2 miners: Noise, then frames.
+
+mod connection;
+mod groups;
+mod handshake;
+mod identity;
+
+pub(super) use connection::{begin, serve};
+pub use identity::Sv2Identity;
