@@ -187,7 +187,6 @@ impl World {
                 let channel_id = self.channel(input.byte()?);
                 let nominal_hash_rate = rate(input.byte()?);
                 let maximum_target = target_of(input.byte()?);
-                self.send(&UpdateChannel { channel_id, nominal_hash_rate, maximum_target });
                 if nominal_hash_rate.is_finite()
                     && nominal_hash_rate >= 0.0
                     && maximum_target != [0; 32]
@@ -196,6 +195,7 @@ impl World {
                 {
                     channel.max_target = Target::from_le_bytes(maximum_target);
                 }
+                self.send(&UpdateChannel { channel_id, nominal_hash_rate, maximum_target });
             }
             7 => {
                 let channel_id = self.channel(input.byte()?);

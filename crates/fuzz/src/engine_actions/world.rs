@@ -417,6 +417,8 @@ impl World {
 
     fn carry_out(&mut self, output: Output) {
         match output {
+            // There is one goal.
+            Output::Moved(..) => {}
             Output::Publish(group, feed) => {
                 let Some(cell) = self.groups.get_mut(&group) else { return };
                 *cell = Some(Arc::clone(&feed));

@@ -98,6 +98,8 @@ impl Sv1Pool {
                 }
                 let target = feed.job.source_target;
                 let state = Arc::clone(&channel.state);
+                lane.states.retain(|state| Arc::strong_count(state) > 1);
+                lane.states.push(Arc::clone(&state));
                 self.channels.insert(channel_id, channel);
                 fx.common.events.push(SourceEvent::Opened { request: wish.request, channel: state, target });
                 fx.common.events.push(SourceEvent::Work(feed));
@@ -136,11 +138,9 @@ impl Sv1Pool {
         }
     }
 
-    /// Its open shares are answered on the connection, with or without it.
+    /// It gets no jobs any more. Its shares are sent and answered on the connection, with or without it.
     pub(super) fn remove_channel(&mut self, channel_id: u32) {
-        if let Some(channel) = self.channels.remove(&channel_id) {
-            channel.state.end();
-        }
+        self.channels.remove(&channel_id);
     }
 
     /// Notes when a connection lost its last channel; another split may have it then.
@@ -166,6 +166,7 @@ impl Sv1Pool {
         let Some(lane) = self.lanes.get_mut(&number) else { return };
         if others && lane.open.is_empty() {
             fx.hang_up.push(number);
+            lane.end();
             self.lanes.remove(&number);
         } else {
             lane.idle_since = Some(now.mono);

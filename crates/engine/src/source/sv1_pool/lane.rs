@@ -7,6 +7,7 @@ use std::time::Duration;
 use work::{Difficulty, Seconds, Target};
 
 use super::{ANSWER_DEADLINE, IDLE_CONNECTION, JOB_SILENCE, protocol};
+use crate::feed::ChannelState;
 use crate::source::event::DownReason;
 use crate::source::ready_job::ReadyJob;
 use crate::source::settle::OpenShares;
@@ -85,6 +86,9 @@ pub(super) struct Lane {
     pub(super) target: Target,
     pub(super) current: Option<Current>,
     pub(super) jobs: VecDeque<JobName>,
+    /// Of every channel that was on it and that miners still know: a closed channel's shares are as good as any, as long as
+    /// the connection is there.
+    pub(super) states: Vec<Arc<ChannelState>>,
     pub(super) open: OpenShares,
     /// Since when it has no channel.
     pub(super) idle_since: Option<Duration>,
@@ -107,6 +111,7 @@ impl Lane {
             target: Target::DIFFICULTY_1,
             current: None,
             jobs: VecDeque::new(),
+            states: Vec::new(),
             open: OpenShares::default(),
             idle_since: None,
             last_job: Duration::ZERO,
@@ -114,6 +119,11 @@ impl Lane {
             ready_since: Duration::ZERO,
             bad_lines: 0,
         }
+    }
+
+    /// It has ended, and with it every channel that was ever on it.
+    pub(super) fn end(&self) {
+        self.states.iter().for_each(|state| state.end());
     }
 
     pub(super) fn is_ready(&self) -> bool {

@@ -57,6 +57,7 @@ impl Sv1Pool {
     ) {
         let Some(mut lane) = self.lanes.remove(&number) else { return };
         fx.hang_up.push(number);
+        lane.end();
         self.open_shares -= lane.open.len();
         end_open_shares(&self.books, &mut lane.open, &mut fx.common);
         for waiting in self.take_waiting(number) {
@@ -84,12 +85,11 @@ impl Sv1Pool {
     pub(super) fn end_all(&mut self, why: DownReason, now: Now, fx: &mut Sv1Effects) {
         for (number, mut lane) in std::mem::take(&mut self.lanes) {
             fx.hang_up.push(number);
+            lane.end();
             self.open_shares -= lane.open.len();
             end_open_shares(&self.books, &mut lane.open, &mut fx.common);
         }
-        for (_, channel) in std::mem::take(&mut self.channels) {
-            channel.state.end();
-        }
+        self.channels.clear();
         for waiting in std::mem::take(&mut self.waiting) {
             not_opened(&waiting.wish, ChannelRefusal::ByPool(why.to_string()), fx);
         }

@@ -22,9 +22,8 @@ impl Sv1Pool {
         let &OutgoingShare { account, miner, difficulty, told_true, token, .. } = share;
         let number = share.channel.connection;
         let lane = self.lanes.get_mut(&number).filter(|lane| lane.state == LaneState::Ready);
-        let known = self.channels.get(&share.channel.channel_id).is_some_and(|c| c.lane == number);
         let sent = match lane {
-            Some(lane) if known || share.is_block => {
+            Some(lane) => {
                 let mask = lane.jobs.iter().rev().find(|job| job.id == share.job_id).map(|job| job.mask);
                 let present = lane.current.as_ref().map(|current| current.generation);
                 match mask {
@@ -32,7 +31,7 @@ impl Sv1Pool {
                     _ => Err(UnsentReason::StaleInQueue),
                 }
             }
-            _ => Err(UnsentReason::NoSource),
+            None => Err(UnsentReason::NoSource),
         };
         let (lane, mask) = match sent {
             Ok(sent) => sent,

@@ -228,7 +228,7 @@ fn what_the_pool_sets_holds_from_the_next_job_on() {
     test.notify(lane, "3", 1, false);
     let events = test.events();
     assert!(matches!(events[..], [SourceEvent::Closed { .. }]), "{events:?}");
-    assert!(!first.channel.is_alive());
+    assert!(first.channel.is_alive(), "what was found meanwhile can still go");
 }
 
 #[test]
@@ -371,13 +371,21 @@ fn channels_of_one_split_and_identity_share_a_connection_and_others_get_their_ow
     assert!(matches!(events[..], [SourceEvent::Closed { .. }]), "{events:?}");
     assert!(test.pool.is_ready() && !channel.is_alive() && one.channel.is_alive());
 
-    // A channel that is closed takes late shares for a while.
+    // A channel that is closed gets no jobs, and its shares still go.
     let channel_id = one.channel.key.channel_id;
     test.pool.command(SourceCommand::Close { channel_id }, test.now, &mut test.fx);
     test.submit(&one, 1);
     assert!(test.sent(lane).contains("mining.submit"));
     test.timer(10);
-    assert!(!one.channel.is_alive() && two.channel.is_alive());
+    test.notify(lane, "2", 1, false);
+    assert_eq!(test.events().len(), 1, "new jobs are for the other one alone");
+    test.submit(&one, 2);
+    assert!(
+        test.sent(lane).contains("mining.submit"),
+        "its shares are as good as ever: the space is the same"
+    );
+    test.pool.disconnected(lane, DownReason::Lost("gone".into()), test.now, &mut test.fx);
+    assert!(!one.channel.is_alive() && !two.channel.is_alive());
 }
 
 #[test]

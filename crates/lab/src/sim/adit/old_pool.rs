@@ -306,7 +306,6 @@ impl Gateway {
                 self.tip = Some((tip.prev_hash, tip.nbits));
                 if let Some(body) = self.future.remove(&tip.job_id) {
                     self.future.clear();
-                    self.versions.clear();
                     self.notify(&body, tip.min_ntime, true, out);
                 }
             }
