@@ -16,7 +16,7 @@ use super::{BlockCounts, BlockDesk, BlockFigures, Finding, Node};
 use crate::templates::ProviderNews;
 
 /// No test waits longer for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at files and figures.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
