@@ -8,6 +8,7 @@ pub mod clock;
 mod commands;
 pub mod config;
 pub mod downstream;
+pub mod leases;
 mod open_files;
 pub mod overload;
 mod probe;

@@ -3,6 +3,7 @@
 //! Three kinds of threads: miners' tasks run on the current runtime's threads, one per core; the router and
 //! the sources on a thread of their own, so that jobs never wait behind what miners send; HTTP on another.
 
+mod control;
 mod settings;
 mod upstream;
 
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+pub use control::RouteControl;
+pub(crate) use settings::goals;
 pub(crate) use settings::{lane_settings, source_settings, sv1_settings};
 use settings::{listener_policy, route_settings};
 use upstream::Upstream;
@@ -36,7 +39,7 @@ use crate::downstream::{
     MinerIdPool, Roster, Sv2Identity, WorkerMemory, run_listener,
 };
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
-use crate::snapshot::{ListenerView, RouteView, SnapshotMaker};
+use crate::snapshot::{GoalView, ListenerView, RouteView, SnapshotMaker};
 use crate::state::StateError;
 use crate::upstream::{Mailboxes, RouterMessage, RouterStatus, SourceDoor, SourceFigures};
 
@@ -131,6 +134,7 @@ pub struct Proxy {
     books: Arc<Books>,
     roster: Arc<Roster>,
     reloads: Arc<ReloadFigures>,
+    control: Arc<RouteControl>,
     certificates: Arc<Certificates>,
 }
 
@@ -176,13 +180,31 @@ impl Proxy {
             Upstream::prepare(config, templates, &books, &mailboxes, &latencies, &router_tx, clock)?;
         let listener_at =
             |name: &config::Name| config.listeners.keys().position(|n| n == name).expect("checked");
+        let goals: Vec<String> =
+            settings::goals(config).iter().map(|(_, name, _)| name.to_string()).collect();
         let mut routes = Vec::new();
         let mut route_views = Vec::new();
         for (at, (name, route)) in config.routes.iter().enumerate() {
-            let settings = route_settings(at, route, config);
-            let sources = settings.sources.iter().map(|source| usize::from(source.0)).collect();
+            let settings = route_settings(at, name, route, config);
+            let goals = settings.goals.iter().map(|goal| GoalView {
+                name: goals[usize::from(goal.id.0)].clone(),
+                at: usize::from(goal.id.0),
+                sources: goal.sources.iter().map(|source| usize::from(source.0)).collect(),
+            });
+            let goals: Vec<GoalView> = goals.collect();
+            let mut sources = Vec::new();
+            for source in goals.iter().flat_map(|goal| &goal.sources) {
+                if !sources.contains(source) {
+                    sources.push(*source);
+                }
+            }
             let listeners = route.listeners.iter().map(listener_at).collect();
-            route_views.push(RouteView { name: name.to_string(), sources, listeners });
+            let others = config.routes.iter().filter(|(other, _)| *other != name);
+            let shares_listeners = others
+                .flat_map(|(_, other)| &other.listeners)
+                .any(|listener| route.listeners.contains(listener));
+            let name = name.to_string();
+            route_views.push(RouteView { name, sources, listeners, goals, shares_listeners });
             routes.push(settings);
         }
         let router = Router::new(upstream.plans(), routes, rand::random(), clock.now());
@@ -205,7 +227,8 @@ impl Proxy {
         let mut addresses = Vec::new();
         let mut listener_views = Vec::new();
         for (at, ((name, listener), socket)) in config.listeners.iter().zip(sockets).enumerate() {
-            let route = route_views.iter().position(|r| r.listeners.contains(&at)).expect("checked");
+            let choices = settings::route_choices(name, config);
+            let route = usize::from(choices.rest.0);
             let figures = Arc::new(ListenerFigures::default());
             let address = socket.local_addr().unwrap_or(listener.listen);
             let policy = listener_policy(at, route, listener, &config.limits, &firmware);
@@ -221,6 +244,7 @@ impl Proxy {
                 protocol: listener.protocol,
                 identity,
                 policy: Arc::new(policy),
+                routes: choices,
                 books: Arc::clone(&books),
                 admission: Arc::clone(&admission),
                 cap: listener.max_connections.map(|n| Arc::new(Semaphore::new(n as usize))),
@@ -291,6 +315,7 @@ impl Proxy {
             overload,
             reloads: Arc::clone(&reloads),
         });
+        let control = Arc::new(RouteControl::new(config, router_tx.clone()));
         let stop_http = CancellationToken::new();
         tokio::spawn(watch_alarms(Arc::clone(&maker), stop_http.clone()));
         let http = http_socket.as_ref().and_then(|s| s.local_addr().ok());
@@ -302,6 +327,8 @@ impl Proxy {
                 telemetry::Limits::default(),
             )
             .map_err(|e| StartError::Http(e.to_string()))?;
+            let changes = Arc::clone(&control);
+            let server = server.with_changes(Arc::new(move |change| changes.patch(change)));
             let socket = socket.into_std().map_err(StartError::Thread)?;
             let stop = stop_http.clone();
             threads.push(thread("http", runtime()?, async move {
@@ -333,8 +360,15 @@ impl Proxy {
             books,
             roster,
             reloads,
+            control,
             certificates,
         })
+    }
+
+    /// What can be changed while it runs.
+    #[must_use]
+    pub fn control(&self) -> Arc<RouteControl> {
+        Arc::clone(&self.control)
     }
 
     /// Where miners connect, in the order of the listeners' names.

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use engine::books::{Books, RefuseCode, RejectReason, Totals, UnsentReason};
 use engine::miner::CloseReason;
+use engine::router::GoalReport;
 use engine::source::{DeclaredState, DeclaredStatus, DownReason, JdsState, SourceState as State};
 use link::Resolver;
 use telemetry::{
-    AccountSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState, LimitSnapshot,
-    ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
-    RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
+    AccountSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState, GoalSnapshot,
+    LeaseSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons,
+    RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot,
+    WorkSnapshot,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -54,6 +56,17 @@ pub(crate) struct RouteView {
     pub(crate) name: String,
     pub(crate) sources: Vec<usize>,
     pub(crate) listeners: Vec<usize>,
+    pub(crate) goals: Vec<GoalView>,
+    /// Other routes have miners of its listeners, too.
+    pub(crate) shares_listeners: bool,
+}
+
+/// A goal of a route, as far as a snapshot needs it.
+pub(crate) struct GoalView {
+    pub(crate) name: String,
+    /// Its place among the goals of all routes.
+    pub(crate) at: usize,
+    pub(crate) sources: Vec<usize>,
 }
 
 /// Makes snapshots.
@@ -240,8 +253,17 @@ impl SnapshotMaker {
                 has_work: active.is_some_and(|s| sources[s].jobs_total > 0 && sources[s].tips_total > 0),
                 switches_total: report.map_or(0, |r| r.switches),
                 hashrate_hs: report.map_or(0.0, |r| r.hashrate),
-                miners: view.listeners.iter().map(|l| self.listeners[*l].figures.mining.load(Relaxed)).sum(),
+                miners: if view.shares_listeners {
+                    view.goals
+                        .iter()
+                        .filter_map(|goal| status.goals.get(goal.at))
+                        .map(|(g, _)| g.miners)
+                        .sum()
+                } else {
+                    view.listeners.iter().map(|l| self.listeners[*l].figures.mining.load(Relaxed)).sum()
+                },
                 sources: view.sources.iter().map(of).collect(),
+                goals: goals(view, &status.goals, sources),
                 books: BooksSnapshot::default(),
             }
         };
@@ -279,6 +301,34 @@ fn declaration(status: &DeclaredStatus, view: &SourceView) -> DeclarationSnapsho
         refused_total: status.refused,
         held_shares: status.held as u64,
     }
+}
+
+fn goals(route: &RouteView, reports: &[(GoalReport, f64)], sources: &[SourceSnapshot]) -> Vec<GoalSnapshot> {
+    let report = |goal: &GoalView| reports.get(goal.at).copied().unwrap_or_default();
+    let all: f64 = route.goals.iter().map(|goal| report(goal).0.work).sum();
+    let goal = |view: &GoalView| {
+        let (report, uncertain) = report(view);
+        let active = report.active.and_then(|source| sources.get(usize::from(source.0)));
+        GoalSnapshot {
+            name: view.name.clone(),
+            weight: report.weight,
+            share_wanted: report.wanted,
+            share_delivered: if all > 0.0 { report.work / all } else { 0.0 },
+            owed_hashes: report.owed,
+            work_hashes: report.work,
+            hashrate_hs: report.hashrate,
+            miners: report.miners,
+            active: active.map(|source| source.name.clone()),
+            open: report.open,
+            ended: report.ended,
+            lease: report.work_max.map(|work_max| LeaseSnapshot {
+                work_hashes: report.earlier + report.work,
+                work_max_hashes: work_max,
+                uncertain_hashes: uncertain,
+            }),
+        }
+    };
+    route.goals.iter().map(goal).collect()
 }
 
 fn depth<T>(sender: &mpsc::Sender<T>) -> u64 {

@@ -99,14 +99,24 @@ impl Feed {
 pub struct GroupMeter {
     hashrate_bits: AtomicU64,
     shares: AtomicU64,
+    work_bits: AtomicU64,
+    /// The whole that this is a part of.
+    whole: Option<Arc<GroupMeter>>,
 }
 
 impl GroupMeter {
+    /// One miner's part of its group's meter: what is counted here is counted there too.
+    #[must_use]
+    pub fn of_one(group: Arc<GroupMeter>) -> Self {
+        Self { whole: Some(group), ..Self::default() }
+    }
+
     /// Moves the sum of the miners' estimates, in hashes per second.
     pub fn shift_hashrate(&self, by: f64) {
-        let _ = self
-            .hashrate_bits
-            .fetch_update(Relaxed, Relaxed, |bits| Some((f64::from_bits(bits) + by).max(0.0).to_bits()));
+        add(&self.hashrate_bits, by);
+        if let Some(whole) = &self.whole {
+            whole.shift_hashrate(by);
+        }
     }
 
     /// The sum of the miners' estimates, in hashes per second.
@@ -115,9 +125,19 @@ impl GroupMeter {
         f64::from_bits(self.hashrate_bits.load(Relaxed))
     }
 
-    /// A share was verified.
-    pub fn count_share(&self) {
+    /// A share was verified, and is worth this difficulty.
+    pub fn count_share(&self, difficulty: f64) {
         self.shares.fetch_add(1, Relaxed);
+        add(&self.work_bits, difficulty);
+        if let Some(whole) = &self.whole {
+            whole.count_share(difficulty);
+        }
+    }
+
+    /// The sum of the verified shares' difficulties, ever.
+    #[must_use]
+    pub fn work(&self) -> f64 {
+        f64::from_bits(self.work_bits.load(Relaxed))
     }
 
     /// Shares verified, ever.
@@ -125,6 +145,11 @@ impl GroupMeter {
     pub fn shares(&self) -> u64 {
         self.shares.load(Relaxed)
     }
+}
+
+/// Adds to a number that is kept as its bits; it never gets below zero.
+fn add(bits: &AtomicU64, by: f64) {
+    let _ = bits.fetch_update(Relaxed, Relaxed, |bits| Some((f64::from_bits(bits) + by).max(0.0).to_bits()));
 }
 
 /// How long after a keepalive job the next one is due.

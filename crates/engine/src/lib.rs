@@ -6,7 +6,8 @@
 //!
 //! - [`source`]: everything upstream. [`source::Sv2Pool`] turns a pool's frames into [`Feed`]s and settles
 //!   shares.
-//! - [`router`]: which source a route mines for, which miners share a channel.
+//! - [`router`]: which source each of a route's goals mines for, who mines for which goal, which miners share a
+//!   channel.
 //! - [`miner`]: everything downstream. [`miner::Sv1Miner`] gives a [`Feed`] to one miner as `mining.notify` and
 //!   judges what it submits.
 //! - [`books`]: where every share ends.
@@ -23,6 +24,6 @@ mod share;
 pub mod source;
 
 pub use feed::{ChannelState, DEFAULT_KEEPALIVE, Feed, GroupMeter};
-pub use ids::{ChannelKey, GroupId, ListenerId, MinerRef, RouteId, SourceId};
+pub use ids::{ChannelKey, GoalId, GroupId, ListenerId, MinerRef, RouteId, SourceId};
 pub use now::{Now, earliest};
 pub use share::{Answer, OutgoingShare, ShareSink};

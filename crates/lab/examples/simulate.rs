@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use lab::sim::campaign::{CampaignOptions, CampaignReport, campaign};
 use lab::sim::scale::scale;
+use lab::sim::weights::{Farm, WeightsReport, weigh};
 use lab::sim::{FaultKind, PlantedBug, RunOptions, RunReport, Teller, run};
 
 /// From so many seeds on every kind of fault and message has to occur.
@@ -31,6 +32,7 @@ const HELP: &str = "arguments:
   --only KIND         only this kind of fault (a name from the report)
   --virtual-minutes N length of a run (default 60)
   --failures N        stop after so many failing seeds (default 10)
+  --weights A..B      farms whose work is shared out by weights, an hour each
   --miners N          what so many miners cost, without faults
   --planted NAME      make this mistake on purpose (feature planted-bugs)";
 
@@ -43,6 +45,7 @@ struct Arguments {
     twice: u64,
     failures: usize,
     miners: Option<usize>,
+    weights: Option<(u64, u64)>,
 }
 
 fn parse() -> Result<Arguments, String> {
@@ -55,6 +58,7 @@ fn parse() -> Result<Arguments, String> {
         twice: 50,
         failures: 10,
         miners: None,
+        weights: None,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -72,6 +76,11 @@ fn parse() -> Result<Arguments, String> {
                 read.campaign = (number(from.into())?, number(to.into())?);
             }
             "--threads" => read.threads = usize::try_from(number(value()?)?).unwrap_or(1),
+            "--weights" => {
+                let text = value()?;
+                let (from, to) = text.split_once("..").ok_or("--weights wants A..B")?;
+                read.weights = Some((number(from.into())?, number(to.into())?));
+            }
             "--minutes" => read.minutes = Some(number(value()?)?),
             "--twice" => read.twice = number(value()?)?,
             "--failures" => read.failures = usize::try_from(number(value()?)?).unwrap_or(1),
@@ -105,10 +114,74 @@ fn main() -> ExitCode {
     };
     // A panic of the engine is caught and told with its seed.
     std::panic::set_hook(Box::new(|_| {}));
+    if let Some(seeds) = read.weights {
+        return weights(seeds, read.threads);
+    }
     if let Some(miners) = read.miners {
         return grow(miners);
     }
     if read.one { one(&read.run) } else { many(&read) }
+}
+
+/// The promise: each goal's part, by true hashrates, is within this of its weight after an hour...
+const WITHIN: f64 = 0.01;
+/// ...or within this, where every source goes for some minutes several times in that hour...
+const WITHIN_UNSTEADY: f64 = 0.05;
+/// ...and what is measured is within three standard deviations of it in so many of the farms.
+const MEASURED_RIGHT: f64 = 0.99;
+
+/// Shares out the work of many farms.
+fn weights((from, to): (u64, u64), threads: usize) -> ExitCode {
+    let next = std::sync::atomic::AtomicU64::new(from);
+    let mut reports: Vec<WeightsReport> = std::thread::scope(|scope| {
+        let work = || {
+            let mut reports = Vec::new();
+            loop {
+                let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                if seed >= to {
+                    return reports;
+                }
+                reports.push(weigh(&Farm::of_seed(seed)));
+            }
+        };
+        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    });
+    reports.sort_by_key(|report| report.farm.seed);
+    println!(
+        "miners  sources   farms  worst part off  relative  measured off, sd  moves/miner/h  most/miner/min"
+    );
+    let mut good = reports.len() as u64 == to.saturating_sub(from);
+    for miners in [1, 2, 7, 200, 5_000] {
+        for unsteady in [false, true] {
+            let of: Vec<_> =
+                reports.iter().filter(|r| (r.farm.miners, r.farm.unsteady) == (miners, unsteady)).collect();
+            let most =
+                |of_one: &dyn Fn(&WeightsReport) -> f64| of.iter().map(|r| of_one(r)).fold(0.0, f64::max);
+            println!(
+                "{miners:>6}  {:<8} {:>6}  {:>13.3} %  {:>6.2} %  {:>16.2}  {:>13.1}  {:>14.3}",
+                if unsteady { "go, come" } else { "stay" },
+                of.len(),
+                100.0 * most(&WeightsReport::worst),
+                100.0 * most(&WeightsReport::worst_relative),
+                most(&WeightsReport::deviation),
+                most(&|r| r.moves),
+                most(&|r| r.most_moves),
+            );
+        }
+    }
+    let within = |r: &&WeightsReport| r.worst() > if r.farm.unsteady { WITHIN_UNSTEADY } else { WITHIN };
+    for report in reports.iter().filter(within).take(20) {
+        println!("seed {}: {:?} came to {:?}", report.farm.seed, report.farm, report.parts);
+        good = false;
+    }
+    let right = reports.iter().filter(|r| r.deviation() <= 3.0).count() as f64 / reports.len().max(1) as f64;
+    println!("measured within 3 standard deviations of the truth: {:.2} % of the farms", 100.0 * right);
+    if good && (right >= MEASURED_RIGHT || reports.len() < 200) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// A tenth and a hundredth of the miners first, so that the growth shows.

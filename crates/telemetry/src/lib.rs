@@ -39,12 +39,14 @@ mod metrics;
 mod snapshot;
 
 pub use http::{
-    CACHE_FOR, EXCHANGE_DEADLINE, Limits, MAX_CONNECTIONS, MAX_REQUEST_HEAD, Provider, SHUTDOWN_GRACE, Server,
+    CACHE_FOR, CHANGE_LENGTH_MAX, Changes, EXCHANGE_DEADLINE, Limits, MAX_CONNECTIONS, MAX_REQUEST_HEAD,
+    Provider, SHUTDOWN_GRACE, Server,
 };
 pub use latency::{Histogram, JobFanout, Latencies};
 pub use metrics::{Exporter, Kind, METRICS, Metric, RenderError, TEXT_FORMAT, metrics_table};
 pub use snapshot::{
     AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState,
-    LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
-    RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
+    GoalSnapshot, LeaseSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot,
+    Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot,
+    SourceState, TemplateSnapshot, WorkSnapshot,
 };

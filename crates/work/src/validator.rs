@@ -118,6 +118,8 @@ pub struct Validator {
     blocks: Option<Box<Blocks>>,
     seed: u64,
     limits: Limits,
+    /// The next job may be of another source while the earlier ones' takes shares all the same.
+    changes_source: bool,
     miner_id: MinerId,
     extranonce2_size: u8,
 }
@@ -139,6 +141,7 @@ impl Validator {
             blocks: None,
             seed,
             limits,
+            changes_source: false,
             miner_id,
             extranonce2_size,
         }
@@ -209,7 +212,10 @@ impl Validator {
             let (old, new) = (&last.job.job, &job.job);
             old.prev_hash != new.prev_hash || old.era != new.era || last.job.source != job.source
         });
-        if clean_jobs {
+        if std::mem::take(&mut self.changes_source) {
+            self.move_to_tip(job.job.prev_hash);
+            self.retire_outdated(&job);
+        } else if clean_jobs {
             self.ring.retire(|_| true);
             self.move_to_tip(job.job.prev_hash);
         }
@@ -223,6 +229,23 @@ impl Validator {
         };
         self.ring.trim(usize::from(self.limits.live_jobs), usize::from(self.limits.stale_jobs));
         Ok(Advertised { job_id, clean_jobs, ntime })
+    }
+
+    /// The next job comes because this miner changes to another source, while its present one goes on: the jobs that
+    /// it has stay good there, as far as their tip does. The miner is told to drop them all the same.
+    pub fn change_source(&mut self) {
+        self.changes_source = true;
+    }
+
+    /// `job` is the next: earlier ones of its source on another tip, and all on tips before the last two, are stale.
+    fn retire_outdated(&mut self, job: &ChannelJob) {
+        let tips: [Option<[u8; 32]>; 2] =
+            [&self.tip, &self.previous].map(|tip| tip.as_ref().map(|t| t.prev_hash));
+        self.ring.retire(|old| {
+            let same_tip = old.job.prev_hash == job.job.prev_hash;
+            let same_era = old.job.era == job.job.era;
+            old.source == job.source && !(same_tip && same_era) || !tips.contains(&Some(old.job.prev_hash))
+        });
     }
 
     /// Makes the jobs stale that `dead` names: those of a channel that was closed, say. Returns how many. Blocks

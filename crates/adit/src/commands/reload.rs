@@ -1,7 +1,7 @@
 //! SIGHUP: the configuration is read anew.
 //!
-//! What can be changed in a running process is changed, all of it or nothing: now `log.level` and the listeners'
-//! certificates. For the rest the
+//! What can be changed in a running process is changed, all of it or nothing: `log.level`, the listeners' certificates,
+//! and the goals' weights, caps, dates and hours. For the rest the
 //! process has to be started anew, and the log says for which keys.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,7 +12,7 @@ use super::LogHandle;
 use crate::cli::ConfigArgs;
 use crate::config::{self, Config};
 use crate::downstream::{Certificates, FreshCertificates};
-use crate::proxy::ReloadFigures;
+use crate::proxy::{ReloadFigures, RouteControl};
 
 /// Reads and checks the configuration, and takes over what can be. `running` is what is in force.
 pub(super) fn reload(
@@ -20,7 +20,7 @@ pub(super) fn reload(
     running: &mut Config,
     log: &LogHandle,
     figures: &ReloadFigures,
-    certificates: &Certificates,
+    (control, certificates): (&RouteControl, &Certificates),
 ) {
     let loaded = match Config::load(args.config.as_deref(), config::environment()) {
         Ok(loaded) => loaded,
@@ -43,6 +43,19 @@ pub(super) fn reload(
         }
     };
     let mut taken: Vec<String> = Vec::new();
+    // What a PATCH has changed gives way to the file, too.
+    if fresh.same_goals(running) {
+        match control.replace(&fresh.goals) {
+            Ok(changed) if changed.is_empty() => {}
+            Ok(_) => taken.push("goals".to_owned()),
+            Err(why) => {
+                figures.refused.fetch_add(1, Relaxed);
+                error!(why, "SIGHUP: the goals cannot be changed, the old ones stay in force");
+                return;
+            }
+        }
+        running.goals.clone_from(&fresh.goals);
+    }
     if fresh.log.level != running.log.level {
         match log.set_level(&fresh.log.level.to_string()) {
             Ok(true) => taken.push("log.level".to_owned()),

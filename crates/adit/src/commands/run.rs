@@ -67,13 +67,13 @@ async fn run_until_told(args: &RunArgs) -> ExitCode {
             return ExitCode::from(EX_UNAVAILABLE);
         }
     };
-    let (reloads, certificates) = (proxy.reloads(), proxy.certificates());
+    let (reloads, control, certificates) = (proxy.reloads(), proxy.control(), proxy.certificates());
     let mut reminder = tokio::time::interval(DEV_REMINDER);
     let asked = loop {
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Reload if args.dev => info!("SIGHUP: development mode has no configuration to read"),
-                Asked::Reload => reload(&args.config, &mut config, &log, &reloads, &certificates),
+                Asked::Reload => reload(&args.config, &mut config, &log, &reloads, (&control, &certificates)),
                 asked => break asked,
             },
             _ = reminder.tick(), if args.dev => {

@@ -1,5 +1,6 @@
 //! What the keys must be to each other.
 
+mod goals;
 mod sources;
 mod templates;
 mod work;
@@ -14,10 +15,12 @@ use super::given::quoted;
 use super::name::Name;
 use super::nearest::nearest;
 use super::place::Spot;
+pub(crate) use goals::takes_the_rest;
+
 use super::reader::Reader;
 use super::section::Table;
 use super::tables::{
-    Declared, Http, Limits, Listener, OPEN_FILES_RESERVE, Protocol, Route, Solo, Source, Template,
+    Declared, Goal, Http, Limits, Listener, OPEN_FILES_RESERVE, Pin, Protocol, Route, Solo, Source, Template,
 };
 
 /// The most tables of one kind that there may be, but for templates: each has books, metrics and a number of its own.
@@ -33,6 +36,8 @@ pub(crate) struct Parts {
     pub(crate) solos: BTreeMap<Name, Solo>,
     pub(crate) declared: BTreeMap<Name, Declared>,
     pub(crate) routes: BTreeMap<Name, Route>,
+    pub(crate) goals: BTreeMap<Name, Goal>,
+    pub(crate) pins: BTreeMap<Name, Pin>,
     pub(crate) http: Http,
     pub(crate) limits: Limits,
     /// Every table with a name that was given, with the spot of its header.
@@ -60,6 +65,7 @@ pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<
         names_exist(parts, &Table::WORK, &format!("route.{name}.sources"), &route.sources, reader);
         named_once(&format!("route.{name}.sources"), &route.sources, reader);
     }
+    goals::check(parts, reader);
     one_route_each(parts, reader);
     own_addresses(parts, reader);
     for (name, listener) in &parts.listeners {
@@ -167,13 +173,20 @@ fn named_once(path: &str, names: &[Name], reader: &mut Reader<'_>) {
 /// Each listener belongs to exactly one route.
 fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
     let mut taken: BTreeMap<&Name, String> = BTreeMap::new();
-    for (route, table) in &parts.routes {
+    let everybodys = |table: &&Route| table.workers.is_empty() && table.networks.is_empty();
+    for (route, table) in parts.routes.iter().filter(|(_, table)| everybodys(table)) {
         for (at, listener) in table.listeners.iter().enumerate() {
             let (spot, key) = item(&format!("route.{route}.listeners"), at, reader);
             if let Some(first) = taken.get(listener) {
                 let found = format!("{}, which {first} has as well", quoted(listener.as_str()));
-                let expected = "each listener in exactly one route".to_owned();
-                reader.report(&spot, &key, expected, found, "leave it out of one of the two".to_owned());
+                let expected = "each listener in exactly one route that takes everybody".to_owned();
+                reader.report(
+                    &spot,
+                    &key,
+                    expected,
+                    found,
+                    "leave it out of one of the two, or give one of them workers or networks".to_owned(),
+                );
             } else {
                 taken.insert(listener, key);
             }
@@ -192,7 +205,7 @@ fn one_route_each(parts: &Parts, reader: &mut Reader<'_>) {
                 [route] => format!("add {} to listeners of [route.{route}]", quoted(listener.as_str())),
                 _ => format!("add {} to listeners of a route", quoted(listener.as_str())),
             };
-            let expected = "a route that has this listener".to_owned();
+            let expected = "a route that has this listener and takes everybody".to_owned();
             reader.report(spot, &format!("listener.{listener}"), expected, "none".to_owned(), fix);
         }
     }

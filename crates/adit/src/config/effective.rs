@@ -82,6 +82,8 @@ impl Config {
             .chain(named!(Solo, self.solos))
             .chain(named!(Declared, self.declared))
             .chain(named!(Route, self.routes))
+            .chain(named!(Goal, self.goals))
+            .chain(named!(Pin, self.pins))
             .chain(named!(Firmware, self.firmware))
             .chain(single)
     }

@@ -4,6 +4,7 @@
 //! documentation (`docs/configuration.md`), the example file's test, the suggestions in errors and
 //! [`Config::effective_toml`] are made from it.
 
+mod change;
 mod check;
 mod document;
 mod effective;
@@ -32,12 +33,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+pub use change::changed_goals;
 pub use check::{TABLES_MAX, TEMPLATES_MAX};
 pub use environment::PREFIX;
 pub(crate) use kind::is_host_and_port;
 pub use kind::{
-    AuthoritySecret, EXTRA_OUTPUTS_MAX, ExtraOutput, MinersPerChannel, Network, PayScript, PayTo, SCRIPT_MAX,
-    SIGNATURE_MAX, Secret, SourceUrl, USER_IDENTITY_MAX, VERSION_BITS_ROLLABLE, signature_push,
+    AuthoritySecret, DayHours, EXTRA_OUTPUTS_MAX, ExtraOutput, MinersPerChannel, Network, PayScript, PayTo,
+    SCRIPT_MAX, SIGNATURE_MAX, Secret, SourceUrl, USER_IDENTITY_MAX, UnixTime, VERSION_BITS_ROLLABLE, Work,
+    signature_push,
 };
 pub use machine::Machine;
 pub use name::{NAME_LENGTH_MAX, Name};
@@ -48,12 +51,13 @@ pub use shipped::{engine_firmware, shipped_firmware};
 pub use tables::{
     ACCEPT_RATE, CERTIFICATE_LEEWAY, CONNECT_TIMEOUT, CONNECTIONS_MAX, Chain, DIFFICULTY_MIN,
     DIFFICULTY_START, DeclareMode, Declared, EXTRANONCE1_SIZE, EXTRANONCE2_SIZE, FEE_THRESHOLD,
-    FEE_THRESHOLD_MAX, FIRMWARE_EXTRANONCE2_MAX, FRAME, Firmware, HANDSHAKE, HTTP_LISTEN, Http, IDLE,
+    FEE_THRESHOLD_MAX, FIRMWARE_EXTRANONCE2_MAX, FRAME, Firmware, Goal, HANDSHAKE, HTTP_LISTEN, Http, IDLE,
     Interface, KEEPALIVE, LINE, LISTENER_LISTEN, LOOKUP, Limits, Listener, Log, LogFormat, LogLevel,
     MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MEMORY_MAX, MEMORY_MIN, MIN_INTERVAL, NTIME_SLACK,
-    NTIME_SLACK_MAX, OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX, PAYOUT_PERCENT, Protocol, RETURN_AFTER, Reply,
-    Route, RpcLogin, SETUP, SHARES_PER_MINUTE, SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN, SHUTDOWN_GRACE,
-    Solo, Source, State, Template, TemplateFrom, TemplateKind, VERSION, VERSION_MASK, state_directory,
+    NTIME_SLACK_MAX, OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX, PAYOUT_PERCENT, Pin, Protocol, RETURN_AFTER,
+    Reply, Route, RpcLogin, SETUP, SHARES_PER_MINUTE, SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN,
+    SHUTDOWN_GRACE, Solo, Source, State, Template, TemplateFrom, TemplateKind, VERSION, VERSION_MASK, WEIGHT,
+    state_directory,
 };
 
 use document::{Document, VERSION_KEY};
@@ -84,6 +88,10 @@ pub struct Config {
     pub declared: BTreeMap<Name, Declared>,
     /// What binds listeners and sources, at least one.
     pub routes: BTreeMap<Name, Route>,
+    /// Parts of routes' work; none of a route that has sources of its own.
+    pub goals: BTreeMap<Name, Goal>,
+    /// Workers that mine for one goal alone.
+    pub pins: BTreeMap<Name, Pin>,
     /// What the owner knows of miners' firmware, beside what is shipped.
     pub firmware: BTreeMap<Name, Firmware>,
     /// What is kept between runs.
@@ -250,6 +258,8 @@ fn assemble(
         solos: read_named(&mut document, Table::Solo, &mut reader, Solo::read),
         declared: read_named(&mut document, Table::Declared, &mut reader, Declared::read),
         routes: read_named(&mut document, Table::Route, &mut reader, Route::read),
+        goals: read_named(&mut document, Table::Goal, &mut reader, Goal::read),
+        pins: read_named(&mut document, Table::Pin, &mut reader, Pin::read),
         http: read_single(&mut document, Table::Http, &mut reader, Http::read).unwrap_or_default(),
         limits: read_single(&mut document, Table::Limits, &mut reader, Limits::read).unwrap_or_default(),
         given,
@@ -271,9 +281,34 @@ fn assemble(
     }
     one_channel_for_declared(&mut parts, &reader);
     check::cross_checks(&parts, machine, &mut reader);
-    let check::Parts { listeners, sources, templates, solos, declared, routes, http, limits, given } = parts;
-    let config =
-        Config { listeners, sources, templates, solos, declared, routes, firmware, state, http, log, limits };
+    let check::Parts {
+        listeners,
+        sources,
+        templates,
+        solos,
+        declared,
+        routes,
+        goals,
+        pins,
+        http,
+        limits,
+        given,
+    } = parts;
+    let config = Config {
+        listeners,
+        sources,
+        templates,
+        solos,
+        declared,
+        routes,
+        goals,
+        pins,
+        firmware,
+        state,
+        http,
+        log,
+        limits,
+    };
     if !reader.has_problems() {
         warn::add_warnings(&config, machine, &given, &mut reader);
     }
@@ -288,11 +323,12 @@ fn assemble(
 /// Where a route has a declared source, all its miners share one channel at each of its pools, unless somebody chose
 /// otherwise: that is refused.
 fn one_channel_for_declared(parts: &mut check::Parts, reader: &Reader<'_>) {
-    for route in parts.routes.values() {
-        if !route.sources.iter().any(|name| parts.declared.contains_key(name)) {
+    let lists = parts.routes.values().map(|route| &route.sources);
+    for sources in lists.chain(parts.goals.values().map(|goal| &goal.sources)) {
+        if !sources.iter().any(|name| parts.declared.contains_key(name)) {
             continue;
         }
-        for name in &route.sources {
+        for name in sources {
             if let Some(source) = parts.sources.get_mut(name)
                 && reader.spot(&format!("source.{name}.miners_per_channel")).is_none()
             {

@@ -20,6 +20,8 @@ pub fn reference_markdown() -> String {
                 "Mining for a pool on templates of the farm's own choice: a source of its own."
             }
             Table::Route => "Binds listeners to sources; at least one.",
+            Table::Pin => "Workers that mine for one goal alone.",
+            Table::Goal => "A part of a route's work, with sources of its own (docs/routes.md).",
             Table::Firmware => "What is known of a kind of miners; `adit profiles` lists what is shipped.",
             Table::State => "What Adit keeps between its runs.",
             Table::Http => "Metrics, health and status over HTTP.",

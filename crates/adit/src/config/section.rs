@@ -15,6 +15,8 @@ pub(crate) enum Table {
     Solo,
     Declared,
     Route,
+    Goal,
+    Pin,
     Firmware,
     State,
     Http,
@@ -23,13 +25,15 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Listener,
         Self::Source,
         Self::Template,
         Self::Solo,
         Self::Declared,
         Self::Route,
+        Self::Goal,
+        Self::Pin,
         Self::Firmware,
         Self::State,
         Self::Http,
@@ -48,6 +52,8 @@ impl Table {
             Self::Solo => "solo",
             Self::Declared => "declared",
             Self::Route => "route",
+            Self::Goal => "goal",
+            Self::Pin => "pin",
             Self::Firmware => "firmware",
             Self::State => "state",
             Self::Http => "http",

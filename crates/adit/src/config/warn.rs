@@ -74,7 +74,10 @@ pub(crate) fn add_warnings(
 
 /// Sources of whatever kind that no route uses, and templates that none of them uses.
 fn unused(config: &Config, given: &BTreeMap<(Table, Name), Spot>, reader: &mut Reader<'_>) {
-    let in_route = |name: &Name| config.routes.values().any(|route| route.sources.contains(name));
+    let in_route = |name: &Name| {
+        config.routes.values().any(|route| route.sources.contains(name))
+            || config.goals.values().any(|goal| goal.sources.contains(name))
+    };
     let declares = |name: &Name| config.declared.values().any(|declared| declared.pool == *name);
     let lists = config
         .solos

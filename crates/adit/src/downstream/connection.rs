@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use super::context::{Doors, ListenerContext};
 use super::opening::Opened;
 use super::roster::{Attached, farewell};
 use super::tls::TlsSession;
-use crate::upstream::{GroupNews, Joined, RouterMessage};
+use crate::upstream::{GroupNews, Joined, Moved, RouterMessage};
 
 /// Bytes read at once, and so the most that one connection gets done before others have their turn.
 pub(super) const READ_AT_ONCE: usize = 16 * 1024;
@@ -81,9 +82,11 @@ struct Connection<'a> {
     written: usize,
     stalled_since: Option<Duration>,
     news: Option<watch::Receiver<GroupNews>>,
+    moves: Option<watch::Receiver<Option<Moved>>>,
     group: Option<GroupId>,
     answers: Option<mpsc::Receiver<Answer>>,
     me: MinerRef,
+    address: IpAddr,
 }
 
 /// Serves a Stratum V1 miner until one side has enough.
@@ -101,9 +104,11 @@ pub(super) async fn serve(opened: &Opened, tls: Option<Box<TlsSession>>, context
         written: 0,
         stalled_since: None,
         news: None,
+        moves: None,
         group: None,
         answers: None,
         me,
+        address: address.ip(),
     };
     // A mistake of ours costs one connection, not the process, and leaves nothing behind.
     let end = AssertUnwindSafe(connection.run()).catch_unwind().await;
@@ -159,6 +164,8 @@ impl Connection<'_> {
             let interest = if idle { Interest::READABLE } else { Interest::WRITABLE };
             tokio::select! {
                 biased;
+                // Before the news: those of a group that it has left may have ended.
+                Some(()) = moved(self.moves.as_mut()), if idle => self.on_move()?,
                 // While the miner does not take what it was sent, newer work replaces older.
                 changed = changed(self.news.as_mut()), if idle => {
                     if changed.is_err() {
@@ -201,19 +208,24 @@ impl Connection<'_> {
             self.machine.remember(difficulty);
         }
         let hashrate = self.machine.first_hashrate();
+        let route = self.context.routes.of(&identity, self.address);
+        self.machine.take_route(route);
         let (reply, joined) = oneshot::channel();
         let request = JoinRequest {
-            route: policy.route,
+            miner: self.me,
+            route,
+            goal: None,
+            hashrate,
             identity,
             miner_id_size: policy.extranonce1_size,
             extranonce2_size: policy.extranonce2_size,
         };
-        let sent = self.context.router.send(RouterMessage::Join { request, hashrate, reply }).await;
+        let sent = self.context.router.send(RouterMessage::Join { request, reply }).await;
         let joined = match sent {
             Ok(()) => tokio::time::timeout(JOIN_DEADLINE, joined).await.ok().and_then(Result::ok),
             Err(_) => None,
         };
-        let Some(Joined { group, meter, mut news }) = joined else {
+        let Some(Joined { group, meter, mut news, moves }) = joined else {
             self.tell("No pool is reachable: use your backup pool");
             return Err(CloseReason::NoSource.into());
         };
@@ -223,6 +235,7 @@ impl Connection<'_> {
         }
         let feed = news.borrow_and_update().feed.clone();
         self.news = Some(news);
+        self.moves = moves;
         self.context.figures.mining.fetch_add(1, Relaxed);
         self.context.figures.names_cut.fetch_add(self.machine.names_cut() as u64, Relaxed);
         self.step(|machine, io| {
@@ -231,6 +244,15 @@ impl Connection<'_> {
         })?;
         self.show();
         Ok(())
+    }
+
+    /// The miner is in another group: it is counted there, and gets its work.
+    fn on_move(&mut self) -> Result<(), End> {
+        let moved = self.moves.as_mut().and_then(|moves| moves.borrow_and_update().clone());
+        let Some(Moved { group, meter, news }) = moved else { return Ok(()) };
+        (self.group, self.news) = (Some(group), Some(news));
+        self.machine.moved(meter);
+        self.on_news()
     }
 
     fn on_news(&mut self) -> Result<(), End> {
@@ -460,7 +482,7 @@ impl Connection<'_> {
         }
         if let Some(group) = self.group {
             context.figures.mining.fetch_sub(1, Relaxed);
-            let _ = context.router.send(RouterMessage::Leave(group)).await;
+            let _ = context.router.send(RouterMessage::Leave(self.me, group)).await;
         }
     }
 }
@@ -468,6 +490,14 @@ impl Connection<'_> {
 async fn changed(news: Option<&mut watch::Receiver<GroupNews>>) -> Result<(), watch::error::RecvError> {
     match news {
         Some(news) => news.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Never, when the miner cannot be moved or the router has ended.
+async fn moved(moves: Option<&mut watch::Receiver<Option<Moved>>>) -> Option<()> {
+    match moves {
+        Some(moves) => moves.changed().await.ok(),
         None => std::future::pending().await,
     }
 }

@@ -18,6 +18,7 @@ use super::certificate::Certificate;
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
 use super::roster::Roster;
+use super::routes::RouteChoices;
 use super::sv2::Sv2Identity;
 use crate::clock::Clock;
 use crate::config::{Network, Protocol};
@@ -70,6 +71,8 @@ pub struct ListenerContext {
     pub identity: Option<Sv2Identity>,
     /// What its miners have in common.
     pub policy: Arc<ListenerPolicy>,
+    /// Which route each takes.
+    pub routes: RouteChoices,
     /// The books.
     pub books: Arc<Books>,
     /// Caps on connections.

@@ -13,6 +13,7 @@ mod outbox;
 mod pace;
 mod proxy_header;
 mod roster;
+mod routes;
 mod spoken;
 mod sv2;
 #[cfg(any(test, feature = "test-hooks"))]
@@ -28,6 +29,7 @@ pub use listener::run_listener;
 pub use memory::WorkerMemory;
 pub use proxy_header::{PROXY_HEADER_MAX, ProxyHeader, ProxyHeaderError, proxy_header};
 pub use roster::{Entry, Roster};
+pub use routes::{RouteChoice, RouteChoices};
 pub use spoken::{LOOKED_AT, Spoken, spoken};
 pub use sv2::Sv2Identity;
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use engine::miner::{Firmwares, ListenerPolicy, ReplyMode};
-use engine::router::{MinersPerChannel, RouteSettings, SourcePlan};
+use engine::router::{GoalSettings, MinersPerChannel, RouteSettings, Share, SourcePlan, Term};
 use engine::source::{DeclaredSettings, JdsSettings, SoloSettings, SourceSettings, Sv1Settings};
-use engine::{ListenerId, RouteId, SourceId};
+use engine::{GoalId, ListenerId, RouteId, SourceId};
 use link::{Resolver, Sv1Url, TlsAuthorities};
 use noise::PoolUrl;
 use template::core_ipc::{CoreIpcSettings, Schema};
@@ -15,8 +15,9 @@ use work::coinbase::Output;
 
 use super::StartError;
 use crate::config::{self, Chain, Config, Interface, Name, RpcLogin, TemplateFrom};
+use crate::downstream::{RouteChoice, RouteChoices};
 use crate::templates::{TemplateOrigin, TemplateSettings};
-use crate::upstream::LaneSettings;
+use crate::upstream::{LaneSettings, Pinned, Pins};
 
 /// Positions in the configuration; there are far fewer than 65,536 of anything.
 pub(super) fn position(at: usize) -> u16 {
@@ -157,15 +158,91 @@ pub(super) fn source_names(config: &Config) -> impl Iterator<Item = &Name> {
     config.sources.keys().chain(config.declared.keys()).chain(config.solos.keys())
 }
 
+/// The goals of all routes in the order of their numbers: route by route, and a route's in the order of their names. One
+/// that is all of its route has the route's name.
+pub(crate) fn goals(config: &Config) -> Vec<(&Name, &Name, Option<&config::Goal>)> {
+    config
+        .routes
+        .iter()
+        .flat_map(|(route, table)| {
+            let whole = (!table.sources.is_empty()).then_some((route, route, None));
+            let parts = config.goals.iter().filter(move |(_, goal)| goal.route == *route);
+            whole.into_iter().chain(parts.map(move |(name, goal)| (route, name, Some(goal))))
+        })
+        .collect()
+}
+
+/// Which route a listener's miners take.
+pub(super) fn route_choices(listener: &Name, config: &Config) -> RouteChoices {
+    let routes = config.routes.values().enumerate();
+    let of_listener = routes.filter(|(_, route)| route.listeners.contains(listener));
+    let (everybodys, some): (Vec<_>, Vec<_>) =
+        of_listener.partition(|(_, route)| route.workers.is_empty() && route.networks.is_empty());
+    let choice = |(at, route): (usize, &config::Route)| RouteChoice {
+        workers: route.workers.clone(),
+        networks: route.networks.clone(),
+        route: RouteId(position(at)),
+    };
+    RouteChoices {
+        some: some.into_iter().map(choice).collect(),
+        rest: RouteId(position(everybodys.first().expect("checked").0)),
+    }
+}
+
+/// Which workers mine for one goal alone.
+pub(super) fn pins(config: &Config) -> Pins {
+    let goals = goals(config);
+    let pinned = |pin: &config::Pin| {
+        let goal = goals.iter().position(|(_, name, of)| of.is_some() && **name == pin.goal)?;
+        let route = config.routes.keys().position(|name| name == goals[goal].0)?;
+        let (goal, route) = (GoalId(position(goal)), RouteId(position(route)));
+        Some(Pinned { workers: pin.workers.clone(), route, goal })
+    };
+    Pins(config.pins.values().filter_map(pinned).collect())
+}
+
+/// How much work a goal is to have.
+pub(crate) fn goal_share(goal: &config::Goal) -> Share {
+    Share { weight: goal.weight, hashrate_max: goal.hashrate_max }
+}
+
+/// When a goal is to have work.
+pub(crate) fn goal_term(goal: &config::Goal) -> Term {
+    Term {
+        from: goal.from.map(|t| t.0),
+        until: goal.until.map(|t| t.0),
+        hours: goal.hours.map(|hours| (hours.from, hours.to)),
+        work_max: goal.work_max.map(|work| work.hashes()),
+    }
+}
+
 /// A route over sources by their numbers.
-pub(super) fn route_settings(at: usize, route: &config::Route, config: &Config) -> RouteSettings {
+pub(super) fn route_settings(
+    at: usize,
+    name: &Name,
+    route: &config::Route,
+    config: &Config,
+) -> RouteSettings {
     let source = |name: &Name| {
         let number = source_names(config).position(|source| source == name).expect("checked");
         SourceId(position(number))
     };
+    let goals = goals(config).into_iter().enumerate().filter(|(_, (of, _, _))| *of == name);
+    let goal = |(at, (_, _, goal)): (usize, (_, _, Option<&config::Goal>))| {
+        let id = GoalId(position(at));
+        match goal {
+            None => GoalSettings::whole(id, route.sources.iter().map(source).collect()),
+            Some(goal) => GoalSettings {
+                id,
+                share: goal_share(goal),
+                term: goal_term(goal),
+                sources: goal.sources.iter().map(source).collect(),
+            },
+        }
+    };
     RouteSettings {
         id: RouteId(position(at)),
-        sources: route.sources.iter().map(source).collect(),
+        goals: goals.map(goal).collect(),
         return_after: route.return_after,
         outage_grace: route.outage_grace,
         keepalive: route.keepalive,

@@ -19,18 +19,19 @@ use tracing::error;
 use work::CoinbaseConstraints;
 
 use super::settings::{
-    declared_plan, declared_settings, lane_settings, position, solo_plan, solo_settings, source_plan,
+    declared_plan, declared_settings, lane_settings, pins, position, solo_plan, solo_settings, source_plan,
     source_settings, sv1_settings, template_settings, templates_in_use,
 };
 use super::{COMMAND_QUEUE, StartError, runtime, thread};
 use crate::blocks::{BlockDesk, BlockFigures};
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::leases::Leases;
 use crate::snapshot::SourceView;
 use crate::state::StateDirectory;
 use crate::templates::{ProviderNews, Providers, TemplateHub, TemplateOrigin, TemplateSettings};
 use crate::upstream::{
-    DeclaredTask, LaneSettings, LineSettings, Mailboxes, Outlet, Repeated, RouterMessage, RouterStatus,
+    DeclaredTask, LaneSettings, LineSettings, Mailboxes, Outlet, Pins, Repeated, RouterMessage, RouterStatus,
     SHARE_QUEUE, SOLUTION_QUEUE, SoloTask, SourceDoor, SourceFigures, SourceReport, SourceTask, Sv1Task,
     run_declared, run_router, run_solo, run_source, run_sv1,
 };
@@ -45,6 +46,8 @@ pub(super) struct Upstream {
     seen: Seen,
     latencies: Latencies,
     clock: Clock,
+    leases: Option<Leases>,
+    pins: Pins,
 }
 
 /// A runtime that nothing runs on yet. One that is never used must not be waited for where it is dropped: other tasks run
@@ -142,13 +145,24 @@ impl Upstream {
             seen: Seen { sources: Vec::new(), templates: None, blocks },
             latencies: latencies.clone(),
             clock,
+            leases: None,
+            pins: pins(config),
         };
         let common = Common { books, mailboxes, latencies, router, clock };
         for (name, source) in &config.sources {
             upstream.pool(&common, name, source, config)?;
         }
-        if !config.solos.is_empty() || !config.declared.is_empty() {
-            upstream.of_templates(&common, config, embedded)?;
+        let counts = config.goals.values().any(|goal| goal.work_max.is_some());
+        let of_templates = !config.solos.is_empty() || !config.declared.is_empty();
+        if counts || of_templates {
+            let directory = config::state_directory(&config.state, config::environment());
+            let state = Arc::new(StateDirectory::open(&directory)?);
+            if of_templates {
+                upstream.of_templates(&common, config, embedded, Arc::clone(&state))?;
+            }
+            if counts {
+                upstream.leases = Some(Leases::open(config, state)?);
+            }
         }
         Ok(upstream)
     }
@@ -242,6 +256,7 @@ impl Upstream {
         common: &Common<'_>,
         config: &Config,
         mut embedded: HashMap<String, ProviderHandle>,
+        state: Arc<StateDirectory>,
     ) -> Result<(), StartError> {
         let names = templates_in_use(config);
         let mut templates = Vec::new();
@@ -258,8 +273,6 @@ impl Upstream {
             };
             templates.push(settings.expect("checked"));
         }
-        let directory = config::state_directory(&config.state, config::environment());
-        let state = Arc::new(StateDirectory::open(&directory)?);
         // They and the desk live on the upstream thread.
         let runtime = self.runtime.0.as_ref().map(|runtime| runtime.handle().clone());
         let _inside = runtime.as_ref().map(Handle::enter);
@@ -384,13 +397,13 @@ impl Upstream {
         status: watch::Sender<RouterStatus>,
         threads: &mut Vec<std::thread::JoinHandle<()>>,
     ) -> Result<Seen, StartError> {
-        let Self { mut runtime, sources, seen, latencies, clock } = self;
+        let Self { mut runtime, sources, seen, latencies, clock, leases, pins } = self;
         let names = (routes, seen.sources.iter().map(|source| source.name.clone()).collect());
         let (commands, tasks): (Vec<_>, Vec<_>) =
             sources.into_iter().map(|source| (source.commands, source.task)).unzip();
         let upstream = async move {
             let tasks: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
-            run_router(router, names, messages, commands, status, latencies, clock).await;
+            run_router(router, names, messages, commands, status, (latencies, clock), (leases, pins)).await;
             // The router has ended, and with it every sender of commands.
             for task in tasks {
                 if let Err(failed) = task.await {

@@ -35,7 +35,7 @@ pub struct StateDirectory {
 pub enum StateError {
     /// A directory cannot be made.
     #[error(
-        "cannot make the directory {}: {error}; solo mining and declared jobs need it: make it yourself and give it to \
+        "cannot make the directory {}: {error}; solo mining, declared jobs and work_max need it: make it yourself and give it to \
          Adit's user, or set directory in [state] to another place",
         path.display()
     )]
@@ -47,7 +47,7 @@ pub enum StateError {
     },
     /// A file cannot be read or written.
     #[error(
-        "cannot {what} {}: {error}; solo mining and declared jobs need it: check that Adit's user may write there, or \
+        "cannot {what} {}: {error}; solo mining, declared jobs and work_max need it: check that Adit's user may write there, or \
          set directory in [state] to another place",
         path.display()
     )]
@@ -114,6 +114,12 @@ impl StateDirectory {
     #[must_use]
     pub fn instance(&self) -> [u8; 4] {
         self.instance
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Where found blocks are kept; it exists.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use engine::router::JoinRequest;
+use engine::router::{GoalReport, JoinRequest, Share, Term};
 use engine::source::{SourceEvent, SourceStatus};
-use engine::{Answer, Feed, GroupId, GroupMeter, MinerRef, OutgoingShare, SourceId};
+use engine::{Answer, Feed, GoalId, GroupId, GroupMeter, MinerRef, OutgoingShare, SourceId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Shares that wait for their source's task. When it is full a share ends `unsent(queue_full)` and its miner
@@ -37,6 +37,19 @@ pub struct Joined {
     pub meter: Arc<GroupMeter>,
     /// The group's news from now on; the present ones are not marked as seen.
     pub news: watch::Receiver<GroupNews>,
+    /// Where it learns that it has moved to another group, if its route moves miners.
+    pub moves: Option<watch::Receiver<Option<Moved>>>,
+}
+
+/// A miner's place after a move to another group. Only the last counts.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// Its group.
+    pub group: GroupId,
+    /// Where it is counted from now on.
+    pub meter: Arc<GroupMeter>,
+    /// The group's news from now on; the present ones are not marked as seen.
+    pub news: watch::Receiver<GroupNews>,
 }
 
 /// For the router's task.
@@ -46,19 +59,30 @@ pub enum RouterMessage {
     Join {
         /// What it needs.
         request: JoinRequest,
-        /// Its hashrate, hashes per second, as far as can be guessed.
-        hashrate: f64,
         /// Where it learns its place; dropped when the route takes nobody now.
         reply: oneshot::Sender<Joined>,
     },
-    /// A miner has gone.
-    Leave(GroupId),
+    /// A miner has gone, as far as it knew from this group.
+    Leave(MinerRef, GroupId),
     /// A source has told something.
     Source(SourceId, SourceEvent),
+    /// Goals have other weights, caps or terms from now on.
+    Change(Vec<GoalChange>),
     /// The process ends: every miner is told so.
     Drain(&'static str),
     /// The router's task ends, and with it every source's.
     End,
+}
+
+/// What a goal is to have from now on.
+#[derive(Clone, Copy, Debug)]
+pub struct GoalChange {
+    /// Which.
+    pub goal: GoalId,
+    /// How much.
+    pub share: Share,
+    /// When.
+    pub term: Term,
 }
 
 /// What the router's task shows of itself, renewed about once a second.
@@ -66,6 +90,8 @@ pub enum RouterMessage {
 pub struct RouterStatus {
     /// By route.
     pub routes: Vec<RouteReport>,
+    /// Of all routes, each with the hashes that it may have had beyond what is counted.
+    pub goals: Vec<(GoalReport, f64)>,
 }
 
 /// One route.

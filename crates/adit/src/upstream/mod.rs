@@ -10,6 +10,7 @@ mod declared_task;
 mod line;
 mod messages;
 mod outlet;
+mod pins;
 mod probe;
 mod repeated;
 mod router_task;
@@ -21,10 +22,11 @@ mod sv1_task;
 pub use declared_task::{DeclaredTask, run_declared};
 pub use line::LineSettings;
 pub use messages::{
-    GroupNews, Joined, Mailboxes, RouterMessage, RouterStatus, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor,
-    SourceFigures, SourceReport,
+    GoalChange, GroupNews, Joined, Mailboxes, Moved, RouterMessage, RouterStatus, SHARE_QUEUE,
+    SOLUTION_QUEUE, SourceDoor, SourceFigures, SourceReport,
 };
 pub use outlet::Outlet;
+pub use pins::{Pinned, Pins};
 pub use probe::{PoolOffer, probe_sv1, probe_sv2};
 pub use repeated::Repeated;
 pub use router_task::run_router;

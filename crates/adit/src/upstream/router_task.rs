@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::router::{Output, Router};
+use engine::router::{Output, Place, Router};
 use engine::source::SourceCommand;
-use engine::{Feed, GroupId, RouteId, SourceId};
+use engine::{Feed, GoalId, GroupId, MinerRef, RouteId, SourceId};
 use telemetry::{JobFanout, Latencies};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
-use super::messages::{GroupNews, Joined, RouteReport, RouterMessage, RouterStatus};
+use super::messages::{GroupNews, Joined, Moved, RouteReport, RouterMessage, RouterStatus};
+use super::pins::Pins;
 use crate::clock::Clock;
+use crate::leases::Leases;
 
 /// Messages taken at once.
 const BATCH: usize = 512;
@@ -22,6 +24,8 @@ const SHOW_EVERY: Duration = Duration::from_millis(500);
 const OUTAGE: &str = "No pool is reachable: use your backup pool";
 
 struct Cells {
+    /// The miners of routes that move them.
+    movers: HashMap<MinerRef, watch::Sender<Option<Moved>>>,
     by_group: HashMap<GroupId, (RouteId, watch::Sender<GroupNews>)>,
     /// The job that was published last, by its source and when it was read: one job goes to many groups.
     spreading: Option<(SourceId, Duration, Arc<JobFanout>)>,
@@ -45,6 +49,28 @@ impl Cells {
         });
     }
 
+    fn cell(
+        &mut self,
+        group: GroupId,
+        route: RouteId,
+        feed: Option<Arc<Feed>>,
+    ) -> watch::Receiver<GroupNews> {
+        let cell = self
+            .by_group
+            .entry(group)
+            .or_insert_with(|| (route, watch::Sender::new(GroupNews { feed, ..GroupNews::default() })));
+        let mut news = cell.1.subscribe();
+        news.mark_changed();
+        news
+    }
+
+    fn moved(&mut self, miner: MinerRef, route: RouteId, place: Place) {
+        let news = self.cell(place.group, route, place.feed);
+        if let Some(mover) = self.movers.get(&miner) {
+            mover.send_replace(Some(Moved { group: place.group, meter: place.meter, news }));
+        }
+    }
+
     fn farewell(&self, route: Option<RouteId>, text: &'static str) {
         for (of, cell) in self.by_group.values() {
             if route.is_none_or(|r| r == *of) {
@@ -61,19 +87,26 @@ pub async fn run_router(
     mut messages: mpsc::Receiver<RouterMessage>,
     sources: Vec<mpsc::Sender<SourceCommand>>,
     status: watch::Sender<RouterStatus>,
-    latencies: Latencies,
-    clock: Clock,
+    (latencies, clock): (Latencies, Clock),
+    (mut leases, pins): (Option<Leases>, Pins),
 ) {
-    let mut cells = Cells { by_group: HashMap::new(), spreading: None, latencies, clock };
+    let mut cells =
+        Cells { movers: HashMap::new(), by_group: HashMap::new(), spreading: None, latencies, clock };
     let mut batch = Vec::with_capacity(BATCH);
     let mut shown = Duration::ZERO;
     let mut draining = None;
+    if let Some(leases) = &leases {
+        leases.begin(&mut router);
+    }
     carry_out(&mut router, &mut cells, &sources, &route_names, &source_names);
     loop {
         let now = clock.now();
         if now.since(shown) >= SHOW_EVERY || shown.is_zero() {
             shown = now.mono;
-            status.send_replace(report(&router, route_names.len(), source_names.len()));
+            status.send_replace(report(&router, route_names.len(), source_names.len(), leases.as_ref()));
+        }
+        if let Some(leases) = &mut leases {
+            leases.note(&router, now.mono);
         }
         let deadline = router.deadline(now).min(now.mono + SHOW_EVERY);
         tokio::select! {
@@ -87,29 +120,45 @@ pub async fn run_router(
         let now = clock.now();
         for message in batch.drain(..) {
             match message {
-                RouterMessage::Join { request, hashrate, reply } => {
-                    let route = request.route;
+                RouterMessage::Join { mut request, reply } => {
+                    let (miner, route, hashrate) = (request.miner, request.route, request.hashrate);
                     if draining.is_some() || router.is_told(route) {
                         continue; // the dropped reply says no
                     }
+                    request.goal = pins.goal(route, &request.identity);
                     let (group, meter, feed) = router.join(&request, now);
                     meter.shift_hashrate(hashrate);
-                    let cell = cells.by_group.entry(group).or_insert_with(|| {
-                        (route, watch::Sender::new(GroupNews { feed, ..GroupNews::default() }))
+                    let news = cells.cell(group, route, feed);
+                    let moves = router.moves_miners(route).then(|| {
+                        let mover = cells.movers.entry(miner).or_insert_with(|| watch::Sender::new(None));
+                        mover.subscribe()
                     });
-                    let mut news = cell.1.subscribe();
-                    news.mark_changed();
-                    let joined = Joined { group, meter: meter.clone(), news };
+                    let joined = Joined { group, meter: meter.clone(), news, moves };
                     if reply.send(joined).is_err() {
                         meter.shift_hashrate(-hashrate);
-                        router.leave(group, now);
+                        cells.movers.remove(&miner);
+                        router.leave(miner, group, now);
                     } else {
                         router.joined(group, now);
                     }
                 }
-                RouterMessage::End => return,
-                RouterMessage::Leave(group) => router.leave(group, now),
+                RouterMessage::End => {
+                    if let Some(leases) = leases.take() {
+                        // All miners are gone: this is the exact figure. The disk is waited for once, at the end.
+                        leases.end(&router);
+                    }
+                    return;
+                }
+                RouterMessage::Leave(miner, group) => {
+                    cells.movers.remove(&miner);
+                    router.leave(miner, group, now);
+                }
                 RouterMessage::Source(source, event) => router.event(source, event, now),
+                RouterMessage::Change(changes) => {
+                    for change in changes {
+                        router.change_goal(change.goal, change.share, change.term, now);
+                    }
+                }
                 RouterMessage::Drain(text) => {
                     draining = Some(text);
                     cells.farewell(None, text);
@@ -135,6 +184,11 @@ fn carry_out(
             Output::Publish(group, feed) => {
                 cells.publish(group, feed);
             }
+            Output::Moved(miner, place) => {
+                if let Some(route) = router.route_of(place.group) {
+                    cells.moved(miner, route, place);
+                }
+            }
             Output::Ended(group) => {
                 cells.by_group.remove(&group);
             }
@@ -154,7 +208,7 @@ fn carry_out(
             Output::OutageOver(route) => {
                 info!(route = route_names[usize::from(route.0)], "a pool is there again");
             }
-            Output::Switched(route, from, to) => {
+            Output::Switched(route, _, from, to) => {
                 let route = route_names[usize::from(route.0)].as_str();
                 info!(route, from = name(from), to = name(to), "route switched");
             }
@@ -162,7 +216,7 @@ fn carry_out(
     }
 }
 
-fn report(router: &Router, routes: usize, sources: usize) -> RouterStatus {
+fn report(router: &Router, routes: usize, sources: usize, leases: Option<&Leases>) -> RouterStatus {
     let ids = |n: usize| (0..n).filter_map(|n| u16::try_from(n).ok());
     let routes = ids(routes).map(RouteId).map(|route| RouteReport {
         active: router.active(route),
@@ -173,5 +227,10 @@ fn report(router: &Router, routes: usize, sources: usize) -> RouterStatus {
             .filter_map(|s| router.unusable(route, s).map(|why| (s, why.to_owned())))
             .collect(),
     });
-    RouterStatus { routes: routes.collect() }
+    let goals = (0..router.goals()).filter_map(|n| u16::try_from(n).ok()).map(GoalId);
+    let uncertain = |goal| leases.map_or(0.0, |leases| leases.uncertain(goal));
+    RouterStatus {
+        routes: routes.collect(),
+        goals: goals.map(|goal| (router.goal(goal), uncertain(goal))).collect(),
+    }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Adit {
     child: Child,
     log: Arc<Mutex<String>>,
     folder: std::path::PathBuf,
-    _pool: DevPool,
+    _pools: Vec<DevPool>,
     _runtime: tokio::runtime::Runtime,
     miners: SocketAddr,
     http: SocketAddr,
@@ -27,21 +27,31 @@ pub(crate) struct Adit {
 impl Adit {
     /// With these lines in `[limits]`; `shell` comes before the program, such as `ulimit -n 256;`.
     pub(crate) fn start(limits: &str, shell: &str) -> Self {
+        Self::start_with(1, shell, |pools| {
+            format!(
+                "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n\
+                 [source.pool]\nurl = \"{}\"\nuser_identity = \"farm\"\nnominal_hashrate = \"1 MH/s\"\n\
+                 [route.main]\nlisteners = [\"main\"]\nsources = [\"pool\"]\n[http]\nlisten = \"127.0.0.1:0\"\n\
+                 [limits]\n{limits}\n",
+                pools[0]
+            )
+        })
+    }
+
+    /// With so many pools, whose URLs the settings are made with.
+    pub(crate) fn start_with(pools: usize, shell: &str, settings: impl FnOnce(&[String]) -> String) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         // No share is a block here: a new tip would cost shares that are on their way.
-        let mut options = DevPoolOptions::default();
-        options.chain.nbits = 0x1d00_ffff;
-        let pool = DevPool::bind(loopback, options, DevPoolKeys::random());
-        let pool = runtime.block_on(pool).expect("a pool");
-        let settings = format!(
-            "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n\
-             [source.pool]\nurl = \"{}\"\nuser_identity = \"farm\"\nnominal_hashrate = \"1 MH/s\"\n\
-             [route.main]\nlisteners = [\"main\"]\nsources = [\"pool\"]\n[http]\nlisten = \"127.0.0.1:0\"\n\
-             [limits]\n{limits}\n",
-            pool.url()
-        );
+        let pool = || {
+            let mut options = DevPoolOptions::default();
+            options.chain.nbits = 0x1d00_ffff;
+            runtime.block_on(DevPool::bind(loopback, options, DevPoolKeys::random())).expect("a pool")
+        };
+        let pools: Vec<DevPool> = (0..pools).map(|_| pool()).collect();
+        let urls: Vec<String> = pools.iter().map(|pool| pool.url()).collect();
+        let settings = settings(&urls);
         let folder = std::env::temp_dir().join(format!(
             "adit-process-{}-{:x}",
             std::process::id(),
@@ -49,39 +59,26 @@ impl Adit {
         ));
         std::fs::create_dir(&folder).expect("a folder");
         std::fs::write(folder.join("adit.toml"), &settings).expect("a configuration");
-        let program = env!("CARGO_BIN_EXE_adit");
-        let mut child = Command::new("sh")
-            .args(["-c", &format!("{shell} exec {program} run --config adit.toml")])
-            .current_dir(&folder)
-            .env_remove("ADIT_LOG")
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let log = Arc::new(Mutex::new(String::new()));
-        let (stderr, copy) = (child.stderr.take().expect("a pipe"), Arc::clone(&log));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut log = copy.lock().expect("not poisoned");
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
+        let (child, log) = spawn(&folder, shell);
         let mut adit = Self {
             child,
             log,
             folder,
-            _pool: pool,
+            _pools: pools,
             _runtime: runtime,
             miners: loopback,
             http: loopback,
             settings,
         };
-        adit.wait_for_log("metrics and status on");
-        adit.miners = adit.address_after("listening for miners");
-        adit.http = adit.address_after("metrics and status on");
-        adit.until("it has work", |adit| adit.metric("adit_ready") > 0.0);
+        adit.wait_until_it_works();
         adit
+    }
+
+    fn wait_until_it_works(&mut self) {
+        self.wait_for_log("metrics and status on");
+        self.miners = self.address_after("listening for miners");
+        self.http = self.address_after("metrics and status on");
+        self.until("it has work", |adit| adit.metric("adit_ready") > 0.0);
     }
 
     /// Where miners connect.
@@ -133,6 +130,27 @@ impl Adit {
         answer
     }
 
+    /// Changes goals; gives the whole answer.
+    pub(crate) fn patch(&self, body: &str) -> String {
+        let mut stream = TcpStream::connect(self.http).expect("HTTP is served");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let length = body.len();
+        write!(
+            stream,
+            "PATCH /api/v1/routes HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    /// Where it runs.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("it runs");
@@ -148,6 +166,19 @@ impl Adit {
         assert!(self.settings.contains(from));
         std::fs::write(self.folder.join("adit.toml"), self.settings.replace(from, to))
             .expect("a configuration");
+    }
+
+    /// The status as JSON.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let answer = self.get("/api/v1/status");
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        serde_json::from_str(body).expect("JSON")
+    }
+
+    /// Starts it anew with the same configuration and pools, after it has ended.
+    pub(crate) fn start_again(&mut self) {
+        (self.child, self.log) = spawn(&self.folder, "");
+        self.wait_until_it_works();
     }
 
     /// Waits for its end.
@@ -168,6 +199,29 @@ impl Adit {
         let (_, rest) = line.split_once("address=").expect("an address");
         rest.split_whitespace().next().and_then(|text| text.parse().ok()).expect("an address")
     }
+}
+
+/// The program in its folder, and what it logs.
+fn spawn(folder: &std::path::Path, shell: &str) -> (Child, Arc<Mutex<String>>) {
+    let program = env!("CARGO_BIN_EXE_adit");
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("{shell} exec {program} run --config adit.toml")])
+        .current_dir(folder)
+        .env_remove("ADIT_LOG")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let log = Arc::new(Mutex::new(String::new()));
+    let (stderr, copy) = (child.stderr.take().expect("a pipe"), Arc::clone(&log));
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut log = copy.lock().expect("not poisoned");
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+    (child, log)
 }
 
 /// Without the colours that a terminal gets.

@@ -5,6 +5,7 @@
 
 mod adit;
 mod client;
+mod goals;
 mod memory;
 mod open_files;
 mod signals;

@@ -75,7 +75,8 @@ impl Firmwares {
 }
 
 /// Whether `text` is what `pattern` says; steps are bounded by the product of both lengths, and text is cut before.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+#[must_use]
+pub fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // After a star: where the pattern goes on, and how much of the text the star has taken.
     let mut star: Option<(usize, usize)> = None;

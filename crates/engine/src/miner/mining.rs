@@ -27,6 +27,8 @@ pub(super) struct Mining {
     pub(super) validator: Validator,
     pub(super) vardiff: Vardiff,
     pub(super) meter: Arc<GroupMeter>,
+    /// Where it was counted before, for shares of that source that come late.
+    left: Option<(SourceId, Arc<GroupMeter>)>,
     /// This miner's part of the meter's sum.
     pub(super) metered: f64,
     /// When that was last renewed.
@@ -53,6 +55,7 @@ impl Mining {
             validator,
             vardiff,
             meter,
+            left: None,
             metered,
             metered_at: now,
             feed: None,
@@ -126,7 +129,18 @@ impl Mining {
     pub(super) fn move_to(&mut self, meter: Arc<GroupMeter>) {
         self.meter.shift_hashrate(-self.metered);
         meter.shift_hashrate(self.metered);
-        self.meter = meter;
+        let left = std::mem::replace(&mut self.meter, meter);
+        self.left = self.feed.as_ref().map(|feed| (feed.source(), left));
+        self.validator.change_source();
+    }
+
+    /// Where a share of this source is counted: late ones of what the miner has left count there.
+    pub(super) fn meter_of(&self, source: SourceId) -> &GroupMeter {
+        let is_present = self.feed.as_ref().is_none_or(|feed| feed.source() == source);
+        match &self.left {
+            Some((of, left)) if *of == source && !is_present => left,
+            _ => &self.meter,
+        }
     }
 
     /// The miner is out of its group's sums.

@@ -10,7 +10,7 @@ pub mod sv1;
 pub mod sv2;
 mod worker;
 
-pub use firmware::{Firmware, Firmwares, USER_AGENT_MAX};
+pub use firmware::{Firmware, Firmwares, USER_AGENT_MAX, glob};
 pub use identity::{IdentityRule, rewrite_identity};
 pub use policy::{CloseReason, ListenerPolicy, MinerIdSource, ReplyMode};
 pub use sv1::{Io, Sv1Miner};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use work::hashrate::{Estimate, NominalHashrate};
 
 use crate::feed::{ChannelState, Feed, GroupMeter};
-use crate::ids::{GroupId, RouteId, SourceId};
+use crate::ids::{GoalId, GroupId, RouteId, SourceId};
 
 /// The estimate of a group's hashrate may have grown by this factor over what its channel was opened with
 /// before a job with a harder target must come, or a further channel is opened.
@@ -20,6 +20,12 @@ pub(super) const FURTHER_CHANNEL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A channel's first job comes within this, or the channel is given up.
 pub(super) const FIRST_JOB_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A group without miners whose route has several goals is kept for so long: longer than a miner that comes and goes
+/// stays away.
+pub(super) const KEPT_IDLE: Duration = Duration::from_secs(900);
+/// How long the most that a group did is remembered.
+const PEAK_FOR: Duration = Duration::from_secs(300);
 
 /// A channel that carries a group, or is about to.
 #[derive(Clone, Debug)]
@@ -51,8 +57,18 @@ pub(super) struct Opening {
 pub(super) struct Group {
     pub(super) id: GroupId,
     pub(super) route: RouteId,
+    pub(super) goal: GoalId,
     pub(super) limit: u32,
+    /// Miners that are in it or on their way.
     pub(super) members: u32,
+    /// Those on their way: they come with its first job.
+    pub(super) awaited: u32,
+    /// Their hashrate, hashes per second.
+    pub(super) awaited_hashrate: f64,
+    /// Empty since, and kept because miners come and go between goals.
+    pub(super) idle_since: Option<Duration>,
+    /// The most that its miners did of late, where they come and go; else 0.
+    pub(super) peak: f64,
     pub(super) miner_id_size: u8,
     pub(super) extranonce2_size: u8,
     /// Set when the group is one miner with a channel of its own.
@@ -77,9 +93,21 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// The hashrate that its channel is to be right for.
+    pub(super) fn hashrate(&self) -> f64 {
+        self.meter.hashrate().max(self.peak)
+    }
+
+    /// Where miners come and go between goals, a channel that was told each going would have to be told each coming,
+    /// too late for the job at hand. So the most of the last minutes counts.
+    pub(super) fn look_at_peak(&mut self, seconds: f64) {
+        let awaited = self.meter.hashrate() + self.awaited_hashrate;
+        self.peak = (self.peak * (-seconds / PEAK_FOR.as_secs_f64()).exp()).max(awaited);
+    }
+
     /// The sum of the miners' estimates, with an interval from how many shares came lately.
     pub(super) fn estimate(&self) -> Estimate {
-        let value = self.meter.hashrate();
+        let value = self.hashrate();
         let spread = (1.96 / self.recent_shares.max(1.0).sqrt()).min(0.9);
         Estimate { value, low95: value * (1.0 - spread), high95: value * (1.0 + spread) }
     }

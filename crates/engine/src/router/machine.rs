@@ -8,14 +8,15 @@ use hashbrown::HashMap;
 use work::Target;
 use work::hashrate::NominalHashrate;
 
+use super::goal::{Goal, UNUSABLE_FOR};
 use super::group::{
-    Bound, FAR_OUTGROWN, FIRST_JOB_DEADLINE, FURTHER_CHANNEL_INTERVAL, Group, OUTGROWN, OUTGROWN_GRACE,
-    Opening,
+    Bound, FAR_OUTGROWN, FIRST_JOB_DEADLINE, FURTHER_CHANNEL_INTERVAL, Group, KEPT_IDLE, OUTGROWN,
+    OUTGROWN_GRACE, Opening,
 };
-use super::route::{Route, UNUSABLE_FOR};
+use super::moves::{Route, Seat};
 use super::settings::{MinersPerChannel, RouteSettings, SourcePlan};
 use crate::feed::{ChannelState, Feed, GroupMeter};
-use crate::ids::{GroupId, RouteId, SourceId};
+use crate::ids::{GoalId, GroupId, MinerRef, RouteId, SourceId};
 use crate::now::Now;
 use crate::source::{ChannelRefusal, OpenChannel, SourceCommand, SourceEvent};
 
@@ -27,8 +28,14 @@ const REOPEN_AFTER: Duration = Duration::from_secs(2);
 /// A miner that is ready for work.
 #[derive(Clone, Debug)]
 pub struct JoinRequest {
+    /// Who it is.
+    pub miner: MinerRef,
     /// The route of its listener.
     pub route: RouteId,
+    /// The goal that it is bound to; else it is shared out.
+    pub goal: Option<GoalId>,
+    /// Its hashrate, hashes per second, as far as can be guessed.
+    pub hashrate: f64,
     /// Its worker's name.
     pub identity: Arc<str>,
     /// Bytes of miner id in its extranonce.
@@ -42,6 +49,8 @@ pub struct JoinRequest {
 pub enum Output {
     /// New work for a group's miners.
     Publish(GroupId, Arc<Feed>),
+    /// The miner is in another group from now on: it is measured there, and this is its newest work.
+    Moved(MinerRef, Place),
     /// The group has no miners left.
     Ended(GroupId),
     /// For a source.
@@ -50,8 +59,19 @@ pub enum Output {
     OutageTold(RouteId),
     /// The route has a source again.
     OutageOver(RouteId),
-    /// The route mines for another source now: from, to.
-    Switched(RouteId, Option<SourceId>, Option<SourceId>),
+    /// A route's goal mines for another source now: from, to.
+    Switched(RouteId, GoalId, Option<SourceId>, Option<SourceId>),
+}
+
+/// A miner's place among the groups.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its group.
+    pub group: GroupId,
+    /// Where its hashrate and its shares are counted.
+    pub meter: Arc<GroupMeter>,
+    /// The newest work, if there is any.
+    pub feed: Option<Arc<Feed>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +81,11 @@ enum Purpose {
 }
 
 #[derive(Debug)]
-struct Source {
-    plan: SourcePlan,
+pub(super) struct Source {
+    pub(super) plan: SourcePlan,
     started: bool,
     ready: bool,
-    worker_names: bool,
+    pub(super) worker_names: bool,
     standby: Option<Arc<ChannelState>>,
     standby_request: Option<u64>,
     /// No standby channel is asked for before this: the last wish failed.
@@ -77,16 +97,20 @@ struct Source {
 /// See the module.
 #[derive(Debug)]
 pub struct Router {
-    routes: Vec<Route>,
-    sources: Vec<Source>,
-    groups: HashMap<GroupId, Group, foldhash::fast::FixedState>,
+    pub(super) routes: Vec<Route>,
+    /// Of all routes.
+    pub(super) goals: Vec<Goal>,
+    /// The miners of routes with several goals.
+    pub(super) seats: HashMap<MinerRef, Seat, foldhash::fast::FixedState>,
+    pub(super) sources: Vec<Source>,
+    pub(super) groups: HashMap<GroupId, Group, foldhash::fast::FixedState>,
     /// Groups with room, newest last; entries may be outdated.
     open_groups: Vec<GroupId>,
     requests: HashMap<u64, (SourceId, Purpose), foldhash::fast::FixedState>,
     next_request: u64,
     next_group: u64,
     tick_at: Duration,
-    out: VecDeque<Output>,
+    pub(super) out: VecDeque<Output>,
 }
 
 impl Router {
@@ -102,13 +126,19 @@ impl Router {
             "source ids are positions"
         );
         assert!(routes.iter().enumerate().all(|(n, r)| usize::from(r.id.0) == n), "route ids are positions");
-        let mut routes: Vec<Route> = routes.into_iter().map(|r| Route::new(r, now.mono)).collect();
+        let goals = routes.iter().flat_map(|route| route.goals.iter().map(move |goal| (route, goal)));
+        let mut goals: Vec<Goal> =
+            goals.map(|(route, goal)| Goal::new(goal.clone(), route, now.mono)).collect();
+        assert!(goals.iter().enumerate().all(|(n, g)| usize::from(g.id.0) == n), "goal ids are positions");
+        let routes: Vec<Route> = routes.into_iter().map(|r| Route::new(r, seed, now.mono)).collect();
         for plan in sources.iter().filter(|plan| plan.declares) {
-            let candidates = routes.iter_mut().filter_map(|route| route.candidate(plan.id));
+            let candidates = goals.iter_mut().filter_map(|goal| goal.candidate(plan.id));
             candidates.for_each(|candidate| candidate.must_be_steady = false);
         }
         let mut router = Self {
             routes,
+            goals,
+            seats: HashMap::with_hasher(hasher.clone()),
             sources: sources
                 .into_iter()
                 .map(|plan| Source {
@@ -142,85 +172,67 @@ impl Router {
     /// When [`Router::timer`] is to be called.
     #[must_use]
     pub fn deadline(&self, now: Now) -> Duration {
-        self.routes
-            .iter()
-            .filter_map(|r| r.deadline(now.mono))
-            .min()
-            .unwrap_or(Duration::MAX)
-            .min(self.tick_at)
-    }
-
-    /// The source that a route mines for.
-    #[must_use]
-    pub fn active(&self, route: RouteId) -> Option<SourceId> {
-        self.routes.get(usize::from(route.0))?.active
-    }
-
-    /// How often a route has changed its source.
-    #[must_use]
-    pub fn switches(&self, route: RouteId) -> u64 {
-        self.routes.get(usize::from(route.0)).map_or(0, |r| r.switches)
-    }
-
-    /// Why a route leaves a source out, if it does.
-    #[must_use]
-    pub fn unusable(&self, route: RouteId, source: SourceId) -> Option<&str> {
-        self.routes
-            .get(usize::from(route.0))?
-            .candidates
-            .iter()
-            .find(|c| c.source == source)?
-            .unusable_why
-            .as_deref()
-    }
-
-    /// Hashes per second of a route's miners, as vardiff estimates them.
-    #[must_use]
-    pub fn hashrate(&self, route: RouteId) -> f64 {
-        self.groups.values().filter(|g| g.route == route).map(|g| g.meter.hashrate()).fold(0.0, |a, b| a + b)
-    }
-
-    /// Whether miners of the route are to be turned away: no source for longer than the grace.
-    #[must_use]
-    pub fn is_told(&self, route: RouteId) -> bool {
-        self.routes.get(usize::from(route.0)).is_some_and(|r| r.told)
+        let choices = self.goals.iter().filter_map(|goal| goal.deadline(now.mono));
+        let outages = self.routes.iter().filter_map(|route| route.deadline(now.mono));
+        choices.chain(outages).min().unwrap_or(Duration::MAX).min(self.tick_at)
     }
 
     // ---- miners ----
 
     /// A miner is ready for work: it is put into a group, and gets that group's newest work if there is any.
     pub fn join(&mut self, request: &JoinRequest, now: Now) -> (GroupId, Arc<GroupMeter>, Option<Arc<Feed>>) {
-        let limit = self.limit(request.route);
-        let found = self.open_groups.iter().rev().copied().find(|id| {
-            self.groups.get(id).is_some_and(|g| {
-                g.route == request.route
-                    && g.members < g.limit
-                    && g.miner_id_size == request.miner_id_size
-                    && g.extranonce2_size == request.extranonce2_size
-            })
-        });
-        let id = match found {
-            Some(id) if limit > 1 => id,
-            _ => self.make_group(request, limit, now),
-        };
+        let goal = self.goal_for(request);
+        let id = self.group_with_room(request, goal, now);
         let group = self.groups.get_mut(&id).expect("found or made");
         group.members += 1;
+        group.idle_since = None;
         group.nominal.members_changed();
-        let answer = (id, Arc::clone(&group.meter), group.last_feed.clone());
-        if group.members >= group.limit {
-            self.open_groups.retain(|g| *g != id);
-        }
-        answer
+        let (meter, feed) = (Arc::clone(&group.meter), group.last_feed.clone());
+        self.close_when_full(id);
+        let meter = self.sit_down(request, goal, id, meter, now);
+        (id, meter, feed)
     }
 
-    fn make_group(&mut self, request: &JoinRequest, limit: u32, now: Now) -> GroupId {
+    /// A group of the goal with room for one more like this; made if there is none.
+    pub(super) fn group_with_room(&mut self, request: &JoinRequest, goal: GoalId, now: Now) -> GroupId {
+        let limit = self.limit(goal);
+        let fits = |g: &Group| {
+            g.goal == goal
+                && g.members < g.limit
+                && g.miner_id_size == request.miner_id_size
+                && g.extranonce2_size == request.extranonce2_size
+        };
+        let found = if limit > 1 {
+            self.open_groups.iter().rev().copied().find(|id| self.groups.get(id).is_some_and(fits))
+        } else if self.is_split(request.route) {
+            // It may have been here before.
+            let its = |g: &&Group| fits(g) && g.identity.as_ref() == Some(&request.identity);
+            self.groups.values().find(its).map(|g| g.id)
+        } else {
+            None
+        };
+        found.unwrap_or_else(|| self.make_group(request, goal, limit, now))
+    }
+
+    pub(super) fn close_when_full(&mut self, id: GroupId) {
+        if self.groups.get(&id).is_some_and(|group| group.members >= group.limit) {
+            self.open_groups.retain(|g| *g != id);
+        }
+    }
+
+    fn make_group(&mut self, request: &JoinRequest, goal: GoalId, limit: u32, now: Now) -> GroupId {
         let id = GroupId(self.next_group);
         self.next_group += 1;
         let group = Group {
             id,
             route: request.route,
+            goal,
             limit,
             members: 0,
+            awaited: 0,
+            awaited_hashrate: 0.0,
+            idle_since: None,
+            peak: 0.0,
             miner_id_size: request.miner_id_size,
             extranonce2_size: request.extranonce2_size,
             identity: (limit == 1).then(|| Arc::clone(&request.identity)),
@@ -251,21 +263,40 @@ impl Router {
         self.bind(group, now);
     }
 
-    /// A miner has gone.
-    pub fn leave(&mut self, group: GroupId, now: Now) {
+    /// A miner has gone. `group` is the one that it knew of; it may be on its way to another.
+    pub fn leave(&mut self, miner: MinerRef, group: GroupId, now: Now) {
+        let group = self.stand_up(miner, now).unwrap_or(group);
+        self.one_less(group, now);
+    }
+
+    /// A group has one miner less.
+    pub(super) fn one_less(&mut self, group: GroupId, now: Now) {
         let Some(g) = self.groups.get_mut(&group) else {
             return;
         };
         g.members -= 1;
         g.nominal.members_changed();
+        let route = g.route;
+        if g.members < g.limit && g.members + 1 == g.limit && g.limit > 1 {
+            self.open_groups.push(group);
+        }
         if g.members > 0 {
-            if g.limit > 1 && g.members + 1 == g.limit {
-                self.open_groups.push(group);
-            }
             return;
         }
-        self.open_groups.retain(|id| *id != group);
-        let g = self.groups.remove(&group).expect("seen above");
+        g.idle_since = Some(now.mono);
+        if !self.comes_back(route) {
+            let idle: Vec<GroupId> =
+                self.groups.values().filter(|g| g.route == route && g.members == 0).map(|g| g.id).collect();
+            idle.into_iter().for_each(|id| self.end_group(id));
+            self.keep_standby(now);
+        }
+    }
+
+    /// Nobody is in the group, and nobody will be.
+    fn end_group(&mut self, id: GroupId) {
+        self.open_groups.retain(|open| *open != id);
+        let Some(g) = self.groups.remove(&id) else { return };
+        self.goals[usize::from(g.goal.0)].work_before += g.meter.work();
         for bound in g.current.into_iter().chain(g.incoming) {
             self.close(&bound);
         }
@@ -273,21 +304,18 @@ impl Router {
             // Its answer finds no group any more and is closed then.
             debug_assert!(self.requests.contains_key(&opening.request));
         }
-        self.out.push_back(Output::Ended(group));
-        self.keep_standby(now);
+        self.out.push_back(Output::Ended(id));
     }
 
-    fn limit(&self, route: RouteId) -> u32 {
-        let Some(route) = self.routes.get(usize::from(route.0)) else {
-            return u32::MAX;
-        };
-        let sources = || route.settings.sources.iter().map(|s| &self.sources[usize::from(s.0)]);
+    fn limit(&self, goal: GoalId) -> u32 {
+        let goal = &self.goals[usize::from(goal.0)];
+        let sources = || goal.candidates.iter().map(|c| &self.sources[usize::from(c.source.0)]);
         if sources().any(|s| s.plan.declares) {
             return MinersPerChannel::All.limit();
         }
         let fixed = sources().filter_map(|s| s.plan.miners_per_channel).map(MinersPerChannel::limit).min();
         fixed.unwrap_or_else(|| {
-            let names = route.active.is_some_and(|s| self.sources[usize::from(s.0)].worker_names);
+            let names = goal.active.is_some_and(|s| self.sources[usize::from(s.0)].worker_names);
             if names { MinersPerChannel::WITH_WORKER_NAMES.limit() } else { MinersPerChannel::All.limit() }
         })
     }
@@ -301,8 +329,8 @@ impl Router {
                 let s = &mut self.sources[usize::from(source.0)];
                 s.ready = true;
                 s.worker_names = worker_names;
-                for route in &mut self.routes {
-                    if let Some(c) = route.candidate(source) {
+                for goal in &mut self.goals {
+                    if let Some(c) = goal.candidate(source) {
                         c.ready_since = Some(now.mono);
                         c.unusable_until = None;
                         c.unusable_why = None;
@@ -331,8 +359,8 @@ impl Router {
         s.standby_request = None;
         s.channels.clear();
         self.requests.retain(|_, (of, _)| *of != source);
-        for route in &mut self.routes {
-            if let Some(c) = route.candidate(source) {
+        for goal in &mut self.goals {
+            if let Some(c) = goal.candidate(source) {
                 c.must_be_steady |= c.ready_since.take().is_some();
             }
         }
@@ -393,8 +421,8 @@ impl Router {
                     return;
                 }
                 group.refused = Some((source, now.mono + REOPEN_AFTER));
-                let route = group.route;
-                self.blame(route, source, &why.to_string(), now);
+                let goal = group.goal;
+                self.blame(goal, source, &why.to_string(), now);
                 self.choose(now);
             }
             Some(Purpose::Standby) => {
@@ -406,26 +434,26 @@ impl Router {
         }
     }
 
-    /// A channel was opened and got no job: it is closed, and the route looks elsewhere if that source carries
+    /// A channel was opened and got no job: it is closed, and the goal looks elsewhere if that source carries
     /// none of its groups.
     fn give_up_jobless(&mut self, id: GroupId, now: Now) {
         let Some(group) = self.groups.get_mut(&id) else { return };
         let Some(bound) = group.incoming.take() else { return };
         let source = bound.source();
         group.refused = Some((source, now.mono + REOPEN_AFTER));
-        let route = group.route;
+        let goal = group.goal;
         self.close(&bound);
-        self.blame(route, source, "it opened a channel and sent no job", now);
+        self.blame(goal, source, "it opened a channel and sent no job", now);
         self.choose(now);
     }
 
-    /// A source could not serve a group: the route leaves it out for a while, unless it carries others there.
-    fn blame(&mut self, route: RouteId, source: SourceId, why: &str, now: Now) {
+    /// A source could not serve a group: the goal leaves it out for a while, unless it carries others there.
+    fn blame(&mut self, goal: GoalId, source: SourceId, why: &str, now: Now) {
         let works = self
             .groups
             .values()
-            .any(|g| g.route == route && g.current.as_ref().is_some_and(|b| b.source() == source));
-        if !works && let Some(candidate) = self.routes[usize::from(route.0)].candidate(source) {
+            .any(|g| g.goal == goal && g.current.as_ref().is_some_and(|b| b.source() == source));
+        if !works && let Some(candidate) = self.goals[usize::from(goal.0)].candidate(source) {
             candidate.unusable_until = Some(now.mono + UNUSABLE_FOR);
             candidate.unusable_why = Some(why.to_owned());
         }
@@ -450,7 +478,7 @@ impl Router {
             Some(bound) if bound.channel.key == feed.channel.key => {
                 // A job made after the pool heard of the farm's growth carries the right target.
                 bound.sized_for = bound.sized_for.max(group.nominal.last_sent());
-                if bound.sized_for * OUTGROWN >= group.meter.hashrate() {
+                if bound.sized_for * OUTGROWN >= group.hashrate() {
                     group.outgrown_since = None;
                 }
                 Self::publish(group, feed, now, &mut self.out);
@@ -460,6 +488,7 @@ impl Router {
         if let Some(old) = old {
             self.close(&old);
         }
+        self.bring_the_awaited(id, now);
         self.keep_standby(now);
     }
 
@@ -483,6 +512,9 @@ impl Router {
         if let Some(group) = self.groups.get_mut(&id) {
             group.current.take_if(|b| b.source() == source && b.channel_id() == channel_id);
             group.incoming.take_if(|b| b.source() == source && b.channel_id() == channel_id);
+            if group.members == 0 {
+                return; // ended at the next tick
+            }
         }
         self.bind(id, now);
     }
@@ -497,46 +529,37 @@ impl Router {
 
     // ---- choice ----
 
-    /// Each route looks at its sources again; what changed is carried out.
+    /// Each goal looks at its sources again; what changed is carried out.
     fn choose(&mut self, now: Now) {
-        for at in 0..self.routes.len() {
-            let route = &mut self.routes[at];
-            let chosen = route.choose(now.mono);
-            match chosen {
-                None => {
-                    route.down_since.get_or_insert(now.mono);
-                }
-                Some(_) => {
-                    route.down_since = None;
-                    if std::mem::take(&mut route.told) {
-                        self.out.push_back(Output::OutageOver(route.settings.id));
-                    }
-                }
-            }
-            if chosen == route.active {
+        for at in 0..self.goals.len() {
+            let goal = &mut self.goals[at];
+            let chosen = goal.choose(now.mono);
+            if chosen == goal.active {
                 continue;
             }
-            let from = std::mem::replace(&mut route.active, chosen);
-            route.switches += 1;
-            let id = route.settings.id;
-            self.out.push_back(Output::Switched(id, from, chosen));
+            let from = std::mem::replace(&mut goal.active, chosen);
+            goal.switches += 1;
+            let id = goal.id;
+            self.out.push_back(Output::Switched(goal.route, id, from, chosen));
             if chosen.is_some() {
-                let groups: Vec<GroupId> =
-                    self.groups.values().filter(|g| g.route == id).map(|g| g.id).collect();
-                for group in groups {
-                    self.bind(group, now);
+                let groups: Vec<(GroupId, u32)> =
+                    self.groups.values().filter(|g| g.goal == id).map(|g| (g.id, g.members)).collect();
+                for (group, members) in groups {
+                    if members == 0 { self.end_group(group) } else { self.bind(group, now) }
                 }
             }
         }
+        self.look_at_outages(now);
         self.start_sources();
+        self.share_out(now);
     }
 
-    /// Asks for a channel on the route's active source, unless the group has or awaits one there.
-    fn bind(&mut self, id: GroupId, now: Now) {
+    /// Asks for a channel on the goal's active source, unless the group has or awaits one there.
+    pub(super) fn bind(&mut self, id: GroupId, now: Now) {
         let Some(group) = self.groups.get_mut(&id) else {
             return;
         };
-        let Some(active) = self.routes[usize::from(group.route.0)].active else {
+        let Some(active) = self.goals[usize::from(group.goal.0)].active else {
             return;
         };
         let there = |b: &Option<Bound>| b.as_ref().is_some_and(|b| b.source() == active);
@@ -554,7 +577,8 @@ impl Router {
         let plan = &self.sources[usize::from(source.0)].plan;
         let group = self.groups.get_mut(&id).expect("the caller has it");
         let configured = if group.identity.is_some() { None } else { plan.nominal_hashrate };
-        let nominal = group.meter.hashrate().max(configured.unwrap_or(0.0));
+        let expected = group.hashrate().max(group.meter.hashrate() + group.awaited_hashrate);
+        let nominal = expected.max(configured.unwrap_or(0.0));
         let request = self.next_request;
         self.next_request += 1;
         self.requests.insert(request, (source, Purpose::Group(id)));
@@ -574,10 +598,10 @@ impl Router {
 
     /// Sources that are better than the active one, it itself, and the next one after it are connected.
     fn start_sources(&mut self) {
-        for route in &self.routes {
-            let active = route.candidates.iter().position(|c| Some(c.source) == route.active);
-            let wanted = active.map_or(route.candidates.len(), |at| at + 2);
-            for candidate in route.candidates.iter().take(wanted) {
+        for goal in &self.goals {
+            let active = goal.candidates.iter().position(|c| Some(c.source) == goal.active);
+            let wanted = active.map_or(goal.candidates.len(), |at| at + 2);
+            for candidate in goal.candidates.iter().take(wanted) {
                 let source = &mut self.sources[usize::from(candidate.source.0)];
                 if !source.started {
                     source.started = true;
@@ -629,15 +653,7 @@ impl Router {
     /// A deadline has come.
     pub fn timer(&mut self, now: Now) {
         self.choose(now);
-        for route in &mut self.routes {
-            if let Some(since) = route.down_since
-                && !route.told
-                && now.since(since) >= route.settings.outage_grace
-            {
-                route.told = true;
-                self.out.push_back(Output::OutageTold(route.settings.id));
-            }
-        }
+        self.tell_outages(now);
         if !now.reached(self.tick_at) {
             return;
         }
@@ -645,14 +661,26 @@ impl Router {
         let mut further = Vec::new();
         let mut unbound = Vec::new();
         let mut jobless = Vec::new();
+        let mut left = Vec::new();
         for group in self.groups.values_mut() {
+            let elapsed = now.since(group.shares_seen.1).as_secs_f64();
             group.look(now.mono);
             let route = &self.routes[usize::from(group.route.0)];
+            let active = self.goals[usize::from(group.goal.0)].active;
+            if route.is_split() {
+                group.look_at_peak(elapsed);
+            }
+            if let Some(since) = group.idle_since.filter(|_| group.members == 0) {
+                if now.since(since) >= KEPT_IDLE || group.current.is_none() && group.incoming.is_none() {
+                    left.push(group.id);
+                }
+                continue;
+            }
             if group.incoming.is_some() && now.since(group.incoming_since) >= FIRST_JOB_DEADLINE {
                 jobless.push(group.id);
             }
             let on = group.current.as_ref().map(Bound::source);
-            if on != route.active && group.incoming.is_none() && group.opening.is_none() {
+            if on != active && group.incoming.is_none() && group.opening.is_none() {
                 unbound.push(group.id);
             }
             if now.since(group.published) >= route.settings.keepalive
@@ -685,6 +713,9 @@ impl Router {
                 group.outgrown_since = None;
             }
         }
+        for id in left {
+            self.end_group(id);
+        }
         for (id, source) in further {
             self.open(id, source, now);
         }
@@ -694,6 +725,7 @@ impl Router {
         for id in unbound {
             self.bind(id, now);
         }
+        self.share_out_by_time(now);
         self.keep_standby(now);
     }
 }

@@ -1,10 +1,17 @@
-//! The router: which miners share a channel, and which source each route mines for. Control only: no share
-//! and no byte of a miner passes here.
+//! The router: which of a route's goals each miner mines for, which source each goal mines for, and which miners share
+//! a channel. Control only: no share and no byte of a miner passes here.
 
+mod goal;
 mod group;
 mod machine;
-mod route;
+mod moves;
+mod report;
 mod settings;
+pub mod share_out;
+mod term;
 
-pub use machine::{JoinRequest, Output, Router};
-pub use settings::{MinersPerChannel, RouteSettings, SourcePlan};
+pub use machine::{JoinRequest, Output, Place, Router};
+pub use report::GoalReport;
+pub use settings::{GoalSettings, MinersPerChannel, RouteSettings, SourcePlan};
+pub use share_out::Share;
+pub use term::Term;

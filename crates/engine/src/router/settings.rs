@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ids::{RouteId, SourceId};
+use super::share_out::Share;
+use super::term::Term;
+use crate::ids::{GoalId, RouteId, SourceId};
 
 /// How many miners share one upstream channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +49,35 @@ pub struct SourcePlan {
     pub declares: bool,
 }
 
-/// A route: miners on one side, sources in the order of preference on the other.
+/// A part of a route's work, with its sources in the order of preference.
+#[derive(Clone, Debug)]
+pub struct GoalSettings {
+    /// Which.
+    pub id: GoalId,
+    /// How much of the route's work it is to have.
+    pub share: Share,
+    /// When it is to have any.
+    pub term: Term,
+    /// Best first.
+    pub sources: Vec<SourceId>,
+}
+
+impl GoalSettings {
+    /// All of a route's work.
+    #[must_use]
+    pub fn whole(id: GoalId, sources: Vec<SourceId>) -> Self {
+        Self { id, share: Share { weight: 1.0, hashrate_max: None }, term: Term::default(), sources }
+    }
+}
+
+/// A route: miners on one side, goals with their sources on the other.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
     /// Which.
     pub id: RouteId,
-    /// Best first.
-    pub sources: Vec<SourceId>,
-    /// How long a better source must be ready before the route goes back to it.
+    /// At least one. Its miners' work is shared out among them.
+    pub goals: Vec<GoalSettings>,
+    /// How long a better source must be ready before a goal goes back to it.
     pub return_after: Duration,
     /// How long miners keep hashing the last job while no source is up, before they are told.
     pub outage_grace: Duration,

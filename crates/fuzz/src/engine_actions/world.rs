@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use engine::books::{Books, Totals};
 use engine::miner::{CloseReason, Io, ListenerPolicy, ReplyMode, Sv1Miner};
-use engine::router::{JoinRequest, MinersPerChannel, Output, RouteSettings, Router, SourcePlan};
+use engine::router::{
+    GoalSettings, JoinRequest, MinersPerChannel, Output, RouteSettings, Router, SourcePlan,
+};
 use engine::source::{SourceEvent, SourceSettings, Sv2Pool};
-use engine::{Feed, GroupId, ListenerId, MinerRef, Now, RouteId, SourceId};
+use engine::{Feed, GoalId, GroupId, ListenerId, MinerRef, Now, RouteId, SourceId};
 use sv1::client;
 use sv2::FrameHeader;
 use work::{Epoch, MinerIds, MinerIdsLimits, vardiff};
@@ -96,7 +98,7 @@ impl World {
         };
         let route = RouteSettings {
             id: ROUTE,
-            sources: vec![SourceId(0), SourceId(1)],
+            goals: vec![GoalSettings::whole(GoalId(0), vec![SourceId(0), SourceId(1)])],
             return_after: Duration::from_secs(u64::from(b >> 4)),
             outage_grace: Duration::from_secs(30),
             keepalive: Duration::from_secs(30),
@@ -215,7 +217,7 @@ impl World {
             self.ids.ids.release(id, Epoch(0), None);
         }
         if let Some(group) = miner.group {
-            self.router.leave(group, self.now);
+            self.router.leave(miner.me, group, self.now);
         }
     }
 
@@ -285,13 +287,16 @@ impl World {
         if self.router.is_told(ROUTE) {
             return self.leave(at);
         }
+        let hashrate = miner.machine.first_hashrate();
         let request = JoinRequest {
+            miner: miner.me,
             route: ROUTE,
+            goal: None,
+            hashrate,
             identity: miner.machine.identity().cloned().unwrap_or_default(),
             miner_id_size: self.policy.extranonce1_size,
             extranonce2_size: self.policy.extranonce2_size,
         };
-        let hashrate = miner.machine.first_hashrate();
         let (group, meter, feed) = self.router.join(&request, self.now);
         meter.shift_hashrate(hashrate);
         miner.group = Some(group);
@@ -412,6 +417,8 @@ impl World {
 
     fn carry_out(&mut self, output: Output) {
         match output {
+            // There is one goal.
+            Output::Moved(..) => {}
             Output::Publish(group, feed) => {
                 let Some(cell) = self.groups.get_mut(&group) else { return };
                 *cell = Some(Arc::clone(&feed));

@@ -168,6 +168,8 @@ impl World {
             return self.broken("job", format!("miner {miner} got a job of no pool"));
         };
         let prefix = prefix_at.get(..pool.plan.prefix_len).unwrap_or_default().to_vec();
+        // Who is moved between two goals' channels on one connection gets each one's newest.
+        let channel = if self.plan.weights.is_some() { prefix.clone() } else { Vec::new() };
         let Some(given) = pool.given.get(&(tag.connection, tag.job_id, prefix)).copied() else {
             return self
                 .broken("prefix", format!("miner {miner} got {tag:?} with a prefix that it never had"));
@@ -182,9 +184,9 @@ impl World {
             let text = format!("miner {miner} got {tag:?} with time {ntime}, it is {}", unix(self.now));
             self.broken("ntime", text);
         }
-        let order = (tag.pool, tag.connection, given.at);
+        let order = ((tag.pool, tag.connection, channel), given.at);
         let last = &mut self.miners[miner].last_given;
-        let is_older = last.is_some_and(|last| last.0 == order.0 && last.1 == order.1 && last.2 > order.2);
+        let is_older = last.as_ref().is_some_and(|last| last.0 == order.0 && last.1 > order.1);
         *last = Some(order);
         if is_older {
             self.broken("order", format!("miner {miner} got {tag:?} after a newer job of that connection"));
@@ -275,7 +277,7 @@ impl World {
                 break;
             };
             let Some(tag) = job.tag else { continue };
-            if well_for_long && tag.pool != 0 {
+            if well_for_long && tag.pool != 0 && self.plan.weights.is_none() {
                 wrong = Some(format!("miner {} mines for pool {}, not for the first", miner.index, tag.pool));
                 break;
             }

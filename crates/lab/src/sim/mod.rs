@@ -29,6 +29,7 @@ pub mod scale;
 mod schedule;
 mod tally;
 pub mod time;
+pub mod weights;
 mod witness;
 mod world;
 

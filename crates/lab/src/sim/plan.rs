@@ -110,6 +110,8 @@ pub(super) struct MinerPlan {
     /// Rolls ntime along with the clock.
     pub(super) rolls_time: bool,
     pub(super) starts_at: Micros,
+    /// It may be moved between goals: a job before a clean one may still be good.
+    pub(super) moves: bool,
     /// The pool that speaks Stratum V1, if there is one.
     pub(super) sv1_pool: Option<usize>,
     pub(super) link: LinkManner,
@@ -167,6 +169,8 @@ pub(super) struct Plan {
     /// The first pool is declared to.
     pub(super) declaring: Option<Declaring>,
     pub(super) pools: Vec<PoolPlan>,
+    /// The route shares its work out among goals by these weights, one for each pool.
+    pub(super) weights: Option<&'static [f64]>,
     pub(super) miners: Vec<MinerPlan>,
     pub(super) faults: Vec<Fault>,
     pub(super) extranonce1_size: u8,
@@ -215,6 +219,10 @@ impl Plan {
         if let Some(first) = pools.first_mut() {
             first.work_selection = declares;
         }
+        // Of the runs that do not declare one in four shares out.
+        let shares_out = !declares && options.seed % 4 == 1;
+        miners.iter_mut().for_each(|miner| miner.moves = shares_out);
+        let weights: &[f64] = if pools.len() == 2 { &[70.0, 30.0] } else { &[50.0, 30.0, 20.0] };
         speak_sv1(&mut pools, options.seed, rng);
         let sv1_pool = pools.iter().position(|pool| pool.sv1);
         miners.iter_mut().for_each(|miner| miner.sv1_pool = sv1_pool);
@@ -226,6 +234,7 @@ impl Plan {
         Self {
             duration: options.duration,
             declaring,
+            weights: shares_out.then_some(weights),
             pools,
             miners,
             faults,
@@ -332,6 +341,7 @@ impl MinerPlan {
             returns_after: rng.range(100 * MILLI, 10 * SECOND),
             rolls_time: rng.chance(0.5),
             starts_at: rng.range(0, 20 * SECOND),
+            moves: false,
             sv1_pool: None,
             link: LinkManner {
                 latency: if slow { rng.range(50 * MILLI, 300 * MILLI) } else { rng.range(100, 5 * MILLI) },

@@ -53,6 +53,17 @@ impl Rng {
         from + self.below(to.saturating_sub(from) + 1)
     }
 
+    /// How many of something that comes `mean` times on average, each by itself.
+    pub fn poisson(&mut self, mean: f64) -> u32 {
+        let end = (-mean.min(100.0)).exp();
+        let (mut count, mut product) = (0, self.unit());
+        while product > end {
+            count += 1;
+            product *= self.unit();
+        }
+        count
+    }
+
     /// In 0..1.
     pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64

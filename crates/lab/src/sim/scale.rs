@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use engine::books::{Books, UnsentReason};
 use engine::miner::{Io, ListenerPolicy, MinerIdSource, ReplyMode, Sv1Miner};
-use engine::router::{JoinRequest, MinersPerChannel, Output, RouteSettings, Router, SourcePlan};
+use engine::router::{
+    GoalSettings, JoinRequest, MinersPerChannel, Output, RouteSettings, Router, SourcePlan,
+};
 use engine::source::{Effects, LinkSecurity, SourceCommand, SourceSettings, Sv2Pool};
-use engine::{Feed, ListenerId, MinerRef, OutgoingShare, RouteId, ShareSink, SourceId};
+use engine::{Feed, GoalId, ListenerId, MinerRef, OutgoingShare, RouteId, ShareSink, SourceId};
 use work::{MinerId, MinerIds, MinerIdsLimits};
 
 use super::link::LinkId;
@@ -178,7 +180,7 @@ fn farm(miners: usize, books: &Arc<Books>) -> Farm {
     }];
     let routes = vec![RouteSettings {
         id: RouteId(0),
-        sources: vec![SourceId(0)],
+        goals: vec![GoalSettings::whole(GoalId(0), vec![SourceId(0)])],
         return_after: Duration::from_secs(60),
         outage_grace: Duration::from_secs(600),
         keepalive: Duration::from_secs(30),
@@ -239,14 +241,17 @@ pub fn scale(miners: usize) -> ScaleReport {
             // A refusal shows in the report: the miner has no job then.
             let _ = machine.line(line, &mut io);
         }
+        let hashrate = machine.first_hashrate();
         let request = JoinRequest {
+            miner: MinerRef(n as u64),
             route: RouteId(0),
+            goal: None,
+            hashrate,
             identity: machine.identity().cloned().unwrap_or_default(),
             miner_id_size: 4,
             extranonce2_size: 4,
         };
         let (group, meter, feed) = farm.router.join(&request, now);
-        let hashrate = machine.first_hashrate();
         meter.shift_hashrate(hashrate);
         farm.router.joined(group, now);
         machine.joined(meter, hashrate, feed, &mut io);

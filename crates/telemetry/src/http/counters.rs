@@ -16,11 +16,13 @@ pub(super) enum Path {
     Healthz,
     Readyz,
     Status,
+    Routes,
     Other,
 }
 
 impl Path {
-    const ALL: [Self; 5] = [Self::Metrics, Self::Healthz, Self::Readyz, Self::Status, Self::Other];
+    const ALL: [Self; 6] =
+        [Self::Metrics, Self::Healthz, Self::Readyz, Self::Status, Self::Routes, Self::Other];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -28,6 +30,7 @@ impl Path {
             Self::Healthz => "/healthz",
             Self::Readyz => "/readyz",
             Self::Status => "/api/v1/status",
+            Self::Routes => "/api/v1/routes",
             Self::Other => "other",
         }
     }
@@ -43,8 +46,12 @@ impl Path {
 }
 
 /// Every status that the server answers with by itself.
-const CODES: [StatusCode; 5] = [
+const CODES: [StatusCode; 9] = [
     StatusCode::OK,
+    StatusCode::FORBIDDEN,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::UNPROCESSABLE_ENTITY,
     StatusCode::NOT_FOUND,
     StatusCode::METHOD_NOT_ALLOWED,
     StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,6 +1,7 @@
 //! The HTTP server.
 
 mod cache;
+mod changes;
 mod counters;
 mod pages;
 mod patience;
@@ -8,6 +9,7 @@ mod server;
 
 use std::sync::Arc;
 
+pub use changes::{CHANGE_LENGTH_MAX, Changes};
 pub use server::{
     CACHE_FOR, EXCHANGE_DEADLINE, Limits, MAX_CONNECTIONS, MAX_REQUEST_HEAD, SHUTDOWN_GRACE, Server,
 };

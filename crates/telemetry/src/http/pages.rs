@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, patch};
 use serde::Serialize;
 
 use super::cache::{Cache, Unavailable};
+use super::changes::{CHANGE_LENGTH_MAX, Changes, Local, allowed, take};
 use super::counters::{Counters, Path};
 use crate::metrics::TEXT_FORMAT;
 
@@ -20,6 +21,7 @@ const JSON: &str = "application/json";
 pub(super) struct Pages {
     pub(super) cache: Cache,
     pub(super) counters: Arc<Counters>,
+    pub(super) changes: Option<Changes>,
 }
 
 /// Why a request was not answered with what it asked for.
@@ -65,6 +67,8 @@ pub(super) fn router(pages: Arc<Pages>) -> Router {
         .route(Path::Healthz.as_str(), get(healthz))
         .route(Path::Readyz.as_str(), get(readyz))
         .route(Path::Status.as_str(), get(status))
+        .route(Path::Routes.as_str(), patch(routes))
+        .layer(DefaultBodyLimit::max(CHANGE_LENGTH_MAX))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(pages)
@@ -97,6 +101,27 @@ async fn readyz(State(pages): State<Arc<Pages>>) -> Response {
     }
 }
 
+async fn routes(
+    State(pages): State<Arc<Pages>>,
+    local: Option<Extension<Local>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let local = local.map_or(Local(false), |Extension(local)| local);
+    let taken = allowed(local, &headers)
+        .map_err(|(status, message)| (status, message.to_owned()))
+        .and_then(|()| take(pages.changes.as_ref(), &body));
+    match taken {
+        Ok(()) => {
+            pages.answer(Path::Routes, StatusCode::OK, JSON, Bytes::from_static(br#"{"changed":true}"#))
+        }
+        Err((status, message)) => {
+            let problem = Problem { error: "not_changed", message: &message, paths: Vec::new() };
+            pages.json(Path::Routes, status, &problem)
+        }
+    }
+}
+
 async fn not_found(State(pages): State<Arc<Pages>>) -> Response {
     let paths = Path::served().collect();
     let problem = Problem { error: "not_found", message: "there is nothing at this path", paths };
@@ -104,9 +129,13 @@ async fn not_found(State(pages): State<Arc<Pages>>) -> Response {
 }
 
 async fn method_not_allowed(State(pages): State<Arc<Pages>>, method: Method, uri: Uri) -> Response {
-    let message = format!("{method} is not served here: use GET or HEAD");
+    let (use_instead, allow) = match Path::of(uri.path()) {
+        Path::Routes => ("PATCH", "PATCH"),
+        _ => ("GET or HEAD", "GET, HEAD"),
+    };
+    let message = format!("{method} is not served here: use {use_instead}");
     let problem = Problem { error: "method_not_allowed", message: &message, paths: Vec::new() };
     let mut response = pages.json(Path::of(uri.path()), StatusCode::METHOD_NOT_ALLOWED, &problem);
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }

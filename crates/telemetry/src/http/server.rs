@@ -23,6 +23,7 @@ use tower_service::Service as _;
 
 use super::Provider;
 use super::cache::Cache;
+use super::changes::{Changes, Local};
 use super::counters::{Counters, CountersCollector};
 use super::pages::{Pages, router};
 use super::patience::Patient;
@@ -72,7 +73,7 @@ impl Default for Limits {
 
 /// Serves metrics, probes and status.
 pub struct Server {
-    router: Router,
+    pages: Pages,
     counters: Arc<Counters>,
     limits: Limits,
 }
@@ -89,8 +90,15 @@ impl Server {
         let exporter = Exporter::new(latencies)?;
         exporter.register(Box::new(CountersCollector::new(counters.clone())?))?;
         let cache = Cache::new(provider, exporter, limits.cache_for);
-        let router = router(Arc::new(Pages { cache, counters: counters.clone() }));
-        Ok(Self { router, counters, limits })
+        let pages = Pages { cache, counters: counters.clone(), changes: None };
+        Ok(Self { pages, counters, limits })
+    }
+
+    /// The same, and it takes changes from this machine.
+    #[must_use]
+    pub fn with_changes(mut self, changes: Changes) -> Self {
+        self.pages.changes = Some(changes);
+        self
     }
 
     /// Serves until `shutdown` completes, then stops to accept, lets requests under way end within
@@ -102,7 +110,8 @@ impl Server {
         self.run(listener, shutdown).await;
     }
 
-    pub(super) async fn run(self, listener: impl Accept, shutdown: impl Future<Output = ()>) {
+    pub(super) async fn run<L: Accept>(self, listener: L, shutdown: impl Future<Output = ()>) {
+        let router = router(Arc::new(self.pages));
         let permits = Arc::new(Semaphore::new(self.limits.connections.max(1)));
         let finish = watch::Sender::new(());
         let mut connections = JoinSet::new();
@@ -115,11 +124,12 @@ impl Server {
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
                 admitted = door.admit(&permits, &finish) => admitted,
             };
+            let local = Local(L::is_local(&io));
             let io = Patient::new(io, self.limits.exchange_deadline, self.counters.clone());
-            let (router, finish) = (self.router.clone(), finish.subscribe());
+            let (router, finish) = (router.clone(), finish.subscribe());
             let open = Open::new(self.counters.clone());
             connections.spawn(async move {
-                converse(io, router, finish).await;
+                converse(io, router, local, finish).await;
                 drop((open, permit));
             });
         }
@@ -133,13 +143,14 @@ impl Server {
 
 /// One connection, until it ends; once it is told to finish, until its next answer, or until now if it is
 /// between two requests.
-async fn converse<Io>(io: Patient<Io>, router: Router, mut finish: watch::Receiver<()>)
+async fn converse<Io>(io: Patient<Io>, router: Router, local: Local, mut finish: watch::Receiver<()>)
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answered = io.answered();
     let told = finish.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(local);
         let answer = router.clone().call(request);
         let told = told.clone();
         async move {
@@ -172,12 +183,21 @@ pub(super) trait Accept {
     /// A connection.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
+    /// Whether it comes from this machine.
+    fn is_local(_io: &Self::Io) -> bool {
+        false
+    }
+
     /// The next one. Dropping the future loses none.
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Io>>;
 }
 
 impl Accept for TcpListener {
     type Io = TcpStream;
+
+    fn is_local(io: &TcpStream) -> bool {
+        io.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
 
     async fn accept(&mut self) -> io::Result<TcpStream> {
         let (stream, _) = TcpListener::accept(self).await?;

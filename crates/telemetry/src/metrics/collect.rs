@@ -89,9 +89,19 @@ fn route(to: &mut Families, route: &RouteSnapshot) {
     to.flag(t::ROUTE_HAS_WORK, [name], route.active.is_some() && route.has_work);
     to.count(t::ROUTE_SWITCHES, [name], route.switches_total);
     for source in &route.sources {
-        let active = route.active.as_ref() == Some(&source.name);
+        let mut actives = route.goals.iter().map(|goal| &goal.active).chain([&route.active]);
+        let active = actives.any(|active| active.as_ref() == Some(&source.name));
         to.flag(t::ROUTE_SOURCE_ACTIVE, [name, &source.name], active);
         to.flag(t::ROUTE_SOURCE_USABLE, [name, &source.name], source.usable);
+    }
+    for goal in &route.goals {
+        let labels = [name, goal.name.as_str()];
+        to.add(t::GOAL_WEIGHT, labels, goal.weight);
+        to.add(t::GOAL_SHARE_WANTED, labels, goal.share_wanted);
+        to.add(t::GOAL_WORK, labels, goal.work_hashes);
+        to.add(t::GOAL_HASHRATE, labels, goal.hashrate_hs);
+        to.count(t::GOAL_MINERS, labels, goal.miners);
+        to.flag(t::GOAL_OPEN, labels, goal.open);
     }
 }
 

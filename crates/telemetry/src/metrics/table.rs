@@ -110,6 +110,20 @@ metrics! {
     ROUTE_SOURCE_USABLE = Gauge "adit_route_source_usable" ["route" "source"] "0 or 1"
         "1 while the route could mine on the source; /api/v1/status says why not."
 
+    // Goals: a route that names its sources itself has one, of its own name
+    GOAL_WEIGHT = Gauge "adit_goal_weight" ["route" "goal"] "weight"
+        "The goal's weight among its route's goals."
+    GOAL_SHARE_WANTED = Gauge "adit_goal_share_wanted" ["route" "goal"] "0 to 1"
+        "The part of the route's work that the goal should have now."
+    GOAL_WORK = Counter "adit_goal_work_hashes_total" ["route" "goal"] "hashes"
+        "Work verified for the goal."
+    GOAL_HASHRATE = Gauge "adit_goal_hashrate_hs" ["route" "goal"] "hashes per second"
+        "Estimate of what the miners that mine for the goal deliver."
+    GOAL_MINERS = Gauge "adit_goal_miners" ["route" "goal"] "miners"
+        "Miners that mine for the goal now."
+    GOAL_OPEN = Gauge "adit_goal_open" ["route" "goal"] "0 or 1"
+        "1 while the goal may have work by its dates and hours."
+
     // Sources
     SOURCE_UP = Gauge "adit_source_up" ["source"] "0 or 1"
         "1 while the source is ready: channels can be opened."

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use books::{BooksSnapshot, Reasons, WorkSnapshot};
 pub use listener::{ListenerSnapshot, MinersSnapshot};
-pub use route::{Readiness, RouteSnapshot, RouteSourceSnapshot};
+pub use route::{GoalSnapshot, LeaseSnapshot, Readiness, RouteSnapshot, RouteSourceSnapshot};
 pub use source::{DeclarationSnapshot, DeclarationState, SourceKind, SourceSnapshot, SourceState};
 pub use template::{BlocksSnapshot, TemplateSnapshot};
 

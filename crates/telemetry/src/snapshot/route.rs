@@ -32,8 +32,50 @@ pub struct RouteSnapshot {
     pub miners: u64,
     /// Its sources in the configured order.
     pub sources: Vec<RouteSourceSnapshot>,
+    /// What its work is shared out among; one goal has it all.
+    pub goals: Vec<GoalSnapshot>,
     /// Shares of its miners. Derived from the accounts: leave it empty.
     pub books: BooksSnapshot,
+}
+
+/// A part of a route's work.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct GoalSnapshot {
+    /// Its name in the configuration; the route's where it is all of it.
+    pub name: String,
+    /// Its weight now.
+    pub weight: f64,
+    /// The part of the route's work that it should have now, 0 to 1.
+    pub share_wanted: f64,
+    /// The part of the route's work that it has had since the start, 0 to 1.
+    pub share_delivered: f64,
+    /// What it is owed now, hashes; below zero when it has had more than its part.
+    pub owed_hashes: f64,
+    /// Work verified for it since the start, hashes.
+    pub work_hashes: f64,
+    /// Estimate of its miners' hashes per second.
+    pub hashrate_hs: f64,
+    /// Miners that mine for it now.
+    pub miners: u64,
+    /// The source that it mines on; `None` while there is none.
+    pub active: Option<String>,
+    /// It may have work at this time.
+    pub open: bool,
+    /// It never has work again.
+    pub ended: bool,
+    /// What counts against the most that it is to have; `None` where there is no bound.
+    pub lease: Option<LeaseSnapshot>,
+}
+
+/// Work that is counted against a bound, over all runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LeaseSnapshot {
+    /// Work so far, hashes.
+    pub work_hashes: f64,
+    /// The most that there is to be, hashes.
+    pub work_max_hashes: f64,
+    /// So much more may have been done, hashes: a run was killed, and its last second is not known.
+    pub uncertain_hashes: f64,
 }
 
 /// Whether miners can be sent here.

@@ -2,8 +2,9 @@
 
 use telemetry::{
     AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState,
-    LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons, RouteSnapshot,
-    RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot, WorkSnapshot,
+    GoalSnapshot, LeaseSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot,
+    Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot,
+    SourceState, TemplateSnapshot, WorkSnapshot,
 };
 
 fn reasons<const N: usize>(pairs: [(&'static str, u64); N]) -> Reasons {
@@ -59,6 +60,24 @@ pub(crate) fn snapshot() -> Snapshot {
                 reason: Some("waiting: connection refused".into()),
             },
         ],
+        goals: vec![GoalSnapshot {
+            name: "main".into(),
+            weight: 90.0,
+            share_wanted: 0.9,
+            share_delivered: 0.899,
+            owed_hashes: 2.5e15,
+            work_hashes: 3.5e18,
+            hashrate_hs: 1.25e14,
+            miners: 10,
+            active: Some("pool".into()),
+            open: true,
+            ended: false,
+            lease: Some(LeaseSnapshot {
+                work_hashes: 4.5e18,
+                work_max_hashes: 4.32e20,
+                uncertain_hashes: 1.25e14,
+            }),
+        }],
         books: BooksSnapshot::default(),
     }];
     Snapshot {

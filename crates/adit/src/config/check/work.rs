@@ -137,11 +137,13 @@ fn outputs(table: &str, outputs: &[ExtraOutput], chain: Option<Chain>, reader: &
 /// A declared job is one channel's: on a route that has one, all miners share a channel at each pool, so that they can
 /// go from one source to the next as one.
 fn one_channel(parts: &Parts, reader: &mut Reader<'_>) {
-    for (route, table) in &parts.routes {
-        let Some(declared) = table.sources.iter().find(|name| parts.declared.contains_key(*name)) else {
+    let routes = parts.routes.iter().map(|(name, route)| (format!("route {name}"), &route.sources));
+    let goals = parts.goals.iter().map(|(name, goal)| (format!("goal {name}"), &goal.sources));
+    for (route, sources) in routes.chain(goals) {
+        let Some(declared) = sources.iter().find(|name| parts.declared.contains_key(*name)) else {
             continue;
         };
-        for name in &table.sources {
+        for name in sources {
             let Some(source) = parts.sources.get(name) else { continue };
             let key = format!("source.{name}.miners_per_channel");
             let all = source.miners_per_channel == Some(MinersPerChannel::All);
@@ -156,9 +158,7 @@ fn one_channel(parts: &Parts, reader: &mut Reader<'_>) {
             reader.report(
                 &spot,
                 &key,
-                format!(
-                    "\"all\": route {route} has [declared.{declared}], and a declared job is for one channel"
-                ),
+                format!("\"all\": {route} has [declared.{declared}], and a declared job is for one channel"),
                 found,
                 format!(
                     "miners_per_channel = \"all\", or take {} or {} out of the route",

@@ -109,6 +109,53 @@ impl Kind for Size {
     }
 }
 
+/// An amount of work, as people trade it: a hashrate for a time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Work {
+    /// Hashes per second.
+    pub rate: f64,
+    /// For so long.
+    pub time: Duration,
+}
+
+impl Work {
+    /// The hashes that it is: shares' difficulty x 2^32.
+    #[must_use]
+    pub fn hashes(&self) -> f64 {
+        self.rate * self.time.as_secs_f64()
+    }
+}
+
+/// [`Work`] as `5 PH/s for 24h`.
+pub(crate) struct Amount;
+
+impl Kind for Amount {
+    type Value = Work;
+
+    fn expected(&self) -> String {
+        "an amount of work, such as \"5 PH/s for 24h\"".to_owned()
+    }
+
+    fn read(&self, given: &Given) -> Result<Work, Refusal> {
+        let text = given.text().ok_or_else(Refusal::plain)?;
+        let (rate, time) = text.split_once(" for ").ok_or_else(Refusal::plain)?;
+        let work = match (quantity::hashrate(rate), quantity::duration(time.trim())) {
+            (Some(rate), Some(time)) => Work { rate, time },
+            _ => return Err(Refusal::plain()),
+        };
+        if (1.0..=1e30).contains(&work.hashes()) {
+            Ok(work)
+        } else {
+            Err(Refusal::words("an amount above nothing"))
+        }
+    }
+
+    fn write(&self, value: &Work) -> Option<String> {
+        let (rate, time) = (quantity::show_hashrate(value.rate), quantity::show_duration(value.time));
+        Some(quoted(&format!("{rate} for {time}")))
+    }
+}
+
 /// A hashrate in hashes a second.
 pub(crate) struct Hashrate(pub(crate) RangeInclusive<f64>);
 

@@ -42,6 +42,9 @@ impl Kind for Names {
     }
 
     fn write(&self, value: &Vec<Name>) -> Option<String> {
+        if value.is_empty() {
+            return None;
+        }
         let names: Vec<String> = value.iter().map(|name| quoted(name.as_str())).collect();
         Some(format!("[{}]", names.join(", ")))
     }

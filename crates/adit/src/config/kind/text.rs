@@ -77,6 +77,9 @@ impl Kind for Patterns {
     }
 
     fn write(&self, value: &Vec<String>) -> Option<String> {
+        if value.is_empty() {
+            return None;
+        }
         let patterns: Vec<String> = value.iter().map(|pattern| quoted(pattern)).collect();
         Some(format!("[{}]", patterns.join(", ")))
     }

@@ -5,10 +5,12 @@
 
 mod declared;
 mod firmware;
+mod goal;
 mod http;
 mod limits;
 mod listener;
 mod log;
+mod pin;
 mod route;
 mod solo;
 mod source;
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 pub use declared::{DeclareMode, Declared};
 pub use firmware::{FIRMWARE_EXTRANONCE2_MAX, Firmware};
+pub use goal::{Goal, WEIGHT};
 pub use http::{HTTP_LISTEN, Http};
 pub use limits::{
     ACCEPT_RATE, CONNECTIONS_MAX, FRAME, HANDSHAKE, IDLE, LINE, LOOKUP, Limits, MAX_CONNECTIONS, MEMORY_MAX,
@@ -29,6 +32,7 @@ pub use listener::{
     MAX_CONNECTIONS_PER_ADDRESS, Protocol, Reply, SHARES_PER_MINUTE, VERSION_MASK,
 };
 pub use log::{Log, LogFormat, LogLevel};
+pub use pin::Pin;
 pub use route::{KEEPALIVE, OUTAGE_GRACE, RETURN_AFTER, Route};
 pub use solo::Solo;
 pub use source::{
@@ -60,6 +64,8 @@ pub(crate) fn keys_of(table: Table) -> Vec<KeyInfo> {
         Table::Solo => Solo::keys(),
         Table::Declared => Declared::keys(),
         Table::Route => Route::keys(),
+        Table::Goal => Goal::keys(),
+        Table::Pin => Pin::keys(),
         Table::Firmware => Firmware::keys(),
         Table::State => State::keys(),
         Table::Http => Http::keys(),

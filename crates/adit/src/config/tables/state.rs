@@ -12,7 +12,7 @@ table! {
     /// What Adit keeps between its runs.
     pub struct State {
         /// Directory of what must outlive a restart: the number that tells this Adit from others that mine on the
-        /// same node, and the blocks that were found. Only `[solo.NAME]` and `[declared.NAME]` need it.
+        /// same node, and the blocks that were found. Only `[solo.NAME]`, `[declared.NAME]` and `work_max` need it.
         directory: Option<PathBuf> = Maybe(FilePath("/var/lib/adit")), default None,
             says "not set: `$STATE_DIRECTORY` (a service's), else `$XDG_STATE_HOME/adit`, else `$HOME/.local/state/adit`, else `/var/lib/adit`";
     }

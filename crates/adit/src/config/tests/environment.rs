@@ -121,7 +121,7 @@ fn problems_name_the_variable_and_what_to_set() {
         (
             &[("ADIT__LGO__LEVEL", "info")],
             "environment variable ADIT__LGO__LEVEL
-    expected: ADIT__TABLE__KEY, and ADIT__TABLE__NAME__KEY for listener, source, template, solo, declared, route and firmware, in capitals with _ for -
+    expected: ADIT__TABLE__KEY, and ADIT__TABLE__NAME__KEY for listener, source, template, solo, declared, route, goal, pin and firmware, in capitals with _ for -
     found:    a name that is no key
     fix:      did you mean ADIT__LOG__LEVEL?
 ",
@@ -129,7 +129,7 @@ fn problems_name_the_variable_and_what_to_set() {
         (
             &[("ADIT__LISTENER__LISTEN", "127.0.0.1:1")],
             "environment variable ADIT__LISTENER__LISTEN
-    expected: ADIT__TABLE__KEY, and ADIT__TABLE__NAME__KEY for listener, source, template, solo, declared, route and firmware, in capitals with _ for -
+    expected: ADIT__TABLE__KEY, and ADIT__TABLE__NAME__KEY for listener, source, template, solo, declared, route, goal, pin and firmware, in capitals with _ for -
     found:    a name that is no key
     fix:      did you mean ADIT__LISTENER__MAIN__LISTEN?
 ",
@@ -137,7 +137,7 @@ fn problems_name_the_variable_and_what_to_set() {
         (
             &[("ADIT__log__level", "info")],
             "environment variable ADIT__log__level
-    expected: ADIT__TABLE__KEY, and ADIT__TABLE__NAME__KEY for listener, source, template, solo, declared, route and firmware, in capitals with _ for -
+    expected: ADIT__TABLE__KEY, and ADIT__TABLE__NAME__KEY for listener, source, template, solo, declared, route, goal, pin and firmware, in capitals with _ for -
     found:    a name that is no key
     fix:      did you mean ADIT__LOG__LEVEL?
 ",
@@ -145,7 +145,7 @@ fn problems_name_the_variable_and_what_to_set() {
         (
             &[("ADIT__", "")],
             "environment variable ADIT__
-    expected: ADIT__TABLE__KEY, and ADIT__TABLE__NAME__KEY for listener, source, template, solo, declared, route and firmware, in capitals with _ for -
+    expected: ADIT__TABLE__KEY, and ADIT__TABLE__NAME__KEY for listener, source, template, solo, declared, route, goal, pin and firmware, in capitals with _ for -
     found:    a name that is no key
     fix:      remove the variable
 ",

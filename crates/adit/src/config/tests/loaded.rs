@@ -21,8 +21,21 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
 
 #[test]
 fn a_short_configuration_gets_every_default() {
-    let Config { listeners, sources, templates, solos, declared, routes, firmware, state, http, log, limits } =
-        load(&good().text()).config;
+    let Config {
+        listeners,
+        sources,
+        templates,
+        solos,
+        declared,
+        routes,
+        goals,
+        pins,
+        firmware,
+        state,
+        http,
+        log,
+        limits,
+    } = load(&good().text()).config;
     let listener = &listeners["main"];
     assert_eq!(listener.listen.to_string(), "127.0.0.1:3333");
     assert_eq!((listener.extranonce1_size, listener.extranonce2_size), (4, 4));
@@ -36,7 +49,14 @@ fn a_short_configuration_gets_every_default() {
     assert_eq!((source.miners_per_channel, source.nominal_hashrate), (None, None));
     assert_eq!(source.ntime_slack, Duration::from_secs(600));
     assert_eq!((source.payout.as_ref(), source.payout_percent), (None, 100.0));
-    assert!(templates.is_empty() && solos.is_empty() && declared.is_empty() && firmware.is_empty());
+    assert!(
+        templates.is_empty()
+            && solos.is_empty()
+            && declared.is_empty()
+            && firmware.is_empty()
+            && goals.is_empty()
+            && pins.is_empty()
+    );
     assert_eq!(state.directory, None);
     let route = &routes["main"];
     assert_eq!(route.return_after, Duration::from_secs(60));

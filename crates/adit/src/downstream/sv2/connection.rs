@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use noise::{OpenError, Opener, Sealer, Transport};
 use sv2::FrameHeader;
 use tokio::io::Interest;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tracing::{debug, error};
 
 use super::groups::Groups;
@@ -32,7 +32,7 @@ use crate::downstream::context::{Doors, ListenerContext};
 use crate::downstream::opening::Opened;
 use crate::downstream::outbox::Outbox;
 use crate::downstream::roster::Attached;
-use crate::upstream::{GroupNews, Joined, RouterMessage};
+use crate::upstream::{GroupNews, Joined, Moved, RouterMessage};
 
 /// `SubmitSharesStandard` and `SubmitSharesExtended`.
 const SHARES: std::ops::RangeInclusive<u8> = 0x1a..=0x1b;
@@ -87,6 +87,8 @@ struct Connection<'a> {
     input: BytesMut,
     outbox: Outbox,
     groups: Groups,
+    /// Where channels learn that they have moved to another group.
+    moves: Vec<(MinerRef, watch::Receiver<Option<Moved>>)>,
     answers: Option<mpsc::Receiver<Answer>>,
     /// The places of all channels but the first, which has the connection's.
     places: Vec<OwnedSemaphorePermit>,
@@ -133,6 +135,7 @@ pub(in crate::downstream) async fn serve(opened: &Opened, transport: Transport, 
         input: BytesMut::new(),
         outbox: Outbox::default(),
         groups: Groups::default(),
+        moves: Vec::new(),
         answers: None,
         places: Vec::new(),
         mining: 0,
@@ -188,6 +191,8 @@ impl Connection<'_> {
             let interest = if idle { Interest::READABLE } else { Interest::WRITABLE };
             tokio::select! {
                 biased;
+                // Before the news: those of a group that was left may have ended.
+                at = next_move(&mut self.moves), if idle => self.on_move(at)?,
                 // While the miner does not take what it was sent, newer work replaces older.
                 news = self.groups.next(), if idle => {
                     // The router has ended, and the process with it.
@@ -243,17 +248,20 @@ impl Connection<'_> {
         let (reply, joined) = oneshot::channel();
         let hashrate = wish.hashrate;
         let request = JoinRequest {
+            miner,
             route: policy.route,
+            goal: None,
+            hashrate,
             identity: wish.identity,
             miner_id_size: policy.extranonce1_size,
             extranonce2_size: policy.extranonce2_size,
         };
-        let sent = context.router.send(RouterMessage::Join { request, hashrate, reply }).await;
+        let sent = context.router.send(RouterMessage::Join { request, reply }).await;
         let joined = match sent {
             Ok(()) => tokio::time::timeout(JOIN_DEADLINE, joined).await.ok().and_then(Result::ok),
             Err(_) => None,
         };
-        let Some(Joined { group, meter, mut news }) = joined else {
+        let Some(Joined { group, meter, mut news, moves }) = joined else {
             self.step(|machine, io| {
                 machine.not_joined("no-source", io);
                 Ok(())
@@ -266,6 +274,7 @@ impl Connection<'_> {
         }
         let feed = news.borrow_and_update().feed.clone();
         self.groups.watch(group, news);
+        self.moves.extend(moves.map(|moves| (miner, moves)));
         if self.mining == 0 {
             context.figures.mining.fetch_add(1, Relaxed);
         }
@@ -296,16 +305,33 @@ impl Connection<'_> {
             if let Some(difficulty) = left.learnt {
                 context.memory.remember(&left.identity, difficulty);
             }
-            let Some((_, group)) = left.place else { continue };
+            let Some((miner, group)) = left.place else { continue };
+            self.moves.retain(|(of, _)| *of != miner);
             self.mining -= 1;
             self.places.truncate(usize::try_from(self.mining.saturating_sub(1)).unwrap_or(0));
             if self.mining == 0 {
                 context.figures.mining.fetch_sub(1, Relaxed);
             }
-            let _ = context.router.send(RouterMessage::Leave(group)).await;
+            let _ = context.router.send(RouterMessage::Leave(miner, group)).await;
             let machine = &self.machine;
             self.groups.keep(|kept| machine.groups().any(|group| group == kept));
         }
+    }
+
+    /// A channel is in another group: it is counted there, and gets its work.
+    fn on_move(&mut self, at: usize) -> Result<(), End> {
+        let Some((miner, moves)) = self.moves.get_mut(at) else { return Ok(()) };
+        let miner = *miner;
+        let Some(Moved { group, meter, mut news }) = moves.borrow_and_update().clone() else { return Ok(()) };
+        let feed = news.borrow_and_update().feed.clone();
+        self.groups.watch(group, news);
+        self.step(|machine, io| {
+            machine.moved(miner, group, meter, feed.as_ref(), io);
+            Ok(())
+        })?;
+        let machine = &self.machine;
+        self.groups.keep(|kept| machine.groups().any(|group| group == kept));
+        Ok(())
     }
 
     fn on_news(&mut self, group: GroupId, news: GroupNews) -> Result<(), End> {
@@ -467,4 +493,19 @@ impl Connection<'_> {
         }
         self.part().await;
     }
+}
+
+/// Which channel has moved; never while none can be.
+async fn next_move(moves: &mut [(MinerRef, watch::Receiver<Option<Moved>>)]) -> usize {
+    if moves.is_empty() {
+        return std::future::pending().await;
+    }
+    let waits = moves.iter_mut().map(|(_, moves)| {
+        Box::pin(async move {
+            if moves.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    });
+    futures_util::future::select_all(waits).await.1
 }

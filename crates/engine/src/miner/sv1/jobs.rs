@@ -6,7 +6,7 @@ use work::vardiff::is_urgent;
 
 use super::setup::target_of;
 use super::{Io, Mining, Sv1Miner};
-use crate::feed::Feed;
+use crate::feed::{Feed, GroupMeter};
 
 /// The difficulty that the miner should have, as it is written.
 fn written_wish(mining: &Mining, max: f64) -> Option<f64> {
@@ -62,6 +62,15 @@ impl Sv1Miner {
         self.tell(&text, io.out);
         self.setup.unfit = true;
         true
+    }
+
+    /// The miner is in another group from now on, counted by `meter`; that group's newest work is to follow at once: to
+    /// the miner that is one more `mining.notify`. What it still submits of the work that it had is judged and sent as
+    /// before.
+    pub fn moved(&mut self, meter: Arc<GroupMeter>) {
+        if let Some(mining) = &mut self.mining {
+            mining.move_to(meter);
+        }
     }
 
     /// Vardiff wishes another difficulty. Firmware reads it with the next job: one that is far off goes out at

@@ -20,7 +20,7 @@ use super::policy::{CloseReason, ListenerPolicy, MinerIdSource};
 use super::strikes::Strikes;
 use super::worker::Worker;
 use crate::books::{AccountId, AccountKey, Books, Final};
-use crate::ids::{MinerRef, SourceId};
+use crate::ids::{MinerRef, RouteId, SourceId};
 use crate::now::{Now, earliest};
 use crate::share::{Answer, ShareSink};
 
@@ -53,6 +53,7 @@ struct Waiting {
 #[derive(Debug)]
 pub struct Sv1Miner {
     policy: Arc<ListenerPolicy>,
+    route: RouteId,
     books: Arc<Books>,
     me: MinerRef,
     miner_id: Option<MinerId>,
@@ -75,6 +76,7 @@ impl Sv1Miner {
     pub fn new(policy: Arc<ListenerPolicy>, books: Arc<Books>, me: MinerRef, now: Now) -> Self {
         Self {
             setup: setup::Setup::default(),
+            route: policy.route,
             policy,
             books,
             me,
@@ -161,6 +163,13 @@ impl Sv1Miner {
     #[must_use]
     pub fn names_cut(&self) -> usize {
         self.workers.iter().filter(|w| w.is_cut()).count()
+    }
+
+    /// The route that the miner takes, where it is not the listener's: its shares are counted there.
+    pub fn take_route(&mut self, route: RouteId) {
+        if self.route != route {
+            (self.route, self.account) = (route, None);
+        }
     }
 
     /// The id that was allocated, to be given back when the connection ends.
@@ -304,7 +313,7 @@ impl Sv1Miner {
             _ => {
                 let id = self.books.account(AccountKey {
                     listener: self.policy.id.0,
-                    route: self.policy.route.0,
+                    route: self.route.0,
                     source: source.map(|s| s.0),
                 });
                 self.account = Some((source, id));

@@ -84,7 +84,7 @@ impl Sv1Miner {
             Fate::Waits(token) => self.wait(token, id, io),
             Fate::Unsent(why) => sv1::write_error(io.out, id, ErrorCode::Other, unsent_text(why)),
         }
-        self.learn(found.credited, io);
+        self.learn(found.source, found.credited, io);
     }
 
     fn wait(&mut self, token: u32, id: Id<'_>, io: &mut Io<'_>) {
@@ -97,11 +97,11 @@ impl Sv1Miner {
     }
 
     /// A good share, whatever becomes of it, tells how fast the miner is.
-    fn learn(&mut self, credited: f64, io: &mut Io<'_>) {
+    fn learn(&mut self, source: SourceId, credited: f64, io: &mut Io<'_>) {
         self.last_share = io.now.mono;
         self.strikes.good_share(io.now.mono);
         let Some(mining) = &mut self.mining else { return };
-        mining.meter.count_share();
+        mining.meter_of(source).count_share(credited);
         let settings = &self.policy.vardiff;
         let wish = mining.vardiff.on_share(settings, credited, io.now.mono);
         if self.policy.vardiff_enabled && wish.is_some() {

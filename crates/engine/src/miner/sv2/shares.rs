@@ -218,7 +218,7 @@ impl Sv2Miner {
         let channel = &mut self.channels[at];
         // By a hair later, so that it counts as one that brings shares.
         channel.last_share = now.max(channel.zero_since + std::time::Duration::from_nanos(1));
-        channel.mining.meter.count_share();
+        channel.mining.meter.count_share(credited);
         let wish = channel.mining.vardiff.on_share(&policy.vardiff, credited, now);
         if policy.vardiff_enabled && wish.is_some() {
             self.retarget(at, io);

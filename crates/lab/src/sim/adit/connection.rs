@@ -254,14 +254,17 @@ impl World {
         }
         let hashrate = c.machine.first_hashrate();
         let request = JoinRequest {
+            miner: c.me,
             route: policy.route,
+            goal: None,
+            hashrate,
             identity,
             miner_id_size: policy.extranonce1_size,
             extranonce2_size: policy.extranonce2_size,
         };
         c.joining = Some(self.now);
         c.place = None;
-        self.tell_router(RouterMessage::Join { connection: at, request, hashrate });
+        self.tell_router(RouterMessage::Join { connection: at, request });
     }
 
     fn wait_for_place(&mut self, c: &mut Connection) -> Result<(), Closing> {
@@ -283,8 +286,12 @@ impl World {
         let feed = c.news.feed.take().or(place.feed);
         c.news.changed = None;
         let meter = place.meter;
+        let moved = c.news.moved.take();
         self.step(c, |machine, io| {
-            machine.joined(meter, hashrate, feed, io);
+            machine.joined(meter, hashrate, feed.clone(), io);
+            if let Some(place) = moved {
+                machine.moved(place.meter, feed.or(place.feed).as_ref(), io);
+            }
             Ok(())
         })
     }
@@ -299,10 +306,19 @@ impl World {
             let why = if self.adit.draining { CloseReason::ShuttingDown } else { CloseReason::NoSource };
             return Err(Closing::By(why));
         }
+        let relief = self.adit.relief;
+        if let Some(place) = c.news.moved.take() {
+            c.group = Some(place.group);
+            let feed = c.news.feed.clone().or(place.feed);
+            return self.step(c, |machine, io| {
+                machine.relieve(relief);
+                machine.moved(place.meter, feed.as_ref(), io);
+                Ok(())
+            });
+        }
         let Some(feed) = c.news.feed.clone() else {
             return Ok(());
         };
-        let relief = self.adit.relief;
         self.step(c, |machine, io| {
             machine.relieve(relief);
             machine.feed(&feed, io);

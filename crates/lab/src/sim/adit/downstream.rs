@@ -139,6 +139,24 @@ impl Downstream {
         }
     }
 
+    pub(super) fn moved(&mut self, meter: Arc<GroupMeter>, feed: Option<&Arc<Feed>>, io: &mut Io<'_>) {
+        match self {
+            Self::Sv1(machine) => {
+                machine.moved(meter);
+                if let Some(feed) = feed {
+                    machine.feed(feed, io);
+                }
+            }
+            Self::Sv2(translated) => {
+                let me = translated.me;
+                let _ = translated.step(io, |machine, io| {
+                    machine.moved(me, GROUP, meter, feed, io);
+                    Ok(())
+                });
+            }
+        }
+    }
+
     pub(super) fn joined(
         &mut self,
         meter: Arc<GroupMeter>,

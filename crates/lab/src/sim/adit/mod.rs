@@ -17,12 +17,14 @@ use std::time::Duration;
 
 use engine::books::Books;
 use engine::miner::{ListenerPolicy, MinerIdSource};
-use engine::router::{JoinRequest, RouteSettings, Router, SourcePlan};
+use engine::router::{GoalSettings, JoinRequest, Place, RouteSettings, Router, Share, SourcePlan};
 use engine::source::{
     Declared, DeclaredEffects, DeclaredSettings, JdsSettings, Solo, SoloSettings, SourceCommand, SourceEvent,
     SourceSettings, Sv1Pool, Sv1Settings, Sv2Pool,
 };
-use engine::{Answer, Feed, GroupId, GroupMeter, ListenerId, MinerRef, OutgoingShare, RouteId, SourceId};
+use engine::{
+    Answer, Feed, GoalId, GroupId, GroupMeter, ListenerId, MinerRef, OutgoingShare, RouteId, SourceId,
+};
 use work::coinbase::Output;
 use work::{Epoch, MinerId, MinerIds, MinerIdsLimits};
 
@@ -53,7 +55,7 @@ const SOLUTIONS: usize = 1_024;
 
 /// A message for the router's task.
 pub(super) enum RouterMessage {
-    Join { connection: usize, request: JoinRequest, hashrate: f64 },
+    Join { connection: usize, request: JoinRequest },
     Leave { connection: usize, group: GroupId },
     Source(SourceId, SourceEvent),
     Drain(&'static str),
@@ -69,6 +71,8 @@ pub(super) struct Joined {
 /// What a connection has to know of its group.
 #[derive(Default)]
 pub(super) struct News {
+    /// To another group, whose news the rest is.
+    moved: Option<Place>,
     feed: Option<Arc<Feed>>,
     farewell: Option<&'static str>,
     changed: Option<Micros>,
@@ -80,6 +84,12 @@ struct Cell {
     feed: Option<Arc<Feed>>,
     farewell: Option<&'static str>,
     members: Vec<usize>,
+}
+
+impl Cell {
+    fn new(route: RouteId, feed: Option<Arc<Feed>>) -> Self {
+        Self { route, feed, farewell: None, members: Vec::new() }
+    }
 }
 
 /// A miner's connection.
@@ -187,6 +197,24 @@ impl Ids {
     }
 }
 
+/// One goal for the whole route, or one for each pool, the even ones with another pool behind.
+fn goals(plan: &Plan, preferred: Vec<SourceId>) -> Vec<GoalSettings> {
+    let Some(weights) = plan.weights else {
+        return vec![GoalSettings::whole(GoalId(0), preferred)];
+    };
+    let goal = |(at, weight): (usize, &f64)| {
+        let mut sources = vec![preferred[at]];
+        if at.is_multiple_of(2) {
+            sources.push(preferred[(at + 1) % preferred.len()]);
+        }
+        GoalSettings {
+            share: Share { weight: *weight, hashrate_max: None },
+            ..GoalSettings::whole(GoalId(u16::try_from(at).unwrap_or(0)), sources)
+        }
+    };
+    weights.iter().enumerate().map(goal).collect()
+}
+
 /// Adit, as far as it is simulated.
 pub(super) struct Adit {
     pub(super) router: Router,
@@ -270,7 +298,7 @@ impl Adit {
         }
         let route = RouteSettings {
             id: RouteId(0),
-            sources: preferred,
+            goals: goals(plan, preferred),
             return_after: plan.return_after,
             outage_grace: plan.outage_grace,
             keepalive: plan.keepalive,

@@ -1,8 +1,8 @@
 //! The router's task.
 
-use engine::SourceId;
-use engine::router::Output;
+use engine::router::{Output, Place};
 use engine::source::SourceCommand;
+use engine::{MinerRef, SourceId};
 
 use super::{Cell, Joined, ROUTER_BATCH, RouterMessage};
 use crate::sim::planted::PlantedBug;
@@ -10,6 +10,11 @@ use crate::sim::time::{Micros, micros};
 use crate::sim::world::{Task, World};
 
 const OUTAGE: &str = "No pool is reachable: use your backup pool";
+
+/// A miner's number is its connection's.
+fn miner_of(connection: usize) -> MinerRef {
+    MinerRef(connection as u64)
+}
 
 impl World {
     pub(in crate::sim) fn tell_router(&mut self, message: RouterMessage) {
@@ -30,7 +35,8 @@ impl World {
             };
             took += 2;
             match message {
-                RouterMessage::Join { connection, request, hashrate } => {
+                RouterMessage::Join { connection, request } => {
+                    let hashrate = request.hashrate;
                     if self.adit.draining || self.adit.router.is_told(request.route) {
                         self.give_place(connection, None);
                         continue;
@@ -41,12 +47,7 @@ impl World {
                     if !self.adit.cells.contains_key(&group) {
                         self.adit.groups += 1;
                     }
-                    let cell = self.adit.cells.entry(group).or_insert_with(|| Cell {
-                        route,
-                        feed,
-                        farewell: None,
-                        members: Vec::new(),
-                    });
+                    let cell = self.adit.cells.entry(group).or_insert_with(|| Cell::new(route, feed));
                     let alive = self.adit.connections[connection].is_some();
                     if alive {
                         cell.members.push(connection);
@@ -55,17 +56,17 @@ impl World {
                         self.adit.router.joined(group, now);
                     } else {
                         meter.shift_hashrate(-hashrate);
-                        self.adit.router.leave(group, now);
+                        self.adit.router.leave(request.miner, group, now);
                     }
                 }
                 RouterMessage::Leave { connection, group } => {
-                    if let Some(cell) = self.adit.cells.get_mut(&group) {
-                        cell.members.retain(|c| *c != connection);
-                    }
                     if self.is_planted(PlantedBug::LeaveForgotten) && connection % 3 == 1 {
                         continue;
                     }
-                    self.adit.router.leave(group, now);
+                    for cell in self.adit.cells.values_mut() {
+                        cell.members.retain(|c| *c != connection);
+                    }
+                    self.adit.router.leave(miner_of(connection), group, now);
                 }
                 RouterMessage::Source(source, event) => self.adit.router.event(source, event, now),
                 RouterMessage::Drain(text) => {
@@ -135,6 +136,7 @@ impl World {
                         self.news_for(connection, |news| news.feed = Some(feed));
                     }
                 }
+                Output::Moved(miner, place) => self.move_miner(miner, place),
                 Output::Ended(group) => {
                     if self.adit.cells.remove(&group).is_some() {
                         self.adit.groups -= 1;
@@ -165,7 +167,7 @@ impl World {
                         cell.farewell = None;
                     }
                 }
-                Output::Switched(_, from, to) => {
+                Output::Switched(_, _, from, to) => {
                     self.trace(|| format!("route switched from {from:?} to {to:?}"));
                     if self.is_planted(PlantedBug::ClosesOnOutage) && from.is_some() {
                         self.say_farewell(OUTAGE);
@@ -173,6 +175,26 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A miner is in another group: it hears of that one's news from now on.
+    fn move_miner(&mut self, miner: MinerRef, place: Place) {
+        let Some(connection) = usize::try_from(miner.0).ok() else { return };
+        for cell in self.adit.cells.values_mut() {
+            cell.members.retain(|c| *c != connection);
+        }
+        if !self.adit.cells.contains_key(&place.group) {
+            self.adit.groups += 1;
+        }
+        let cell = self.adit.cells.entry(place.group);
+        let cell = cell.or_insert_with(|| Cell::new(engine::RouteId(0), place.feed.clone()));
+        cell.members.push(connection);
+        self.trace(|| format!("connection {connection} moves to {:?}", place.group));
+        self.news_for(connection, |news| {
+            // What is newer comes after.
+            news.feed = None;
+            news.moved = Some(place);
+        });
     }
 
     pub(in crate::sim) fn route_of_cells(&self) -> usize {

@@ -112,7 +112,11 @@ impl Miner {
         let ntime = job.job.ntime;
         let found = self.search(&job, &self.extranonce1, number, ntime, Wish::Meets(target), io.rng);
         if let Some(found) = &found {
-            let expect = if found.is_block { Expect::LateBlock } else { Expect::Stale };
+            let expect = match found.is_block {
+                true => Expect::LateBlock,
+                false if self.plan.moves => Expect::OldJob,
+                false => Expect::Stale,
+            };
             self.send_found(&job, found, expect, io);
         }
         self.jobs.insert(at, job);

@@ -34,6 +34,9 @@ pub(super) struct ClientJob {
     pub(super) epoch: u32,
 }
 
+/// Where a job came from: pool, connection, and the channel's prefix where that matters.
+pub(super) type GivenOn = (u8, u32, Vec<u8>);
+
 /// What a submit is to be answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expect {
@@ -43,6 +46,8 @@ pub(super) enum Expect {
     Code(i64),
     /// It was found for a dead job.
     Stale,
+    /// Good, or stale: a job from before it was moved to another goal.
+    OldJob,
     /// A block on a dead job: goes up all the same.
     LateBlock,
     /// Anything but `true`.
@@ -132,7 +137,7 @@ pub(super) struct Miner {
     /// Since when it has a connection.
     pub(super) connected_at: Micros,
     /// Pool, connection and time of the newest job that it was given.
-    pub(super) last_given: Option<(u8, u32, Micros)>,
+    pub(super) last_given: Option<(GivenOn, Micros)>,
     /// When its hashrate or its manners last changed.
     pub(super) unsettled_at: Micros,
     /// When it sent the newest share that was taken.

@@ -377,6 +377,7 @@ impl Miner {
             Expect::Code(23) if taken => self.notifies > sent.notifies,
             Expect::Code(expected) => !taken && (code == expected || code == 21 && is_old),
             Expect::Stale => !taken && code == 21,
+            Expect::OldJob => taken || code == 21 || is_upstream,
             Expect::LateBlock => taken || is_upstream || self.epoch > sent.epoch,
             Expect::NotTrue => !taken,
         };

@@ -48,9 +48,9 @@ sources = ["main"]"#,
         text: r#"adit.toml:10:14: route.other.listeners[0]
     10 | listeners = ["main"]
        |              ^^^^^^
-    expected: each listener in exactly one route
+    expected: each listener in exactly one route that takes everybody
     found:    "main", which route.main.listeners[0] has as well
-    fix:      leave it out of one of the two
+    fix:      leave it out of one of the two, or give one of them workers or networks
 "#,
     },
     Case {
@@ -61,7 +61,7 @@ listen = "127.0.0.1:3334""#,
         text: r#"adit.toml:9:11: listener.spare
     9 | [listener.spare]
       |           ^^^^^
-    expected: a route that has this listener
+    expected: a route that has this listener and takes everybody
     found:    none
     fix:      add "spare" to listeners of [route.main]
 "#,
