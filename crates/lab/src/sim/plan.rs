@@ -15,6 +15,8 @@ pub(super) const EASIEST: f64 = 2.4e-10;
 /// Network difficulty: a farm of 30 H/s finds a block in some minutes.
 pub(super) const NETWORK_BITS: u32 = 0x1f04_0000;
 
+/// Miners mine by SV2 at all: not before a campaign has been run with them.
+const SV2_MINERS: bool = false;
 /// One miner in so many mines by SV2.
 const SV2_EVERY: usize = 4;
 
@@ -227,7 +229,7 @@ impl Plan {
         let reply = if rng.chance(0.25) { ReplyMode::Source } else { ReplyMode::Local };
         // Not drawn: so that all else is as it was before there were any. What a batch of the source's answers is for cannot
         // be told by SV1.
-        let sv2 = |n: usize| reply == ReplyMode::Local && n % SV2_EVERY == 1;
+        let sv2 = |n: usize| SV2_MINERS && reply == ReplyMode::Local && n % SV2_EVERY == 1;
         miners.iter_mut().enumerate().for_each(|(n, miner)| miner.sv2 = sv2(n));
         Self {
             duration: options.duration,
