@@ -165,6 +165,17 @@ const IMPOSSIBLE: &[&str] = &[
     "rejected duplicate_window_full",
     // Which miners to send away is decided outside the core.
     "closed overload",
+    // What comes before a miner's state machine: what it speaks, by which way, and who it takes Adit for.
+    "closed wrong_protocol",
+    "closed proxy_header",
+    "closed tls",
+    "closed handshake",
+    "closed not_authentic",
+    // Miners here are of no known firmware, and ask for nothing that there is not.
+    "closed firmware",
+    "closed setup_refused",
+    // Who translates for SV2 miners knows its channel.
+    "rejected unknown_channel",
     // Codes that a pool of the simulator has no occasion for.
     "refused invalid-job-id",
     "refused invalid-channel-id",
