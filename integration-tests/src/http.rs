@@ -1,7 +1,9 @@
 //! As much HTTP as asking a server on loopback takes.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -65,12 +67,19 @@ fn exchange(port: u16, request: &str) -> std::io::Result<Answer> {
     Ok(Answer { status, body: body.to_owned() })
 }
 
-/// A port on loopback that was free a moment ago.
+/// A port on loopback that was free a moment ago, and that nobody in this process was given before.
 ///
 /// # Panics
 /// When there is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    socket.local_addr().expect("a bound socket has an address").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+        let port = socket.local_addr().expect("a bound socket has an address").port();
+        // The system may give the same one again at once.
+        if GIVEN.lock().expect("no panic").insert(port) {
+            return port;
+        }
+    }
 }

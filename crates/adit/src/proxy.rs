@@ -231,7 +231,7 @@ impl Proxy {
             let route = usize::from(choices.rest.0);
             let figures = Arc::new(ListenerFigures::default());
             let address = socket.local_addr().unwrap_or(listener.listen);
-            let policy = listener_policy(at, route, listener, &config.limits, &firmware);
+            let policy = listener_policy(at, route, (name, listener), config, &firmware);
             let key = listener.authority_secret_key.as_ref();
             let identity = key.map(|key| Sv2Identity::new(key.reveal().clone()));
             if let Some(identity) = &identity {

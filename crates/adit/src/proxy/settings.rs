@@ -95,9 +95,31 @@ pub(crate) fn lane_settings(
 
 /// The version bits that a source's miners may roll: those of every listener whose route has it.
 fn rolled_bits(name: &Name, config: &Config) -> u32 {
-    let routes = config.routes.values().filter(|route| route.sources.contains(name));
-    let listeners = routes.flat_map(|route| &route.listeners);
+    let routes =
+        config.routes.iter().filter(|(route, _)| sources_of(route, config).any(|source| source == name));
+    let listeners = routes.flat_map(|(_, route)| &route.listeners);
     listeners.filter_map(|name| config.listeners.get(name)).fold(0, |bits, one| bits | one.version_mask)
+}
+
+/// All sources of a route, its goals' too.
+fn sources_of<'a>(route: &Name, config: &'a Config) -> impl Iterator<Item = &'a Name> {
+    let own = config.routes.get(route).into_iter().flat_map(|route| &route.sources);
+    let goals: Vec<&config::Goal> = config.goals.values().filter(|goal| goal.route == *route).collect();
+    own.chain(goals.into_iter().flat_map(|goal| &goal.sources))
+}
+
+/// The version bits that SV2 miners of a listener may roll: all of BIP 323, which SV2 pools take, but where a pool that
+/// speaks SV1 may get their work it is what that was asked for.
+fn sv2_rolled_bits(name: &Name, listener: &config::Listener, config: &Config) -> u32 {
+    let routes = config.routes.iter().filter(|(_, route)| route.listeners.contains(name));
+    let mut sources = routes.flat_map(|(route, _)| sources_of(route, config));
+    let speaks_sv1 =
+        |source: &Name| config.sources.get(source).is_some_and(|source| source.url.sv2().is_none());
+    if listener.version_mask == 0 || sources.any(speaks_sv1) {
+        listener.version_mask
+    } else {
+        config::VERSION_BITS_ROLLABLE
+    }
 }
 
 pub(super) fn source_plan(at: usize, source: &config::Source) -> SourcePlan {
@@ -124,8 +146,8 @@ pub(super) fn firmware(config: &Config) -> Arc<Firmwares> {
 pub(super) fn listener_policy(
     at: usize,
     route: usize,
-    listener: &config::Listener,
-    limits: &config::Limits,
+    (name, listener): (&Name, &config::Listener),
+    config: &Config,
     firmware: &Arc<Firmwares>,
 ) -> ListenerPolicy {
     ListenerPolicy {
@@ -141,12 +163,13 @@ pub(super) fn listener_policy(
         vardiff_enabled: listener.vardiff,
         difficulty_start: listener.difficulty_start,
         version_mask: listener.version_mask,
+        sv2_version_mask: sv2_rolled_bits(name, listener, config),
         reply: match listener.reply {
             config::Reply::Local => ReplyMode::Local,
             config::Reply::Source => ReplyMode::Source,
         },
-        setup_deadline: limits.setup,
-        idle_deadline: limits.idle,
+        setup_deadline: config.limits.setup,
+        idle_deadline: config.limits.idle,
         identity: listener.identity.clone(),
         hash_seed: rand::random(),
         firmware: Arc::clone(firmware),
@@ -365,4 +388,40 @@ pub(super) fn template_settings(
         }),
     };
     Some(TemplateSettings { name: name.to_string(), origin })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(route: &str, goals: &str) -> Config {
+        let text = format!(
+            "version = 1\n[listener.main]\n\
+             [source.two]\nurl = \"stratum2+tcp://pool.example:3336/9bGBU8kQmhxVgkB8FENf6brbbJ1pdw6Bjw79EmTUiv99YZ7Zhuz\"\nuser_identity = \"a\"\n\
+             [source.one]\nurl = \"stratum+tcp://pool.example:3333\"\nuser_identity = \"a\"\n\
+             [route.main]\nlisteners = [\"main\"]\n{route}\n{goals}"
+        );
+        Config::from_str_named("adit.toml", &text).unwrap_or_else(|errors| panic!("{errors}")).config
+    }
+
+    fn bits(config: &Config) -> (u32, u32) {
+        let (name, listener) = config.listeners.iter().next().unwrap();
+        let one = config.sources.keys().find(|source| source.as_str() == "one").unwrap();
+        (rolled_bits(one, config), sv2_rolled_bits(name, listener, config))
+    }
+
+    #[test]
+    fn an_sv1_pool_is_asked_for_the_bits_that_its_miners_roll_wherever_its_route_names_it() {
+        let goal =
+            |name, source| format!("[goal.{name}]\nroute = \"main\"\nweight = 1\nsources = [\"{source}\"]\n");
+        let goals = goal("a", "two") + &goal("b", "one");
+        for config in [config("sources = [\"two\", \"one\"]", ""), config("", &goals)] {
+            assert_eq!(bits(&config), (0x1fff_e000, 0x1fff_e000));
+        }
+    }
+
+    #[test]
+    fn sv2_miners_roll_all_bits_that_sv2_has_where_only_sv2_pools_get_their_work() {
+        assert_eq!(bits(&config("sources = [\"two\"]", "")), (0, config::VERSION_BITS_ROLLABLE));
+    }
 }

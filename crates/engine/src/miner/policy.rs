@@ -39,6 +39,8 @@ pub struct ListenerPolicy {
     pub difficulty_start: f64,
     /// Version bits that miners may roll.
     pub version_mask: u32,
+    /// The same for SV2 miners: SV2 knows no mask but all bits of BIP 323.
+    pub sv2_version_mask: u32,
     /// How workers' names are rewritten.
     pub identity: Vec<IdentityRule>,
     /// When miners are answered.

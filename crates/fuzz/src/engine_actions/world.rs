@@ -61,6 +61,7 @@ impl World {
             vardiff_enabled: a & 4 == 0,
             difficulty_start: 1e-9,
             version_mask: 0x1fff_e000,
+            sv2_version_mask: 0x1fff_ffe0,
             reply: if a & 8 == 0 { ReplyMode::Local } else { ReplyMode::Source },
             setup_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(7_200),

@@ -213,6 +213,7 @@ pub fn scale(miners: usize) -> ScaleReport {
         vardiff_enabled: true,
         difficulty_start: DIFFICULTY,
         version_mask: VERSION_MASK,
+        sv2_version_mask: VERSION_MASK,
         reply: ReplyMode::Local,
         setup_deadline: Duration::from_secs(10),
         idle_deadline: Duration::from_secs(7200),

@@ -38,6 +38,7 @@ fn policy(vardiff_enabled: bool) -> Arc<ListenerPolicy> {
         vardiff_enabled,
         difficulty_start: DIFFICULTY,
         version_mask: 0x1fff_e000,
+        sv2_version_mask: 0x1fff_ffe0,
         reply: ReplyMode::Local,
         setup_deadline: Duration::from_secs(10),
         idle_deadline: Duration::from_secs(7_200),

@@ -40,7 +40,7 @@ impl Sv2Miner {
         setup: &SetupConnection<'_>,
         io: &mut Sv2Io<'_>,
     ) -> Result<(), CloseReason> {
-        let rolls = self.policy.version_mask != 0;
+        let rolls = self.policy.sv2_version_mask != 0;
         let mut supported = REQUIRES_STANDARD_JOBS;
         if rolls {
             supported |= REQUIRES_VERSION_ROLLING;

@@ -95,7 +95,7 @@ impl Sv2Miner {
         let Some(at) = at else {
             return self.reject(share, (self.policy.route, None), RejectReason::UnknownChannel, io);
         };
-        let mask = self.policy.version_mask;
+        let mask = self.policy.sv2_version_mask;
         let route = self.channels[at].route;
         let mining = &mut self.channels[at].mining;
         let source = mining.feed.as_ref().map(|feed| feed.source());

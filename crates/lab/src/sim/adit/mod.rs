@@ -264,6 +264,7 @@ impl Adit {
             vardiff_enabled: true,
             difficulty_start: plan.difficulty_start,
             version_mask: VERSION_MASK,
+            sv2_version_mask: VERSION_MASK,
             reply: plan.reply,
             setup_deadline: Duration::from_secs(10),
             idle_deadline: plan.idle,
