@@ -123,10 +123,9 @@ fn main() -> ExitCode {
     if read.one { one(&read.run) } else { many(&read) }
 }
 
-/// The promise: each goal's part, by true hashrates, is within this of its weight after an hour...
+/// The promise: each goal's part, by true hashrates, is within this of its weight after an hour, of the time in which it
+/// had a source...
 const WITHIN: f64 = 0.01;
-/// ...or within this, where every source goes for some minutes several times in that hour...
-const WITHIN_UNSTEADY: f64 = 0.05;
 /// ...and what is measured is within three standard deviations of it in so many of the farms.
 const MEASURED_RIGHT: f64 = 0.99;
 
@@ -170,8 +169,7 @@ fn weights((from, to): (u64, u64), threads: usize) -> ExitCode {
             );
         }
     }
-    let within = |r: &&WeightsReport| r.worst() > if r.farm.unsteady { WITHIN_UNSTEADY } else { WITHIN };
-    for report in reports.iter().filter(within).take(20) {
+    for report in reports.iter().filter(|r| r.worst() > WITHIN).take(20) {
         println!("seed {}: {:?} came to {:?}", report.farm.seed, report.farm, report.parts);
         good = false;
     }
