@@ -21,9 +21,12 @@ use world::{DeclaringWorld, World};
 fn main() -> ExitCode {
     let mut kinds = Vec::new();
     let mut declarers = Vec::new();
+    let mut tenths = false;
     for argument in std::env::args().skip(1) {
         if argument == "declared" {
             declarers = Declarer::ALL.to_vec();
+        } else if argument == "one-in-ten" {
+            tenths = true;
         } else if let Some(declarer) = Declarer::ALL.into_iter().find(|who| who.name() == argument) {
             declarers.push(declarer);
         } else if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == argument) {
@@ -33,12 +36,15 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     }
-    if kinds.is_empty() && declarers.is_empty() {
+    if kinds.is_empty() && declarers.is_empty() && !tenths {
         kinds = Kind::ALL.to_vec();
         declarers = Declarer::ALL.to_vec();
     }
     if !kinds.is_empty() {
         rounds::all(&mut World::start(), &kinds);
+    }
+    if tenths {
+        rounds::one_in_ten_alone(&mut World::start());
     }
     if !declarers.is_empty() {
         declared::all(&DeclaringWorld::start(), &declarers);
@@ -47,6 +53,6 @@ fn main() -> ExitCode {
 }
 
 fn names() -> String {
-    let all = Kind::ALL.map(Kind::name).into_iter().chain(["declared"]);
+    let all = Kind::ALL.map(Kind::name).into_iter().chain(["one-in-ten", "declared"]);
     all.chain(Declarer::ALL.map(Declarer::name)).collect::<Vec<_>>().join(", ")
 }

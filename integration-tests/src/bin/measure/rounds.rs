@@ -40,12 +40,7 @@ pub(crate) fn all(world: &mut World, kinds: &[Kind]) {
     for &kind in kinds {
         flood(world, kind, &mut table);
     }
-    for (kind, pool, miners) in [(Kind::Adit, "pool-b", 1_000.0), (Kind::AditPerMiner, "pool-c", 1.0)] {
-        if kinds.contains(&kind) {
-            let pool = world.pool_with(pool, TENTH_OF_ANNOUNCED * miners);
-            one_in_ten(world, &pool, kind, &mut table);
-        }
-    }
+    tenths(world, kinds, &mut table);
     for &kind in kinds.iter().filter(|kind| !kind.is_proxy() || kind.is_adit()) {
         sizes(world, kind, &mut table);
     }
@@ -131,6 +126,23 @@ fn flood(world: &mut World, kind: Kind, table: &mut Table) {
         table.put("one floods: memory grows by, MB", who, &format!("{grown:.1}"));
     }
     put_tips(&report, &tips, "one floods, 100 others", who, table);
+}
+
+/// Only the round in which the pool wants one share in ten.
+pub(crate) fn one_in_ten_alone(world: &mut World) {
+    let kinds = [Kind::Adit, Kind::AditPerMiner];
+    let mut table = Table::new(kinds.iter().map(|kind| kind.name()).collect());
+    tenths(world, &kinds, &mut table);
+    say(&format!("\n{}", table.markdown()));
+}
+
+fn tenths(world: &mut World, kinds: &[Kind], table: &mut Table) {
+    for (kind, pool, miners) in [(Kind::Adit, "pool-b", 1_000.0), (Kind::AditPerMiner, "pool-c", 1.0)] {
+        if kinds.contains(&kind) {
+            let pool = world.pool_with(pool, TENTH_OF_ANNOUNCED * miners);
+            one_in_ten(world, &pool, kind, table);
+        }
+    }
 }
 
 /// 60,000 shares a second of which the pool wants one in ten.
