@@ -6,7 +6,8 @@
 //!
 //! - [`node`]: Bitcoin Core on a private chain, a new tip at will.
 //! - [`pool`]: the reference pool in front of it, and what it says of shares.
-//! - [`para_pool`]: a foreign pool that speaks Stratum V1, with what a node of its kind tells it ([`block_notifier`]).
+//! - [`para_pool`]: a foreign pool that speaks Stratum V1, with what a node built with ZMQ tells it
+//!   ([`block_notifier`], [`rpc_relay`]).
 //! - [`proxy`]: Adit itself, the released binary with a configuration made here.
 //! - [`miners`]: our CPU miner and the foreign one.
 //! - [`wanderers`]: many that hash nothing and come back, with the times that they were without work.
@@ -50,6 +51,7 @@ pub mod pool;
 pub mod promise;
 pub mod proxy;
 pub mod relay;
+pub mod rpc_relay;
 pub mod spy;
 pub mod stalling_pool;
 pub mod stranger;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::block_notifier::BlockNotifier;
 use crate::child::Child;
 use crate::node::Node;
+use crate::rpc_relay::RpcRelay;
 use crate::{http, peers};
 
 /// How long it may take to come up.
@@ -18,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct ParaPool {
     port: u16,
     child: Child,
+    /// What it takes for the node's RPC.
+    _rpc: RpcRelay,
 }
 
 impl ParaPool {
@@ -28,13 +31,14 @@ impl ParaPool {
     #[must_use]
     pub fn start(node: &Node, notifier: &BlockNotifier, folder: &Path, extranonce2_size: usize) -> Self {
         let port = http::free_port();
+        let rpc = RpcRelay::start(node, notifier);
         let data = folder.join("para-pool");
         std::fs::create_dir_all(&data).expect("the test's folder can be written");
         let mut command = Command::new(peers::program("para"));
         command
             .arg("pool")
             .args(["--address", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--chain", node.chain().name(), "--bitcoin-rpc-port", &node.rpc_port().to_string()])
+            .args(["--chain", node.chain().name(), "--bitcoin-rpc-port", &rpc.port().to_string()])
             .args(["--bitcoin-rpc-username", "adit", "--bitcoin-rpc-password", "adit"])
             .args(["--zmq-block-notifications", &notifier.endpoint()])
             .args(["--enonce2-size", &extranonce2_size.to_string()])
@@ -46,7 +50,7 @@ impl ParaPool {
             .current_dir(folder);
         let mut child = Child::start("para pool", &mut command, &folder.join("para-pool.log"));
         child.wait_until("it listens", PATIENCE, |_| TcpStream::connect(("127.0.0.1", port)).ok());
-        Self { port, child }
+        Self { port, child, _rpc: rpc }
     }
 
     /// Its URL.
