@@ -215,8 +215,9 @@ impl World {
                 let header = FrameHeader { extension_type, channel_msg: msg_type & 1 == 0, msg_type, length };
                 let is_share = extension_type == 0 && matches!(msg_type, 0x1a | 0x1b);
                 // It may be a share, an opened or a closed channel: what is told of those is not looked at any more.
+                self.over |= matches!(msg_type, 0x10..=0x18);
                 self.hand(&header, payload);
-                self.over |= is_share || matches!(msg_type, 0x10..=0x18);
+                self.over |= is_share;
             }
             9 => {
                 self.now += Duration::from_millis(u64::from(input.byte()?).pow(3));
