@@ -23,6 +23,7 @@ use tracing::{debug, error, info};
 
 use super::context::{Doors, ListenerContext};
 use super::opening::Opened;
+use super::outbox::{Full, Outbox};
 use super::roster::{Attached, farewell};
 use super::tls::TlsSession;
 use crate::upstream::{GroupNews, Joined, Moved, RouterMessage};
@@ -77,10 +78,7 @@ struct Connection<'a> {
     tls: Option<Box<TlsSession>>,
     machine: Sv1Miner,
     lines: sv1::LineReader,
-    /// What the socket did not take; empty and without memory for nearly every miner nearly always.
-    outbox: Vec<u8>,
-    written: usize,
-    stalled_since: Option<Duration>,
+    outbox: Outbox,
     news: Option<watch::Receiver<GroupNews>>,
     moves: Option<watch::Receiver<Option<Moved>>>,
     group: Option<GroupId>,
@@ -100,9 +98,7 @@ pub(super) async fn serve(opened: &Opened, tls: Option<Box<TlsSession>>, context
         tls,
         machine,
         lines: sv1::LineReader::default(),
-        outbox: Vec::new(),
-        written: 0,
-        stalled_since: None,
+        outbox: Outbox::default(),
         news: None,
         moves: None,
         group: None,
@@ -191,7 +187,7 @@ impl Connection<'_> {
     }
 
     fn deadline(&self) -> Duration {
-        let stall = self.stalled_since.map(|t| t + self.context.write_stall);
+        let stall = self.outbox.stalled_since().map(|t| t + self.context.write_stall);
         let deadline = engine::earliest(self.machine.deadline(), stall);
         let deadline = engine::earliest(deadline, self.handshake_deadline());
         deadline.unwrap_or(Duration::MAX)
@@ -289,7 +285,7 @@ impl Connection<'_> {
 
     fn on_deadline(&mut self) -> Result<(), End> {
         let now = self.context.clock.now().mono;
-        if self.stalled_since.is_some_and(|t| now.saturating_sub(t) >= self.context.write_stall) {
+        if self.outbox.stalled_since().is_some_and(|t| now.saturating_sub(t) >= self.context.write_stall) {
             return Err(CloseReason::SlowReader.into());
         }
         if self.handshake_deadline().is_some_and(|until| now >= until) {
@@ -380,21 +376,7 @@ impl Connection<'_> {
     }
 
     fn on_writable(&mut self) -> Result<(), End> {
-        while self.written < self.outbox.len() {
-            match self.stream.try_write(&self.outbox[self.written..]) {
-                Ok(0) => return Err(End::Left),
-                Ok(n) => {
-                    self.written += n;
-                    self.stalled_since = Some(self.context.clock.now().mono);
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(e) => return Err(e.into()),
-            }
-        }
-        self.outbox = Vec::new();
-        self.written = 0;
-        self.stalled_since = None;
-        Ok(())
+        Ok(self.outbox.flush(self.stream, self.context.clock.now().mono)?)
     }
 
     /// Sends text, by TLS where that is spoken: `wire` is for its records.
@@ -413,34 +395,21 @@ impl Connection<'_> {
     /// Puts a message behind what waits to be sent.
     fn tell(&mut self, text: &str) {
         match &mut self.tls {
-            None => self.machine.tell(text, &mut self.outbox),
+            None => self.machine.tell(text, self.outbox.last_words()),
             Some(tls) => {
                 let mut line = Vec::new();
                 self.machine.tell(text, &mut line);
                 // In the handshake there is nobody to tell.
-                let _ = tls.write(&line, &mut self.outbox);
+                let _ = tls.write(&line, self.outbox.last_words());
             }
         }
     }
 
     /// Writes at once what the socket takes; the rest waits in the outbox.
-    fn send_bytes(&mut self, mut bytes: &[u8]) -> Result<(), End> {
-        while self.outbox.is_empty() && !bytes.is_empty() {
-            match self.stream.try_write(bytes) {
-                Ok(0) => return Err(End::Left),
-                Ok(n) => bytes = &bytes[n..],
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) => return Err(e.into()),
-            }
-        }
-        if !bytes.is_empty() {
-            if self.outbox.len() - self.written + bytes.len() > self.context.outbox {
-                return Err(CloseReason::SlowReader.into());
-            }
-            self.outbox.extend_from_slice(bytes);
-            self.stalled_since.get_or_insert(self.context.clock.now().mono);
-        }
-        Ok(())
+    fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let clock = self.context.clock;
+        let sent = self.outbox.send(self.stream, bytes, self.context.outbox, || clock.now().mono)?;
+        Ok(sent.map_err(|Full| CloseReason::SlowReader)?)
     }
 
     /// Shows others what has become of the miner.
@@ -459,11 +428,9 @@ impl Connection<'_> {
     /// What was to be said before closing, as far as the socket takes it at once.
     fn flush_last_words(&mut self) {
         if let Some(tls) = &mut self.tls {
-            tls.close(&mut self.outbox);
+            tls.close(self.outbox.last_words());
         }
-        if self.written < self.outbox.len() {
-            let _ = self.stream.try_write(&self.outbox[self.written..]);
-        }
+        let _ = self.outbox.flush(self.stream, self.context.clock.now().mono);
     }
 
     /// By reference: a task that owned it twice would be as large.

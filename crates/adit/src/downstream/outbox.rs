@@ -27,13 +27,13 @@ impl Outbox {
         self.stalled_since
     }
 
-    /// Writes at once what the socket takes; the rest waits, `most` bytes of it.
+    /// Writes at once what the socket takes; the rest waits, `most` bytes of it. Only then the time is asked for.
     pub(super) fn send(
         &mut self,
         stream: &TcpStream,
         mut bytes: &[u8],
         most: usize,
-        now: Duration,
+        now: impl FnOnce() -> Duration,
     ) -> io::Result<Result<(), Full>> {
         while self.bytes.is_empty() && !bytes.is_empty() {
             match stream.try_write(bytes) {
@@ -48,14 +48,14 @@ impl Outbox {
                 return Ok(Err(Full));
             }
             self.bytes.extend_from_slice(bytes);
-            self.stalled_since.get_or_insert(now);
+            self.stalled_since.get_or_insert_with(now);
         }
         Ok(Ok(()))
     }
 
-    /// Adds what is to be said last, whatever waits.
-    pub(super) fn append(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+    /// Where what is to be said last is added, whatever waits.
+    pub(super) fn last_words(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
     }
 
     /// The socket takes something again.

@@ -31,7 +31,7 @@ use super::identity::Sv2Identity;
 use crate::downstream::connection::{JOIN_DEADLINE, READ_AT_ONCE, next_answer};
 use crate::downstream::context::{Doors, ListenerContext};
 use crate::downstream::opening::Opened;
-use crate::downstream::outbox::Outbox;
+use crate::downstream::outbox::{Full, Outbox};
 use crate::downstream::roster::Attached;
 use crate::upstream::{GroupNews, Joined, Moved, RouterMessage};
 
@@ -475,9 +475,9 @@ impl Connection<'_> {
             error!(listener = self.context.name, %error, "cannot encrypt");
             return Err(CloseReason::NotAuthentic.into());
         }
-        let now = self.context.clock.now().mono;
-        let sent = self.outbox.send(self.stream, sealed, self.context.outbox, now)?;
-        Ok(sent.map_err(|_| CloseReason::SlowReader)?)
+        let clock = self.context.clock;
+        let sent = self.outbox.send(self.stream, sealed, self.context.outbox, || clock.now().mono)?;
+        Ok(sent.map_err(|Full| CloseReason::SlowReader)?)
     }
 
     /// What is to be said before closing, as far as the socket takes it at once.
@@ -485,7 +485,7 @@ impl Connection<'_> {
         let (mut plain, mut sealed) = (BytesMut::new(), BytesMut::new());
         self.machine.tell(why.as_str(), &mut plain);
         if !plain.is_empty() && self.sealer.seal(&mut plain, &mut sealed).is_ok() {
-            self.outbox.append(&sealed);
+            self.outbox.last_words().extend_from_slice(&sealed);
         }
         let _ = self.outbox.flush(self.stream, self.context.clock.now().mono);
     }
