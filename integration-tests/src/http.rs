@@ -54,6 +54,21 @@ pub fn post(port: u16, path: &str, authorization: &str, body: &str) -> std::io::
     )
 }
 
+/// Sends JSON to change something.
+///
+/// # Errors
+/// As [`get`].
+pub fn patch(port: u16, path: &str, body: &str) -> std::io::Result<Answer> {
+    let length = body.len();
+    exchange(
+        port,
+        &format!(
+            "PATCH {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ),
+    )
+}
+
 fn exchange(port: u16, request: &str) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
     stream.set_read_timeout(Some(PATIENCE))?;

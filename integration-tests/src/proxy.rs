@@ -188,7 +188,12 @@ impl Settings {
         let names = self.preferred.iter().chain(pools).chain(&self.further);
         let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
         let names = names.join(", ");
-        let _ = write!(text, "[route.main]\nlisteners = [\"main\"]\nsources = [{names}]\n{}", self.route);
+        text.push_str("[route.main]\nlisteners = [\"main\"]\n");
+        // Where there are goals, those have the sources.
+        if !self.tables.contains("[goal.") {
+            let _ = writeln!(text, "sources = [{names}]");
+        }
+        text.push_str(&self.route);
         let _ = write!(text, "[limits]\n{}", self.limits);
         text
     }
@@ -328,6 +333,29 @@ impl Adit {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.miners
+    }
+
+    /// Writes its configuration anew and tells it so (SIGHUP); waits until it is taken over, and says how long that took.
+    ///
+    /// # Panics
+    /// When it is refused, or not taken over in time.
+    #[must_use]
+    pub fn reload(&mut self, settings: &Settings) -> Duration {
+        let before = self.reloads();
+        let text = settings.toml(self.miners, self.http);
+        std::fs::write(self.log.with_file_name("adit.toml"), text).expect("the test's folder can be written");
+        let began = Instant::now();
+        self.signal("HUP");
+        wait::until_so("the configuration is read", PATIENCE, || self.reloads() != before);
+        let taken = began.elapsed();
+        assert!(self.reloads().0 > before.0, "it is taken over: {}", self.log());
+        taken
+    }
+
+    /// How often a configuration was taken over, and refused.
+    fn reloads(&self) -> (f64, f64) {
+        let count = |event: &str| self.metric("adit_events_total", &[event]);
+        (count("\"config_reloaded\""), count("\"config_reload_refused\""))
     }
 
     /// Where SV2 miners connect, with the tests' [`authority`] key.

@@ -1,6 +1,7 @@
-//! `adit check --probe`: what each configured pool offers, and whom it fits.
+//! What pools offer, and whom they fit: for `adit check --probe`, and before a pool is added while Adit runs.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use engine::SourceId;
 use link::Resolver;
@@ -8,8 +9,11 @@ use work::ExtranonceSplit;
 
 use crate::clock::Clock;
 use crate::config::{Config, Listener, Name, Source, SourceUrl};
-use crate::proxy::{lane_settings, source_settings, sv1_settings};
-use crate::upstream::{LineSettings, PoolOffer, probe_sv1, probe_sv2};
+use crate::proxy::{lane_settings, source_settings, sources_of, sv1_settings};
+use crate::upstream::{LineSettings, PoolOffer, ProbeError, probe_sv1, probe_sv2};
+
+/// A pool that is to be added has so long to say what it offers.
+const ADDED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What was found out about one pool.
 #[derive(Debug)]
@@ -24,20 +28,75 @@ pub(crate) struct Probed {
 pub(crate) async fn probe(config: &Config) -> Vec<Probed> {
     let mut probed = Vec::new();
     for (name, source) in &config.sources {
-        let offer = ask(name, source, config).await;
+        let offer = ask(name, source, config, LEAST).await;
         probed.push(judge(name, source, config, offer));
     }
     probed
 }
 
-async fn ask(name: &Name, source: &Source, config: &Config) -> Result<PoolOffer, String> {
+/// Bytes of miner id and extranonce2 that any pool has: what else it would give is found out so.
+const LEAST: (u8, u8) = (1, 1);
+
+/// What stands against adding a pool.
+#[derive(Debug)]
+pub(crate) enum Objection {
+    /// Nothing is known of it yet.
+    Unreachable(String),
+    /// It does not fit its listeners.
+    Unfit(String),
+}
+
+/// Asks a pool that is to be added whether it fits the listeners that its routes have, as they run.
+pub(crate) async fn object_to(name: &Name, config: &Config) -> Option<Objection> {
+    let source = config.sources.get(name)?;
+    let listeners = listeners_of(name, config);
+    let bytes = |(_, of): &(&Name, &Listener)| of.extranonce1_size + of.extranonce2_size;
+    let (widest, of) = listeners.iter().copied().max_by_key(bytes)?;
+    let split = (of.extranonce1_size, of.extranonce2_size);
+    let asked = tokio::time::timeout(ADDED_WITHIN, ask(name, source, config, split)).await;
+    let offer = match asked.unwrap_or_else(|_| Err(ProbeError::Unreachable("it does not answer".to_owned())))
+    {
+        Ok(offer) => offer,
+        Err(ProbeError::Unreachable(why)) => {
+            return Some(Objection::Unreachable(format!("source.{name}: {why}")));
+        }
+        Err(ProbeError::Unfit(why)) => {
+            return Some(Objection::Unfit(format!(
+                "source.{name}: no channel for miners of listener.{widest}, which have {} + {} bytes of extranonce: {why}",
+                split.0, split.1
+            )));
+        }
+    };
+    let is_sv2 = source.url.sv2().is_some();
+    let unfit = listeners.into_iter().filter_map(|(listener, of)| {
+        let problems = misfits(of, &offer, is_sv2);
+        (!problems.is_empty()).then(|| format!("listener.{listener}: {}", problems.join("; ")))
+    });
+    let unfit: Vec<String> = unfit.collect();
+    (!unfit.is_empty()).then(|| Objection::Unfit(format!("source.{name} does not fit {}", unfit.join("; "))))
+}
+
+/// The listeners whose miners a source may get.
+fn listeners_of<'a>(name: &Name, config: &'a Config) -> Vec<(&'a Name, &'a Listener)> {
+    let routes =
+        config.routes.iter().filter(|(route, _)| sources_of(route, config).any(|source| source == name));
+    let listeners = routes.flat_map(|(_, route)| &route.listeners);
+    listeners.filter_map(|listener| config.listeners.get_key_value(listener)).collect()
+}
+
+async fn ask(
+    name: &Name,
+    source: &Source,
+    config: &Config,
+    split: (u8, u8),
+) -> Result<PoolOffer, ProbeError> {
     let clock = Clock::start();
     let resolver = Resolver::system(config.limits.lookup);
     match &source.url {
         SourceUrl::Sv1(url) => {
             let settings = sv1_settings(SourceId(0), url, name, source, config);
-            let lanes =
-                lane_settings(url, name, source, config, resolver).map_err(|error| error.to_string())?;
+            let lanes = lane_settings(url, name, source, config, resolver)
+                .map_err(|error| ProbeError::Unfit(error.to_string()))?;
             probe_sv1(url, &settings, &lanes, config.limits.frame, clock).await
         }
         SourceUrl::Sv2(url) => {
@@ -50,12 +109,13 @@ async fn ask(name: &Name, source: &Source, config: &Config) -> Result<PoolOffer,
                 certificate_leeway: source.certificate_leeway,
                 max_frame: config.limits.frame,
             };
-            probe_sv2(&line, source_settings(SourceId(0), url, source), &source.user_identity, clock).await
+            let settings = source_settings(SourceId(0), url, source);
+            probe_sv2(&line, settings, &source.user_identity, split, clock).await
         }
     }
 }
 
-fn judge(name: &Name, source: &Source, config: &Config, offer: Result<PoolOffer, String>) -> Probed {
+fn judge(name: &Name, source: &Source, config: &Config, offer: Result<PoolOffer, ProbeError>) -> Probed {
     let mut text = format!("source.{name}  {}\n", source.url);
     let offer = match offer {
         Ok(offer) => offer,
@@ -75,10 +135,7 @@ fn judge(name: &Name, source: &Source, config: &Config, offer: Result<PoolOffer,
         offer.prefix_size, offer.extranonce_size, offer.version_mask, offer.difficulty
     );
     let mut good = true;
-    let routes = config.routes.iter().filter(|(_, route)| route.sources.contains(name));
-    for (listener, of) in
-        routes.flat_map(|(_, route)| &route.listeners).filter_map(|n| Some((n, config.listeners.get(n)?)))
-    {
+    for (listener, of) in listeners_of(name, config) {
         let problems = misfits(of, &offer, source.url.sv2().is_some());
         good &= problems.is_empty();
         let split = format!("listener.{listener} ({} + {} bytes)", of.extranonce1_size, of.extranonce2_size);

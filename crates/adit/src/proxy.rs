@@ -4,6 +4,9 @@
 //! the sources on a thread of their own, so that jobs never wait behind what miners send; HTTP on another.
 
 mod control;
+mod numbers;
+mod plan;
+mod pools;
 mod settings;
 mod upstream;
 
@@ -26,22 +29,24 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 pub use control::RouteControl;
+use numbers::Numbers;
+pub(crate) use plan::{Plan, Planned};
 pub(crate) use settings::goals;
-pub(crate) use settings::{lane_settings, source_settings, sv1_settings};
-use settings::{listener_policy, route_settings};
-use upstream::Upstream;
+pub(crate) use settings::{lane_settings, source_settings, sources_of, sv1_settings};
+use settings::{listener_policy, route_settings, route_views};
+use upstream::{Common, Upstream};
 
 use crate::alarms::Alarms;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::downstream::{
     Access, Admission, CertificateError, Certificates, FreshCertificates, ListenerContext, ListenerFigures,
     MinerIdPool, Roster, Sv2Identity, WorkerMemory, run_listener,
 };
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
-use crate::snapshot::{GoalView, ListenerView, RouteView, SnapshotMaker};
+use crate::snapshot::{ListenerView, Shown, SnapshotMaker, Views};
 use crate::state::StateError;
-use crate::upstream::{Mailboxes, RouterMessage, RouterStatus, SourceDoor, SourceFigures};
+use crate::upstream::{Mailboxes, RouterMessage, RouterStatus};
 
 /// Messages that wait for the router: joins of a whole farm at once, and events of sources.
 const ROUTER_QUEUE: usize = 32_768;
@@ -176,42 +181,23 @@ impl Proxy {
 
         // Sources, and routes over them.
         let (router_tx, router_rx) = mpsc::channel(ROUTER_QUEUE);
-        let upstream =
-            Upstream::prepare(config, templates, &books, &mailboxes, &latencies, &router_tx, clock)?;
-        let listener_at =
-            |name: &config::Name| config.listeners.keys().position(|n| n == name).expect("checked");
-        let goals: Vec<String> =
-            settings::goals(config).iter().map(|(_, name, _)| name.to_string()).collect();
-        let mut routes = Vec::new();
-        let mut route_views = Vec::new();
-        for (at, (name, route)) in config.routes.iter().enumerate() {
-            let settings = route_settings(at, name, route, config);
-            let goals = settings.goals.iter().map(|goal| GoalView {
-                name: goals[usize::from(goal.id.0)].clone(),
-                at: usize::from(goal.id.0),
-                sources: goal.sources.iter().map(|source| usize::from(source.0)).collect(),
-            });
-            let goals: Vec<GoalView> = goals.collect();
-            let mut sources = Vec::new();
-            for source in goals.iter().flat_map(|goal| &goal.sources) {
-                if !sources.contains(source) {
-                    sources.push(*source);
-                }
-            }
-            let listeners = route.listeners.iter().map(listener_at).collect();
-            let others = config.routes.iter().filter(|(other, _)| *other != name);
-            let shares_listeners = others
-                .flat_map(|(_, other)| &other.listeners)
-                .any(|listener| route.listeners.contains(listener));
-            let name = name.to_string();
-            route_views.push(RouteView { name, sources, listeners, goals, shares_listeners });
-            routes.push(settings);
-        }
+        let common = Common {
+            books: Arc::clone(&books),
+            mailboxes: Arc::clone(&mailboxes),
+            latencies: latencies.clone(),
+            router: router_tx.clone(),
+            clock,
+        };
+        let upstream = Upstream::prepare(config, templates, &common)?;
+        let mut numbers = Numbers::of(config);
+        let routes = config.routes.iter().enumerate();
+        let routes: Vec<_> =
+            routes.map(|(at, (name, route))| route_settings(at, name, route, config, &mut numbers)).collect();
+        let route_views = route_views(&routes, config);
         let router = Router::new(upstream.plans(), routes, rand::random(), clock.now());
         let route_names = route_views.iter().map(|route| route.name.clone()).collect();
         let (status_tx, status) = watch::channel(RouterStatus::default());
-        let doors: Arc<[SourceDoor]> = upstream.doors().into();
-        let source_figures: Arc<[Arc<SourceFigures>]> = upstream.figures().into();
+        let doors = Arc::new(upstream.doors());
         let mut threads = Vec::new();
         let seen = upstream.run(router, route_names, router_rx, status_tx, &mut threads)?;
 
@@ -265,7 +251,6 @@ impl Proxy {
                 memory: Arc::clone(&memory),
                 router: router_tx.clone(),
                 doors: Arc::clone(&doors),
-                sources: Arc::clone(&source_figures),
                 mailboxes: Arc::clone(&mailboxes),
                 latencies: latencies.clone(),
                 figures: Arc::clone(&figures),
@@ -298,16 +283,16 @@ impl Proxy {
 
         // What is shown.
         let (draining, draining_seen) = watch::channel(false);
+        let shown = Arc::new(Shown::new(Views { sources: seen.sources, routes: route_views }));
         let maker = Arc::new(SnapshotMaker {
             clock,
             dev_mode,
             draining: draining_seen,
             books: Arc::clone(&books),
             listeners: listener_views,
-            sources: seen.sources,
+            shown: Arc::clone(&shown),
             templates: seen.templates,
             blocks: seen.blocks,
-            routes: route_views,
             router: status,
             max_connections: u64::from(config.limits.max_connections),
             alarms: Alarms::default(),
@@ -315,7 +300,7 @@ impl Proxy {
             overload,
             reloads: Arc::clone(&reloads),
         });
-        let control = Arc::new(RouteControl::new(config, router_tx.clone()));
+        let control = Arc::new(RouteControl::new(config, numbers, common, doors, shown));
         let stop_http = CancellationToken::new();
         tokio::spawn(watch_alarms(Arc::clone(&maker), stop_http.clone()));
         let http = http_socket.as_ref().and_then(|s| s.local_addr().ok());

@@ -1,7 +1,8 @@
 //! The one typed snapshot that metrics, probes and API are served from.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::books::{Books, RefuseCode, RejectReason, Totals, UnsentReason};
@@ -42,6 +43,8 @@ pub(crate) struct SourceView {
     pub(crate) door: SourceDoor,
     pub(crate) insecure: bool,
     pub(crate) resolver: Option<Arc<Resolver>>,
+    /// The configuration has it no more.
+    pub(crate) removed: bool,
 }
 
 /// A listener, as far as a snapshot needs it.
@@ -69,6 +72,47 @@ pub(crate) struct GoalView {
     pub(crate) sources: Vec<usize>,
 }
 
+/// Sources and routes as they are shown: what a reload may change.
+#[derive(Default)]
+pub(crate) struct Views {
+    /// By number. Of several with one name the newest is shown.
+    pub(crate) sources: Vec<SourceView>,
+    pub(crate) routes: Vec<RouteView>,
+}
+
+/// Shared with whoever changes them.
+#[derive(Default)]
+pub(crate) struct Shown(Mutex<Views>);
+
+impl Shown {
+    pub(crate) fn new(views: Views) -> Self {
+        Self(Mutex::new(views))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Views> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Views {
+    /// The numbers of the sources that are shown, in the order in which their names first came, so that none changes its
+    /// place.
+    fn listed(&self) -> Vec<usize> {
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut listed: Vec<usize> = Vec::new();
+        for (at, view) in self.sources.iter().enumerate() {
+            match places.get(view.name.as_str()) {
+                Some(place) => listed[*place] = at,
+                None => {
+                    places.insert(&view.name, listed.len());
+                    listed.push(at);
+                }
+            }
+        }
+        listed
+    }
+}
+
 /// Makes snapshots.
 pub(crate) struct SnapshotMaker {
     pub(crate) clock: Clock,
@@ -76,10 +120,9 @@ pub(crate) struct SnapshotMaker {
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) books: Arc<Books>,
     pub(crate) listeners: Vec<ListenerView>,
-    pub(crate) sources: Vec<SourceView>,
+    pub(crate) shown: Arc<Shown>,
     pub(crate) templates: Option<watch::Receiver<Vec<ProviderNews>>>,
     pub(crate) blocks: Arc<BlockFigures>,
-    pub(crate) routes: Vec<RouteView>,
     pub(crate) router: watch::Receiver<RouterStatus>,
     pub(crate) max_connections: u64,
     pub(crate) alarms: Alarms,
@@ -91,17 +134,22 @@ pub(crate) struct SnapshotMaker {
 impl SnapshotMaker {
     /// The proxy at this moment, with its sums and alarms.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let mut snapshot = self.without_alarms().with_sums();
-        let insecure: Vec<bool> = self.sources.iter().map(|source| source.insecure).collect();
+        let shown = self.shown.lock();
+        let mut snapshot = self.without_alarms(&shown).with_sums();
+        let insecure = |at: usize| shown.sources[at].insecure && !shown.sources[at].removed;
+        let insecure: Vec<bool> = shown.listed().into_iter().map(insecure).collect();
+        drop(shown);
         snapshot.alarms = self.alarms.judge(&snapshot, &insecure);
         snapshot
     }
 
-    fn without_alarms(&self) -> Snapshot {
+    fn without_alarms(&self, shown: &Views) -> Snapshot {
         let now = self.clock.now();
-        let sources: Vec<SourceSnapshot> = self.sources.iter().map(|s| self.source(s)).collect();
-        let routes = self.routes(&sources);
-        let pools = || self.sources.iter().filter_map(|s| s.report.borrow().status.pool);
+        let mut sources: Vec<SourceSnapshot> = shown.sources.iter().map(|s| self.source(s)).collect();
+        let routes = self.routes(shown, &sources);
+        let listed = shown.listed();
+        let listed = listed.into_iter().map(|at| std::mem::take(&mut sources[at])).collect();
+        let pools = || shown.sources.iter().filter_map(|s| s.report.borrow().status.pool);
         let sum = |of: fn(&ListenerFigures) -> u64| self.listeners.iter().map(|l| of(&l.figures)).sum();
         let events_total = Reasons::from([
             ("connection_panic".into(), sum(|f| f.panicked.load(Relaxed))),
@@ -114,13 +162,13 @@ impl SnapshotMaker {
             ("config_reload_refused".into(), self.reloads.refused.load(Relaxed)),
             (
                 "source_lookup_failed".into(),
-                self.sources.iter().filter_map(|s| s.resolver.as_ref()).map(|r| r.failures()).sum(),
+                shown.sources.iter().filter_map(|s| s.resolver.as_ref()).map(|r| r.failures()).sum(),
             ),
             ("channel_refused".into(), sum(|f| f.channels_refused.load(Relaxed))),
             ("worker_name_shortened".into(), sum(|f| f.names_cut.load(Relaxed))),
             (
                 "source_handshake_failed".into(),
-                self.sources.iter().map(|s| s.figures.handshake_failures.load(Relaxed)).sum(),
+                shown.sources.iter().map(|s| s.figures.handshake_failures.load(Relaxed)).sum(),
             ),
         ]);
         let connections = sum(|f| f.connected.load(Relaxed));
@@ -138,12 +186,12 @@ impl SnapshotMaker {
             dev_mode: self.dev_mode,
             readiness: Readiness::judge(&routes, *self.draining.borrow()),
             listeners: self.listeners.iter().map(listener).collect(),
-            sources,
+            sources: listed,
             templates: self.templates(now.mono),
             blocks: self.blocks(),
             routes,
             books: BooksSnapshot::default(),
-            accounts: self.accounts(),
+            accounts: self.accounts(shown),
             unknown_messages_total: pools().map(|s| s.unknown_messages).sum(),
             stray_answers_total: pools().map(|s| s.stray_answers).sum(),
             events_total,
@@ -169,6 +217,8 @@ impl SnapshotMaker {
             kind: view.kind,
             address: view.address.clone(),
             state: match status.state {
+                State::Off if view.removed => SourceState::Removed,
+                _ if view.removed => SourceState::Leaving,
                 State::Off => SourceState::Off,
                 State::Waiting { .. } => SourceState::Waiting,
                 State::Dialling => SourceState::Connecting,
@@ -230,7 +280,7 @@ impl SnapshotMaker {
         }
     }
 
-    fn routes(&self, sources: &[SourceSnapshot]) -> Vec<RouteSnapshot> {
+    fn routes(&self, shown: &Views, sources: &[SourceSnapshot]) -> Vec<RouteSnapshot> {
         let status = self.router.borrow().clone();
         let route = |(at, view): (usize, &RouteView)| {
             let report = status.routes.get(at);
@@ -267,14 +317,14 @@ impl SnapshotMaker {
                 books: BooksSnapshot::default(),
             }
         };
-        self.routes.iter().enumerate().map(route).collect()
+        shown.routes.iter().enumerate().map(route).collect()
     }
 
-    fn accounts(&self) -> Vec<AccountSnapshot> {
+    fn accounts(&self, shown: &Views) -> Vec<AccountSnapshot> {
         let account = |(key, totals): (engine::books::AccountKey, Totals)| AccountSnapshot {
             listener: self.listeners[usize::from(key.listener)].name.clone(),
-            route: self.routes[usize::from(key.route)].name.clone(),
-            source: key.source.map(|s| self.sources[usize::from(s)].name.clone()),
+            route: shown.routes[usize::from(key.route)].name.clone(),
+            source: key.source.map(|s| shown.sources[usize::from(s)].name.clone()),
             books: books(&totals),
         };
         self.books.all().into_iter().map(account).collect()

@@ -16,6 +16,7 @@ mod link_ends;
 mod loads;
 mod reconnect_storm;
 mod refused_shares;
+mod reloading;
 mod resources;
 mod rotation;
 mod shutdown;

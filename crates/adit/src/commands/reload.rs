@@ -1,91 +1,154 @@
 //! SIGHUP: the configuration is read anew.
 //!
 //! What can be changed in a running process is changed, all of it or nothing: `log.level`, the listeners' certificates,
-//! and the goals' weights, caps, dates and hours. For the rest the
+//! pools, and what routes, goals and pins say of them. Pools that come are asked first whether they fit. For the rest the
 //! process has to be started anew, and the log says for which keys.
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use futures_util::future::join_all;
 use tracing::{error, info, warn};
 
 use super::LogHandle;
 use crate::cli::ConfigArgs;
 use crate::config::{self, Config};
 use crate::downstream::{Certificates, FreshCertificates};
-use crate::proxy::{ReloadFigures, RouteControl};
+use crate::probe::{Objection, object_to};
+use crate::proxy::{Plan, Planned, ReloadFigures, RouteControl};
 
-/// Reads and checks the configuration, and takes over what can be. `running` is what is in force.
-pub(super) fn reload(
+/// Reads and checks the configuration, and takes over what can be. `running` is what is in force. Until the pools that come
+/// have answered nothing is changed: it may be given up and begun anew meanwhile.
+pub(super) async fn reload(
     args: &ConfigArgs,
     running: &mut Config,
     log: &LogHandle,
     figures: &ReloadFigures,
     (control, certificates): (&RouteControl, &Certificates),
 ) {
-    let loaded = match Config::load(args.config.as_deref(), config::environment()) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            figures.refused.fetch_add(1, Relaxed);
-            error!("SIGHUP: the configuration is refused, the old one stays in force:\n{problems}");
-            return;
-        }
-    };
+    match prepare(args, running, control).await {
+        Ok(fresh) => match take_over(fresh, running, log, (control, certificates)) {
+            Ok(taken) => {
+                figures.applied.fetch_add(1, Relaxed);
+                say_taken(&taken);
+            }
+            Err(why) => refuse(&why, figures),
+        },
+        Err(why) => refuse(&why, figures),
+    }
+}
+
+fn refuse(why: &str, figures: &ReloadFigures) {
+    figures.refused.fetch_add(1, Relaxed);
+    error!("SIGHUP: the configuration is refused, the old one stays in force:\n{why}");
+}
+
+/// A configuration that is good.
+struct Fresh {
+    config: Config,
+    certificates: FreshCertificates,
+    plan: Option<Plan>,
+    /// What sources and routes would need a new start for.
+    restart: Vec<String>,
+}
+
+/// What was taken over, and what has to wait.
+struct Taken {
+    keys: Vec<String>,
+    /// Keys that differ still.
+    left: Vec<String>,
+    restart: Vec<String>,
+}
+
+/// Reads it, checks it, and asks the pools that come.
+async fn prepare(args: &ConfigArgs, running: &Config, control: &RouteControl) -> Result<Fresh, String> {
+    let loaded = Config::load(args.config.as_deref(), config::environment()).map_err(|e| e.to_string())?;
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    let fresh = loaded.config;
-    let fresh_certificates = match FreshCertificates::read(&fresh) {
-        Ok(fresh) => fresh,
-        Err(error) => {
-            figures.refused.fetch_add(1, Relaxed);
-            error!("SIGHUP: a certificate is refused, the old configuration stays in force: {error}");
-            return;
-        }
+    let config = loaded.config;
+    let certificates = FreshCertificates::read(&config).map_err(|e| e.to_string())?;
+    let (plan, restart) = match control.plan(running, &config) {
+        Planned::Same => (None, Vec::new()),
+        Planned::Change(plan) => (Some(*plan), Vec::new()),
+        Planned::Restart(reasons) => (None, reasons),
+        Planned::Refused(problems) => return Err(problems.join("\n")),
     };
-    let mut taken: Vec<String> = Vec::new();
-    // What a PATCH has changed gives way to the file, too.
-    if fresh.same_goals(running) {
-        match control.replace(&fresh.goals) {
-            Ok(changed) if changed.is_empty() => {}
-            Ok(_) => taken.push("goals".to_owned()),
-            Err(why) => {
-                figures.refused.fetch_add(1, Relaxed);
-                error!(why, "SIGHUP: the goals cannot be changed, the old ones stay in force");
-                return;
-            }
-        }
-        running.goals.clone_from(&fresh.goals);
+    if let Some(plan) = &plan {
+        ask_the_new(plan).await?;
     }
-    if fresh.log.level != running.log.level {
-        match log.set_level(&fresh.log.level.to_string()) {
+    Ok(Fresh { config, certificates, plan, restart })
+}
+
+/// A pool that cannot be reached now is taken all the same: routes go on without it until it can. One that would not do is
+/// not.
+async fn ask_the_new(plan: &Plan) -> Result<(), String> {
+    let objections = join_all(plan.added.iter().map(|(_, name)| object_to(name, &plan.config))).await;
+    let mut unfit = Vec::new();
+    for objection in objections.into_iter().flatten() {
+        match objection {
+            Objection::Unreachable(why) => {
+                warn!("SIGHUP: whether a new pool fits is not known yet, it is taken all the same: {why}");
+            }
+            Objection::Unfit(why) => unfit.push(why),
+        }
+    }
+    if unfit.is_empty() { Ok(()) } else { Err(unfit.join("\n")) }
+}
+
+/// Puts it in force.
+fn take_over(
+    fresh: Fresh,
+    running: &mut Config,
+    log: &LogHandle,
+    (control, certificates): (&RouteControl, &Certificates),
+) -> Result<Taken, String> {
+    let Fresh { config, certificates: fresh_certificates, plan, restart } = fresh;
+    let mut taken: Vec<String> = Vec::new();
+    // First what may not be possible.
+    if let Some(plan) = plan {
+        let told = plan.told(running);
+        let config = plan.config.clone();
+        control.apply(plan)?;
+        taken.extend(told);
+        *running = config;
+    } else if config.same_goals(running) {
+        // What a PATCH has changed gives way to the file, too.
+        if control.replace(&config.goals)? {
+            taken.push("goals".to_owned());
+        }
+        running.goals.clone_from(&config.goals);
+    }
+    if config.log.level != running.log.level {
+        match log.set_level(&config.log.level.to_string()) {
             Ok(true) => taken.push("log.level".to_owned()),
             Ok(false) => warn!("log.level has no effect while ADIT_LOG is set"),
-            Err(why) => {
-                figures.refused.fetch_add(1, Relaxed);
-                error!(why, "SIGHUP: the log level cannot be changed, the old configuration stays in force");
-                return;
-            }
+            Err(why) => error!(why, "SIGHUP: the log level cannot be changed"),
         }
-        running.log.level = fresh.log.level;
+        running.log.level = config.log.level;
     }
     let exchanged = certificates.exchange(fresh_certificates);
     taken.extend(exchanged.iter().map(|listener| format!("the certificate of listener.{listener}")));
     for (name, listener) in &mut running.listeners {
-        if let Some(fresh) = fresh.listeners.get(name) {
+        if let Some(fresh) = config.listeners.get(name) {
             listener.certificate_file.clone_from(&fresh.certificate_file);
             listener.private_key_file.clone_from(&fresh.private_key_file);
         }
     }
-    figures.applied.fetch_add(1, Relaxed);
-    let left = running.differences(&fresh);
-    let taken = if taken.is_empty() { "nothing".to_owned() } else { taken.join(", ") };
+    Ok(Taken { keys: taken, left: running.differences(&config), restart })
+}
+
+fn say_taken(taken: &Taken) {
+    let Taken { keys, left, restart } = taken;
+    let keys = if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") };
     if left.is_empty() {
-        info!(taken, "SIGHUP: the configuration is good and in force");
-    } else {
-        warn!(
-            taken,
-            restart_for = left.join(", "),
-            "SIGHUP: the configuration is good; start Adit anew to apply the rest"
-        );
+        info!(taken = keys, "SIGHUP: the configuration is good and in force");
+        return;
     }
+    let why = (!restart.is_empty()).then(|| restart.join("; "));
+    warn!(
+        taken = keys,
+        restart_for = left.join(", "),
+        why,
+        "SIGHUP: the configuration is good; start Adit anew to apply the rest"
+    );
 }

@@ -69,13 +69,27 @@ async fn run_until_told(args: &RunArgs) -> ExitCode {
     };
     let (reloads, control, certificates) = (proxy.reloads(), proxy.control(), proxy.certificates());
     let mut reminder = tokio::time::interval(DEV_REMINDER);
+    let mut next = None;
     let asked = loop {
-        tokio::select! {
-            asked = signals.next() => match asked {
+        // A signal that came while the last one was obeyed is next.
+        if let Some(asked) = next.take() {
+            match asked {
                 Asked::Reload if args.dev => info!("SIGHUP: development mode has no configuration to read"),
-                Asked::Reload => reload(&args.config, &mut config, &log, &reloads, (&control, &certificates)),
+                Asked::Reload => {
+                    let changes = (&*control, &*certificates);
+                    let reloading = reload(&args.config, &mut config, &log, &reloads, changes);
+                    // New pools are asked first: that takes a while. Until it is over nothing has changed.
+                    tokio::select! {
+                        () = reloading => {}
+                        asked = signals.next() => next = Some(asked),
+                    }
+                }
                 asked => break asked,
-            },
+            }
+            continue;
+        }
+        tokio::select! {
+            asked = signals.next() => next = Some(asked),
             _ = reminder.tick(), if args.dev => {
                 warn!("development mode: the pool is embedded, nothing that is mined here earns anything");
             }

@@ -9,6 +9,7 @@ use engine::books::{Books, UnsentReason};
 use engine::miner::{CloseReason, ListenerPolicy};
 use engine::{OutgoingShare, ShareSink};
 use telemetry::Latencies;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, info, warn};
 
@@ -22,7 +23,7 @@ use super::routes::RouteChoices;
 use super::sv2::Sv2Identity;
 use crate::clock::Clock;
 use crate::config::{Network, Protocol};
-use crate::upstream::{Mailboxes, RouterMessage, SourceDoor, SourceFigures};
+use crate::upstream::{Mailboxes, RouterMessage, SourceDoors};
 
 /// Counters of a listener.
 #[derive(Debug, Default)]
@@ -103,10 +104,8 @@ pub struct ListenerContext {
     pub memory: Arc<WorkerMemory>,
     /// The router's task.
     pub router: mpsc::Sender<RouterMessage>,
-    /// The sources' tasks, by source.
-    pub doors: Arc<[SourceDoor]>,
-    /// The sources' figures, by source: their tips are the epochs of miner ids.
-    pub sources: Arc<[Arc<SourceFigures>]>,
+    /// The sources' tasks, by source; the tips that they told of are the epochs of miner ids.
+    pub doors: Arc<SourceDoors>,
     /// Where the sources' answers come.
     pub mailboxes: Arc<Mailboxes>,
     /// Histograms.
@@ -164,16 +163,16 @@ impl ListenerContext {
 
     /// Grows with each tip of each source: jobs of an epoch two before are dead.
     pub(super) fn epoch(&self) -> work::Epoch {
-        work::Epoch(self.sources.iter().map(|s| s.tips.load(Relaxed)).sum())
+        work::Epoch(self.doors.tips())
     }
 }
 
 /// Puts shares into their sources' queues.
-pub(super) struct Doors<'a>(pub(super) &'a [SourceDoor]);
+pub(super) struct Doors<'a>(pub(super) &'a SourceDoors);
 
 impl ShareSink for Doors<'_> {
     fn forward(&mut self, share: OutgoingShare) -> Result<(), UnsentReason> {
-        let door = self.0.get(usize::from(share.channel.source.0)).ok_or(UnsentReason::NoSource)?;
+        let door = self.0.get(share.channel.source).ok_or(UnsentReason::NoSource)?;
         // A block has a queue of its own, and the common one if that should be full.
         let share = if share.is_block {
             match door.solutions.try_send(share) {
@@ -183,7 +182,11 @@ impl ShareSink for Doors<'_> {
         } else {
             share
         };
-        door.shares.try_send(share).map_err(|_| UnsentReason::QueueFull)
+        door.shares.try_send(share).map_err(|refused| match refused {
+            TrySendError::Full(_) => UnsentReason::QueueFull,
+            // It was taken out of the configuration, and has had its time.
+            TrySendError::Closed(_) => UnsentReason::NoSource,
+        })
     }
 }
 

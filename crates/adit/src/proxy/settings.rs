@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::miner::{Firmwares, ListenerPolicy, ReplyMode};
 use engine::router::{GoalSettings, MinersPerChannel, RouteSettings, Share, SourcePlan, Term};
 use engine::source::{DeclaredSettings, JdsSettings, SoloSettings, SourceSettings, Sv1Settings};
-use engine::{GoalId, ListenerId, RouteId, SourceId};
+use engine::{ListenerId, RouteId, SourceId};
 use link::{Resolver, Sv1Url, TlsAuthorities};
 use noise::PoolUrl;
 use template::core_ipc::{CoreIpcSettings, Schema};
@@ -14,8 +14,10 @@ use template::sv2_tp::TpSettings;
 use work::coinbase::Output;
 
 use super::StartError;
+use super::numbers::Numbers;
 use crate::config::{self, Chain, Config, Interface, Name, RpcLogin, TemplateFrom};
 use crate::downstream::{RouteChoice, RouteChoices};
+use crate::snapshot::{GoalView, RouteView};
 use crate::templates::{TemplateOrigin, TemplateSettings};
 use crate::upstream::{LaneSettings, Pinned, Pins};
 
@@ -94,7 +96,7 @@ pub(crate) fn lane_settings(
 }
 
 /// The version bits that a source's miners may roll: those of every listener whose route has it.
-fn rolled_bits(name: &Name, config: &Config) -> u32 {
+pub(super) fn rolled_bits(name: &Name, config: &Config) -> u32 {
     let routes =
         config.routes.iter().filter(|(route, _)| sources_of(route, config).any(|source| source == name));
     let listeners = routes.flat_map(|(_, route)| &route.listeners);
@@ -102,7 +104,7 @@ fn rolled_bits(name: &Name, config: &Config) -> u32 {
 }
 
 /// All sources of a route, its goals' too.
-fn sources_of<'a>(route: &Name, config: &'a Config) -> impl Iterator<Item = &'a Name> {
+pub(crate) fn sources_of<'a>(route: &Name, config: &'a Config) -> impl Iterator<Item = &'a Name> {
     let own = config.routes.get(route).into_iter().flat_map(|route| &route.sources);
     let goals: Vec<&config::Goal> = config.goals.values().filter(|goal| goal.route == *route).collect();
     own.chain(goals.into_iter().flat_map(|goal| &goal.sources))
@@ -110,7 +112,7 @@ fn sources_of<'a>(route: &Name, config: &'a Config) -> impl Iterator<Item = &'a 
 
 /// The version bits that SV2 miners of a listener may roll: all of BIP 323, which SV2 pools take, but where a pool that
 /// speaks SV1 may get their work it is what that was asked for.
-fn sv2_rolled_bits(name: &Name, listener: &config::Listener, config: &Config) -> u32 {
+pub(super) fn sv2_rolled_bits(name: &Name, listener: &config::Listener, config: &Config) -> u32 {
     let routes = config.routes.iter().filter(|(_, route)| route.listeners.contains(name));
     let mut sources = routes.flat_map(|(route, _)| sources_of(route, config));
     let speaks_sv1 =
@@ -213,13 +215,12 @@ pub(super) fn route_choices(listener: &Name, config: &Config) -> RouteChoices {
 }
 
 /// Which workers mine for one goal alone.
-pub(super) fn pins(config: &Config) -> Pins {
-    let goals = goals(config);
+pub(super) fn pins(numbers: &Numbers, config: &Config) -> Pins {
     let pinned = |pin: &config::Pin| {
-        let goal = goals.iter().position(|(_, name, of)| of.is_some() && **name == pin.goal)?;
-        let route = config.routes.keys().position(|name| name == goals[goal].0)?;
-        let (goal, route) = (GoalId(position(goal)), RouteId(position(route)));
-        Some(Pinned { workers: pin.workers.clone(), route, goal })
+        let route = &config.goals.get(&pin.goal)?.route;
+        let goal = numbers.goal(route, &pin.goal)?;
+        let route = config.routes.keys().position(|name| name == route)?;
+        Some(Pinned { workers: pin.workers.clone(), route: RouteId(position(route)), goal })
     };
     Pins(config.pins.values().filter_map(pinned).collect())
 }
@@ -239,37 +240,64 @@ pub(crate) fn goal_term(goal: &config::Goal) -> Term {
     }
 }
 
-/// A route over sources by their numbers.
+/// A route over sources by their numbers. A goal that has none yet is given one.
 pub(super) fn route_settings(
     at: usize,
     name: &Name,
     route: &config::Route,
     config: &Config,
+    numbers: &mut Numbers,
 ) -> RouteSettings {
-    let source = |name: &Name| {
-        let number = source_names(config).position(|source| source == name).expect("checked");
-        SourceId(position(number))
+    let all = |names: &[Name], numbers: &Numbers| {
+        names.iter().map(|name| numbers.source(name).expect("checked")).collect()
     };
-    let goals = goals(config).into_iter().enumerate().filter(|(_, (of, _, _))| *of == name);
-    let goal = |(at, (_, _, goal)): (usize, (_, _, Option<&config::Goal>))| {
-        let id = GoalId(position(at));
+    let of_route = goals(config).into_iter().filter(|(of, _, _)| *of == name);
+    let goals = of_route.map(|(_, name_of_goal, goal)| {
+        let id = numbers.goal_or_new(name, name_of_goal);
         match goal {
-            None => GoalSettings::whole(id, route.sources.iter().map(source).collect()),
+            None => GoalSettings::whole(id, all(&route.sources, numbers)),
             Some(goal) => GoalSettings {
                 id,
                 share: goal_share(goal),
                 term: goal_term(goal),
-                sources: goal.sources.iter().map(source).collect(),
+                sources: all(&goal.sources, numbers),
             },
         }
-    };
+    });
     RouteSettings {
         id: RouteId(position(at)),
-        goals: goals.map(goal).collect(),
+        goals: goals.collect(),
         return_after: route.return_after,
         outage_grace: route.outage_grace,
         keepalive: route.keepalive,
+        grows: route.sources.is_empty(),
     }
+}
+
+/// Routes as they are shown.
+pub(super) fn route_views(routes: &[RouteSettings], config: &Config) -> Vec<RouteView> {
+    let listener_at = |name: &Name| config.listeners.keys().position(|n| n == name).expect("checked");
+    let view = |(settings, (name, route)): (&RouteSettings, (&Name, &config::Route))| {
+        let names = goals(config).into_iter().filter(|(of, _, _)| *of == name);
+        let goals = settings.goals.iter().zip(names).map(|(goal, (_, name, _))| GoalView {
+            name: name.to_string(),
+            at: usize::from(goal.id.0),
+            sources: goal.sources.iter().map(|source| usize::from(source.0)).collect(),
+        });
+        let goals: Vec<GoalView> = goals.collect();
+        let mut sources = Vec::new();
+        for source in goals.iter().flat_map(|goal| &goal.sources) {
+            if !sources.contains(source) {
+                sources.push(*source);
+            }
+        }
+        let others = config.routes.iter().filter(|(other, _)| *other != name);
+        let shares_listeners =
+            others.flat_map(|(_, other)| &other.listeners).any(|listener| route.listeners.contains(listener));
+        let listeners = route.listeners.iter().map(listener_at).collect();
+        RouteView { name: name.to_string(), sources, listeners, goals, shares_listeners }
+    };
+    routes.iter().zip(&config.routes).map(view).collect()
 }
 
 /// How the router sees solo mining: it has no account and asks for no hashrate.

@@ -2,27 +2,24 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use engine::SourceId;
 use engine::books::Books;
 use engine::router::{Router, SourcePlan};
-use engine::source::{Declared, Solo, SourceCommand, SourceStatus, Sv1Pool, Sv1Settings, Sv2Pool};
+use engine::source::{Declared, Solo};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use link::{Resolver, Sv1Url};
+use link::Resolver;
 use telemetry::{Latencies, SourceKind};
 use template::ProviderHandle;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
-use tracing::error;
 use work::CoinbaseConstraints;
 
+use super::numbers::Numbers;
 use super::settings::{
-    declared_plan, declared_settings, lane_settings, pins, position, solo_plan, solo_settings, source_plan,
-    source_settings, sv1_settings, template_settings, templates_in_use,
+    declared_plan, declared_settings, pins, solo_plan, solo_settings, template_settings, templates_in_use,
 };
-use super::{COMMAND_QUEUE, StartError, runtime, thread};
+use super::{StartError, runtime, thread};
 use crate::blocks::{BlockDesk, BlockFigures};
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -31,9 +28,8 @@ use crate::snapshot::SourceView;
 use crate::state::StateDirectory;
 use crate::templates::{ProviderNews, Providers, TemplateHub, TemplateOrigin, TemplateSettings};
 use crate::upstream::{
-    DeclaredTask, LaneSettings, LineSettings, Mailboxes, Outlet, Pins, Repeated, RouterMessage, RouterStatus,
-    SHARE_QUEUE, SOLUTION_QUEUE, SoloTask, SourceDoor, SourceFigures, SourceReport, SourceTask, Sv1Task,
-    run_declared, run_router, run_solo, run_source, run_sv1,
+    DeclaredTask, LineSettings, MadeSource, Mailboxes, Pins, RouterMessage, RouterStatus, SoloTask,
+    SourceDoors, Sources, run_declared, run_router, run_solo,
 };
 
 /// The longest frame of a job declarator server, bytes: the positions of 65,535 transactions.
@@ -42,7 +38,7 @@ const DECLARATOR_FRAME: usize = 256 * 1024;
 /// Upstream, prepared: nothing but template providers has begun.
 pub(super) struct Upstream {
     runtime: Parked,
-    sources: Vec<Made>,
+    sources: Vec<MadeSource>,
     seen: Seen,
     latencies: Latencies,
     clock: Clock,
@@ -60,14 +56,6 @@ impl Drop for Parked {
             unused.shutdown_background();
         }
     }
-}
-
-/// A source that was made.
-struct Made {
-    plan: SourcePlan,
-    commands: mpsc::Sender<SourceCommand>,
-    door: SourceDoor,
-    task: BoxFuture<'static, ()>,
 }
 
 /// What a snapshot is made of.
@@ -106,25 +94,13 @@ impl Own<'_> {
 }
 
 /// What a source shares with all others.
-struct Common<'a> {
-    books: &'a Arc<Books>,
-    mailboxes: &'a Arc<Mailboxes>,
-    latencies: &'a Latencies,
-    router: &'a mpsc::Sender<RouterMessage>,
-    clock: Clock,
-}
-
-/// The ends of a source's queues and cells.
-struct Ends {
-    id: SourceId,
-    outlet: Outlet,
-    to: (mpsc::Sender<SourceCommand>, SourceDoor),
-    report_seen: watch::Receiver<SourceReport>,
-    commands: mpsc::Receiver<SourceCommand>,
-    shares: mpsc::Receiver<engine::OutgoingShare>,
-    solutions: mpsc::Receiver<engine::OutgoingShare>,
-    report: watch::Sender<SourceReport>,
-    figures: Arc<SourceFigures>,
+#[derive(Clone)]
+pub(super) struct Common {
+    pub(super) books: Arc<Books>,
+    pub(super) mailboxes: Arc<Mailboxes>,
+    pub(super) latencies: Latencies,
+    pub(super) router: mpsc::Sender<RouterMessage>,
+    pub(super) clock: Clock,
 }
 
 impl Upstream {
@@ -132,25 +108,22 @@ impl Upstream {
     pub(super) fn prepare(
         config: &Config,
         embedded: HashMap<String, ProviderHandle>,
-        books: &Arc<Books>,
-        mailboxes: &Arc<Mailboxes>,
-        latencies: &Latencies,
-        router: &mpsc::Sender<RouterMessage>,
-        clock: Clock,
+        common: &Common,
     ) -> Result<Self, StartError> {
         let blocks = Arc::new(BlockFigures::default());
         let mut upstream = Self {
             runtime: Parked(Some(runtime()?)),
             sources: Vec::new(),
             seen: Seen { sources: Vec::new(), templates: None, blocks },
-            latencies: latencies.clone(),
-            clock,
+            latencies: common.latencies.clone(),
+            clock: common.clock,
             leases: None,
-            pins: pins(config),
+            pins: pins(&Numbers::of(config), config),
         };
-        let common = Common { books, mailboxes, latencies, router, clock };
         for (name, source) in &config.sources {
-            upstream.pool(&common, name, source, config)?;
+            let (made, view) = common.pool(upstream.sources.len(), name, source, config)?;
+            upstream.sources.push(made);
+            upstream.seen.sources.push(view);
         }
         let counts = config.goals.values().any(|goal| goal.work_max.is_some());
         let of_templates = !config.solos.is_empty() || !config.declared.is_empty();
@@ -158,7 +131,7 @@ impl Upstream {
             let directory = config::state_directory(&config.state, config::environment());
             let state = Arc::new(StateDirectory::open(&directory)?);
             if of_templates {
-                upstream.of_templates(&common, config, embedded, Arc::clone(&state))?;
+                upstream.of_templates(common, config, embedded, Arc::clone(&state))?;
             }
             if counts {
                 upstream.leases = Some(Leases::open(config, state)?);
@@ -167,93 +140,10 @@ impl Upstream {
         Ok(upstream)
     }
 
-    /// A pool.
-    fn pool(
-        &mut self,
-        common: &Common<'_>,
-        name: &config::Name,
-        source: &config::Source,
-        config: &Config,
-    ) -> Result<(), StartError> {
-        let at = self.sources.len();
-        let ends = common.ends(at, name, "pool");
-        let resolver = Resolver::system(config.limits.lookup);
-        let url = match &source.url {
-            config::SourceUrl::Sv2(url) => url,
-            config::SourceUrl::Sv1(url) => {
-                let settings = sv1_settings(ends.id, url, name, source, config);
-                let lanes = lane_settings(url, name, source, config, resolver)?;
-                self.sv1_pool(common, ends, (url, source, config), settings, lanes);
-                return Ok(());
-            }
-        };
-        self.seen.sources.push(SourceView {
-            address: Some(url.host_and_port()),
-            insecure: source.insecure,
-            resolver: Some(Arc::clone(&resolver)),
-            ..ends.view(SourceKind::Pool)
-        });
-        let machine =
-            Sv2Pool::new(source_settings(ends.id, url, source), Arc::clone(common.books), rand::random());
-        let task = SourceTask {
-            outlet: ends.outlet,
-            machine,
-            url: url.clone(),
-            resolver,
-            connect_timeout: source.connect_timeout,
-            handshake_timeout: config.limits.handshake,
-            certificate_leeway: source.certificate_leeway,
-            max_frame: config.limits.frame,
-            commands: ends.commands,
-            shares: ends.shares,
-            solutions: ends.solutions,
-            report: ends.report,
-            figures: ends.figures,
-            clock: common.clock,
-        };
-        let (commands, door) = ends.to;
-        let task = run_source(task).boxed();
-        self.sources.push(Made { plan: source_plan(at, source), commands, door, task });
-        Ok(())
-    }
-
-    /// A pool that speaks Stratum V1.
-    fn sv1_pool(
-        &mut self,
-        common: &Common<'_>,
-        ends: Ends,
-        (url, source, config): (&Sv1Url, &config::Source, &Config),
-        settings: Sv1Settings,
-        lanes: LaneSettings,
-    ) {
-        let at = self.sources.len();
-        self.seen.sources.push(SourceView {
-            address: Some(url.host_and_port()),
-            resolver: Some(Arc::clone(&lanes.resolver)),
-            ..ends.view(SourceKind::Pool)
-        });
-        let task = Sv1Task {
-            outlet: ends.outlet,
-            machine: Sv1Pool::new(settings, Arc::clone(common.books), rand::random()),
-            url: url.clone(),
-            lanes,
-            max_line: config.limits.frame,
-            commands: ends.commands,
-            shares: ends.shares,
-            solutions: ends.solutions,
-            report: ends.report,
-            figures: ends.figures,
-            clock: common.clock,
-        };
-        let (commands, door) = ends.to;
-        let task = run_sv1(task).boxed();
-        self.sources.push(Made { plan: source_plan(at, source), commands, door, task });
-    }
-
     /// Template providers, the block desk, and every source that uses them.
     fn of_templates(
         &mut self,
-        common: &Common<'_>,
+        common: &Common,
         config: &Config,
         mut embedded: HashMap<String, ProviderHandle>,
         state: Arc<StateDirectory>,
@@ -293,7 +183,7 @@ impl Upstream {
     /// A pool that the farm's templates are declared to.
     fn declared(
         &mut self,
-        common: &Common<'_>,
+        common: &Common,
         own: &Own<'_>,
         name: &config::Name,
         declared: &config::Declared,
@@ -323,9 +213,10 @@ impl Upstream {
             resolver: Some(Arc::clone(&to_pool.resolver)),
             ..ends.view(SourceKind::Declared)
         });
+        let to = ends.other_side();
         let task = DeclaredTask {
             outlet: ends.outlet,
-            machine: Declared::new(settings, Arc::clone(common.books), rand::random()),
+            machine: Declared::new(settings, Arc::clone(&common.books), rand::random()),
             pool: to_pool,
             jds: to_jds,
             // What the pool wants is told when the machine knows it.
@@ -338,15 +229,13 @@ impl Upstream {
             figures: ends.figures,
             clock: common.clock,
         };
-        let (commands, door) = ends.to;
-        let task = own.keep_state(run_declared(task));
-        self.sources.push(Made { plan: declared_plan(at, pool), commands, door, task });
+        self.sources.push(to.made(declared_plan(at, pool), own.keep_state(run_declared(task))));
     }
 
     /// Mining for the farm itself.
     fn solo(
         &mut self,
-        common: &Common<'_>,
+        common: &Common,
         own: &Own<'_>,
         name: &config::Name,
         solo: &config::Solo,
@@ -356,10 +245,11 @@ impl Upstream {
         let ends = common.ends(at, name, "solo mining");
         self.seen.sources.push(ends.view(SourceKind::Solo));
         let settings = solo_settings(ends.id, solo, config, &own.state.instance()).expect("checked");
+        let to = ends.other_side();
         let task = SoloTask {
             outlet: ends.outlet,
             templates: own.hub(&solo.templates, settings.constraints()),
-            machine: Solo::new(settings, Arc::clone(common.books), rand::random()),
+            machine: Solo::new(settings, Arc::clone(&common.books), rand::random()),
             desk: own.desk.clone(),
             commands: ends.commands,
             shares: ends.shares,
@@ -368,9 +258,7 @@ impl Upstream {
             figures: ends.figures,
             clock: common.clock,
         };
-        let (commands, door) = ends.to;
-        let task = own.keep_state(run_solo(task));
-        self.sources.push(Made { plan: solo_plan(at, name), commands, door, task });
+        self.sources.push(to.made(solo_plan(at, name), own.keep_state(run_solo(task))));
     }
 
     /// What the router has to know of each source.
@@ -378,14 +266,13 @@ impl Upstream {
         self.sources.iter().map(|source| source.plan.clone()).collect()
     }
 
-    /// The way to each source for miners' tasks.
-    pub(super) fn doors(&self) -> Vec<SourceDoor> {
-        self.sources.iter().map(|source| source.door.clone()).collect()
-    }
-
-    /// Each source's figures.
-    pub(super) fn figures(&self) -> Vec<Arc<SourceFigures>> {
-        self.seen.sources.iter().map(|source| Arc::clone(&source.figures)).collect()
+    /// The way to each source for miners' tasks, with room for more.
+    pub(super) fn doors(&self) -> SourceDoors {
+        let doors = SourceDoors::for_sources(self.sources.len());
+        for (made, view) in self.sources.iter().zip(&self.seen.sources) {
+            doors.add(made.plan.id, made.door.clone(), Arc::clone(&view.figures));
+        }
+        doors
     }
 
     /// Starts it all on a thread of its own, until the router ends.
@@ -397,70 +284,17 @@ impl Upstream {
         status: watch::Sender<RouterStatus>,
         threads: &mut Vec<std::thread::JoinHandle<()>>,
     ) -> Result<Seen, StartError> {
-        let Self { mut runtime, sources, seen, latencies, clock, leases, pins } = self;
-        let names = (routes, seen.sources.iter().map(|source| source.name.clone()).collect());
-        let (commands, tasks): (Vec<_>, Vec<_>) =
-            sources.into_iter().map(|source| (source.commands, source.task)).unzip();
+        let Self { mut runtime, sources: made, seen, latencies, clock, leases, pins } = self;
         let upstream = async move {
-            let tasks: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();
-            run_router(router, names, messages, commands, status, (latencies, clock), (leases, pins)).await;
-            // The router has ended, and with it every sender of commands.
-            for task in tasks {
-                if let Err(failed) = task.await {
-                    error!(%failed, "a source's task ended by a mistake of Adit: please report it");
-                }
-            }
+            let mut sources = Sources::default();
+            made.into_iter().for_each(|made| sources.add(made));
+            run_router(router, routes, messages, &mut sources, status, (latencies, clock), (leases, pins))
+                .await;
+            sources.end().await;
         };
         if let Some(runtime) = runtime.0.take() {
             threads.push(thread("upstream", runtime, upstream)?);
         }
         Ok(seen)
-    }
-}
-
-impl Common<'_> {
-    fn ends(&self, at: usize, name: &config::Name, what: &'static str) -> Ends {
-        let id = SourceId(position(at));
-        let (command_tx, commands) = mpsc::channel(COMMAND_QUEUE);
-        let (shares_tx, shares) = mpsc::channel(SHARE_QUEUE);
-        let (solutions_tx, solutions) = mpsc::channel(SOLUTION_QUEUE);
-        let (report, report_seen) =
-            watch::channel(SourceReport { status: SourceStatus::off(), at: Duration::ZERO });
-        let outlet = Outlet {
-            id,
-            name: name.to_string(),
-            what,
-            router: self.router.clone(),
-            mailboxes: Arc::clone(self.mailboxes),
-            latencies: self.latencies.clone(),
-            not_opened: Repeated::default(),
-        };
-        Ends {
-            id,
-            outlet,
-            to: (command_tx, SourceDoor { shares: shares_tx, solutions: solutions_tx }),
-            report_seen,
-            commands,
-            shares,
-            solutions,
-            report,
-            figures: Arc::default(),
-        }
-    }
-}
-
-impl Ends {
-    fn view(&self, kind: SourceKind) -> SourceView {
-        SourceView {
-            name: self.outlet.name.clone(),
-            kind,
-            address: None,
-            jds_address: None,
-            report: self.report_seen.clone(),
-            figures: Arc::clone(&self.figures),
-            door: self.to.1.clone(),
-            insecure: false,
-            resolver: None,
-        }
     }
 }

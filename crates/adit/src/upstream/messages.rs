@@ -10,6 +10,9 @@ use engine::source::{SourceEvent, SourceStatus};
 use engine::{Answer, Feed, GoalId, GroupId, GroupMeter, MinerRef, OutgoingShare, SourceId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::pins::Pins;
+use super::sources::MadeSource;
+
 /// Shares that wait for their source's task. When it is full a share ends `unsent(queue_full)` and its miner
 /// is told so.
 pub const SHARE_QUEUE: usize = 65_536;
@@ -68,10 +71,29 @@ pub enum RouterMessage {
     Source(SourceId, SourceEvent),
     /// Goals have other weights, caps or terms from now on.
     Change(Vec<GoalChange>),
+    /// Sources and goals come, go and change.
+    Reshape(Box<Reshape>),
     /// The process ends: every miner is told so.
     Drain(&'static str),
     /// The router's task ends, and with it every source's.
     End,
+}
+
+/// What is to be otherwise from now on.
+pub struct Reshape {
+    /// Sources that come.
+    pub sources: Vec<MadeSource>,
+    /// Which routes have which goals, those which sources, and what was taken out. Its own list of sources is not looked
+    /// at.
+    pub change: engine::router::Change,
+    /// Which workers are bound to which goals.
+    pub pins: Pins,
+}
+
+impl std::fmt::Debug for Reshape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reshape").field("change", &self.change).finish_non_exhaustive()
+    }
 }
 
 /// What a goal is to have from now on.

@@ -7,6 +7,7 @@ use engine::source::LinkSecurity;
 use link::Link;
 
 mod declared_task;
+mod doors;
 mod line;
 mod messages;
 mod outlet;
@@ -16,22 +17,25 @@ mod repeated;
 mod router_task;
 mod solo_task;
 mod source_task;
+mod sources;
 mod sv1_lane;
 mod sv1_task;
 
 pub use declared_task::{DeclaredTask, run_declared};
+pub use doors::{SOURCES_TO_COME, SourceDoors};
 pub use line::LineSettings;
 pub use messages::{
-    GoalChange, GroupNews, Joined, Mailboxes, Moved, RouterMessage, RouterStatus, SHARE_QUEUE,
+    GoalChange, GroupNews, Joined, Mailboxes, Moved, Reshape, RouterMessage, RouterStatus, SHARE_QUEUE,
     SOLUTION_QUEUE, SourceDoor, SourceFigures, SourceReport,
 };
 pub use outlet::Outlet;
 pub use pins::{Pinned, Pins};
-pub use probe::{PoolOffer, probe_sv1, probe_sv2};
+pub use probe::{PoolOffer, ProbeError, probe_sv1, probe_sv2};
 pub use repeated::Repeated;
 pub use router_task::run_router;
 pub use solo_task::{SoloTask, run_solo};
 pub use source_task::{SourceTask, run_source};
+pub use sources::{MadeSource, Sources};
 pub use sv1_lane::LaneSettings;
 pub use sv1_task::{Sv1Task, run_sv1};
 

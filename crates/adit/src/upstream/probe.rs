@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use engine::books::Books;
 use engine::source::{
-    DownReason, Effects, OpenChannel, SourceCommand, SourceEvent, SourceSettings, Sv1Effects, Sv1Pool,
-    Sv1Settings, Sv2Pool,
+    ChannelRefusal, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent, SourceSettings, Sv1Effects,
+    Sv1Pool, Sv1Settings, Sv2Pool,
 };
-use link::{DialError, Sv1Url};
+use link::{DialError, LinkError, Sv1Url};
 use sv1::LineReader;
 use sv2::FrameHeader;
 use tokio::sync::mpsc;
@@ -41,6 +41,33 @@ pub struct PoolOffer {
     pub proof: &'static str,
 }
 
+/// Why a pool would be no source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// It could not be asked, or said nothing: another time it may.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It cannot be mined for like this.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+impl From<DownReason> for ProbeError {
+    fn from(why: DownReason) -> Self {
+        use DownReason::{Connect, Lost, NoJob, NotStarted, Reconnect, Silent};
+        match why {
+            Connect(_) | Lost(_) | Silent(_) | NoJob(_) | Reconnect | NotStarted => {
+                Self::Unreachable(why.to_string())
+            }
+            _ => Self::Unfit(why.to_string()),
+        }
+    }
+}
+
+fn lost(error: &LinkError) -> ProbeError {
+    ProbeError::Unreachable(error.to_string())
+}
+
 /// Asks a pool that speaks Stratum V1.
 ///
 /// # Errors
@@ -51,16 +78,16 @@ pub async fn probe_sv1(
     lanes: &LaneSettings,
     max_line: usize,
     clock: Clock,
-) -> Result<PoolOffer, String> {
+) -> Result<PoolOffer, ProbeError> {
     let asked = ask_sv1(url, settings.clone(), lanes, max_line, clock).await;
     match asked {
         Err(DownReason::VersionRolling { granted, .. }) => {
             // What else it offers is told to those who do not roll.
             let fixed = Sv1Settings { version_mask: 0, ..settings.clone() };
             let offer = ask_sv1(url, fixed, lanes, max_line, clock).await;
-            offer.map(|offer| PoolOffer { version_mask: granted, ..offer }).map_err(|why| why.to_string())
+            Ok(PoolOffer { version_mask: granted, ..offer? })
         }
-        other => other.map_err(|why| why.to_string()),
+        other => Ok(other?),
     }
 }
 
@@ -133,7 +160,8 @@ async fn ask_sv1(
     }
 }
 
-/// Asks a pool that speaks Stratum V2, with a channel for nobody.
+/// Asks a pool that speaks Stratum V2, with a channel for nobody whose miners would have `miner_id_size` and
+/// `extranonce2_size` bytes.
 ///
 /// # Errors
 /// Why it would be no source.
@@ -141,8 +169,9 @@ pub async fn probe_sv2(
     line: &LineSettings,
     settings: SourceSettings,
     user_identity: &str,
+    split: (u8, u8),
     clock: Clock,
-) -> Result<PoolOffer, String> {
+) -> Result<PoolOffer, ProbeError> {
     let began = Instant::now();
     let dialled = link::dial(
         &line.url,
@@ -152,8 +181,8 @@ pub async fn probe_sv2(
         line.certificate_leeway,
     );
     let mut link = dialled.await.map_err(|error| match error {
-        DialError::Connect(why) => format!("cannot connect: {why}"),
-        DialError::Handshake(why) => format!("handshake failed: {why}"),
+        DialError::Connect(why) => ProbeError::Unreachable(format!("cannot connect: {why}")),
+        DialError::Handshake(why) => ProbeError::Unfit(format!("handshake failed: {why}")),
     })?;
     let connected = Instant::now();
     let proof = match link.certificate_until() {
@@ -165,13 +194,13 @@ pub async fn probe_sv2(
     machine.command(SourceCommand::Start, clock.now(), &mut fx);
     machine.connected(security(&link), clock.now(), &mut fx);
     loop {
-        link.send(&mut fx.frames).and_then(|()| link.flush()).map_err(|error| error.to_string())?;
+        link.send(&mut fx.frames).and_then(|()| link.flush()).map_err(|error| lost(&error))?;
         let deadline = machine.deadline().unwrap_or(Duration::MAX).min(clock.now().mono + PATIENCE);
         tokio::select! {
             ready = link.ready() => {
-                ready.map_err(|error| error.to_string())?;
-                link.read().map_err(|error| error.to_string())?;
-                while let Some(frame) = link.frame(line.max_frame).map_err(|error| error.to_string())? {
+                ready.map_err(|error| lost(&error))?;
+                link.read().map_err(|error| lost(&error))?;
+                while let Some(frame) = link.frame(line.max_frame).map_err(|error| lost(&error))? {
                     machine.frame(&FrameHeader::parse(&frame.header), &frame.payload, clock.now(), &mut fx);
                 }
             }
@@ -181,10 +210,14 @@ pub async fn probe_sv2(
         for event in events {
             match event {
                 SourceEvent::Ready { .. } => {
-                    machine.command(SourceCommand::Open(for_nobody(user_identity)), clock.now(), &mut fx);
+                    let wish = for_nobody(user_identity, split);
+                    machine.command(SourceCommand::Open(wish), clock.now(), &mut fx);
                 }
-                SourceEvent::NotOpened { why, .. } => return Err(why.to_string()),
-                SourceEvent::Down(why) => return Err(why.to_string()),
+                SourceEvent::NotOpened { why: why @ ChannelRefusal::Silent, .. } => {
+                    return Err(ProbeError::Unreachable(why.to_string()));
+                }
+                SourceEvent::NotOpened { why, .. } => return Err(ProbeError::Unfit(why.to_string())),
+                SourceEvent::Down(why) => return Err(why.into()),
                 SourceEvent::Work(feed) => {
                     let filler = feed.job.filler().len();
                     return Ok(PoolOffer {
@@ -202,18 +235,18 @@ pub async fn probe_sv2(
             }
         }
         if began.elapsed() > PATIENCE {
-            return Err("it opened a channel and sent no job".to_owned());
+            return Err(ProbeError::Unreachable("it opened a channel and sent no job".to_owned()));
         }
     }
 }
 
-fn for_nobody(user_identity: &str) -> OpenChannel {
+fn for_nobody(user_identity: &str, (miner_id_size, extranonce2_size): (u8, u8)) -> OpenChannel {
     OpenChannel {
         request: 1,
         user_identity: user_identity.into(),
         nominal_hashrate: 0.0,
         max_target: work::Target::MAX,
-        miner_id_size: 1,
-        extranonce2_size: 1,
+        miner_id_size,
+        extranonce2_size,
     }
 }

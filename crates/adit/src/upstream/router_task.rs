@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::router::{Output, Place, Router};
-use engine::source::SourceCommand;
 use engine::{Feed, GoalId, GroupId, MinerRef, RouteId, SourceId};
 use telemetry::{JobFanout, Latencies};
 use tokio::sync::{mpsc, watch};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use super::messages::{GroupNews, Joined, Moved, RouteReport, RouterMessage, RouterStatus};
+use super::messages::{GroupNews, Joined, Moved, Reshape, RouteReport, RouterMessage, RouterStatus};
 use super::pins::Pins;
+use super::sources::Sources;
 use crate::clock::Clock;
 use crate::leases::Leases;
 
@@ -83,12 +83,12 @@ impl Cells {
 /// Runs until [`RouterMessage::End`].
 pub async fn run_router(
     mut router: Router,
-    (route_names, source_names): (Vec<String>, Vec<String>),
+    route_names: Vec<String>,
     mut messages: mpsc::Receiver<RouterMessage>,
-    sources: Vec<mpsc::Sender<SourceCommand>>,
+    sources: &mut Sources,
     status: watch::Sender<RouterStatus>,
     (latencies, clock): (Latencies, Clock),
-    (mut leases, pins): (Option<Leases>, Pins),
+    (mut leases, mut pins): (Option<Leases>, Pins),
 ) {
     let mut cells =
         Cells { movers: HashMap::new(), by_group: HashMap::new(), spreading: None, latencies, clock };
@@ -98,13 +98,14 @@ pub async fn run_router(
     if let Some(leases) = &leases {
         leases.begin(&mut router);
     }
-    carry_out(&mut router, &mut cells, &sources, &route_names, &source_names);
+    carry_out(&mut router, &mut cells, sources, &route_names);
     loop {
         let now = clock.now();
         if now.since(shown) >= SHOW_EVERY || shown.is_zero() {
             shown = now.mono;
-            status.send_replace(report(&router, route_names.len(), source_names.len(), leases.as_ref()));
+            status.send_replace(report(&router, route_names.len(), sources.len(), leases.as_ref()));
         }
+        sources.let_go(now.mono);
         if let Some(leases) = &mut leases {
             leases.note(&router, now.mono);
         }
@@ -159,26 +160,27 @@ pub async fn run_router(
                         router.change_goal(change.goal, change.share, change.term, now);
                     }
                 }
+                RouterMessage::Reshape(reshape) => {
+                    let Reshape { sources: made, mut change, pins: fresh } = *reshape;
+                    change.sources = made.iter().map(|made| made.plan.clone()).collect();
+                    made.into_iter().for_each(|made| sources.add(made));
+                    router.change(change, now);
+                    pins = fresh;
+                    router.bind_workers(|route, worker| pins.goal(route, worker));
+                }
                 RouterMessage::Drain(text) => {
                     draining = Some(text);
                     cells.farewell(None, text);
                 }
             }
             // Work goes on to the miners at once, not after the batch.
-            carry_out(&mut router, &mut cells, &sources, &route_names, &source_names);
+            carry_out(&mut router, &mut cells, sources, &route_names);
         }
-        carry_out(&mut router, &mut cells, &sources, &route_names, &source_names);
+        carry_out(&mut router, &mut cells, sources, &route_names);
     }
 }
 
-fn carry_out(
-    router: &mut Router,
-    cells: &mut Cells,
-    sources: &[mpsc::Sender<SourceCommand>],
-    route_names: &[String],
-    source_names: &[String],
-) {
-    let name = |source: Option<SourceId>| source.map_or("none", |s| source_names[usize::from(s.0)].as_str());
+fn carry_out(router: &mut Router, cells: &mut Cells, sources: &mut Sources, route_names: &[String]) {
     while let Some(output) = router.poll() {
         match output {
             Output::Publish(group, feed) => {
@@ -193,10 +195,7 @@ fn carry_out(
                 cells.by_group.remove(&group);
             }
             Output::Command(source, command) => {
-                if let Err(refused) = sources[usize::from(source.0)].try_send(command) {
-                    // Far more commands than a source can have to do: it stands still.
-                    error!(source = name(Some(source)), %refused, "a source takes no commands");
-                }
+                sources.command(source, command);
             }
             Output::OutageTold(route) => {
                 warn!(
@@ -210,8 +209,9 @@ fn carry_out(
             }
             Output::Switched(route, _, from, to) => {
                 let route = route_names[usize::from(route.0)].as_str();
-                info!(route, from = name(from), to = name(to), "route switched");
+                info!(route, from = sources.name(from), to = sources.name(to), "route switched");
             }
+            Output::Retired(source) => sources.retire(source, cells.clock.now().mono),
         }
     }
 }

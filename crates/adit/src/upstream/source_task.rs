@@ -51,6 +51,11 @@ pub struct SourceTask {
 
 /// Runs until every sender of its commands is gone.
 pub async fn run_source(mut task: SourceTask) {
+    run_until_left(&mut task).await;
+    task.leave().await;
+}
+
+async fn run_until_left(task: &mut SourceTask) {
     let mut fx = Effects::default();
     let mut batch = Vec::with_capacity(BATCH);
     let mut url = task.url.clone();
@@ -133,6 +138,22 @@ async fn sleep_until(clock: &Clock, deadline: Option<Duration>) {
 }
 
 impl SourceTask {
+    /// The end: what still waits to be sent never will be.
+    async fn leave(&mut self) {
+        let mut fx = Effects::default();
+        self.machine.command(SourceCommand::Stop, self.clock.now(), &mut fx);
+        self.shares.close();
+        self.solutions.close();
+        while let Some(share) = self.solutions.recv().await {
+            self.machine.share(&share, self.clock.now(), &mut fx);
+        }
+        while let Some(share) = self.shares.recv().await {
+            self.machine.share(&share, self.clock.now(), &mut fx);
+        }
+        self.carry_out(&mut fx, None).await;
+        self.show();
+    }
+
     fn show(&self) {
         let report = SourceReport { status: self.machine.status(), at: self.clock.now().mono };
         self.report.send_replace(report);

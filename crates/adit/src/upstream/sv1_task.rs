@@ -102,12 +102,7 @@ pub async fn run_sv1(mut task: Sv1Task) {
             Some((number, news)) = heard.recv() => task.hear(&mut lanes, number, news, &mut fx),
             command = task.commands.recv() => match command {
                 Some(command) => task.machine.command(command, task.clock.now(), &mut fx),
-                None => {
-                    // The end of the process: what is still open will never be answered.
-                    task.machine.command(SourceCommand::Stop, task.clock.now(), &mut fx);
-                    task.carry_out(&mut lanes, &mut fx).await;
-                    return;
-                }
+                None => return task.leave(&mut lanes, &mut fx).await,
             },
             taken = task.shares.recv_many(&mut batch, room), if room > 0 && gathered => {
                 let now = task.clock.now();
@@ -130,6 +125,21 @@ pub async fn run_sv1(mut task: Sv1Task) {
 }
 
 impl Sv1Task {
+    /// The end: what is still open will never be answered, and what waits never sent.
+    async fn leave(&mut self, lanes: &mut Lanes, fx: &mut Sv1Effects) {
+        self.machine.command(SourceCommand::Stop, self.clock.now(), fx);
+        self.shares.close();
+        self.solutions.close();
+        while let Some(share) = self.solutions.recv().await {
+            self.machine.share(&share, self.clock.now(), fx);
+        }
+        while let Some(share) = self.shares.recv().await {
+            self.machine.share(&share, self.clock.now(), fx);
+        }
+        self.carry_out(lanes, fx).await;
+        self.show();
+    }
+
     fn show(&self) {
         let report = SourceReport { status: self.machine.status(), at: self.clock.now().mono };
         self.report.send_replace(report);

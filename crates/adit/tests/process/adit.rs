@@ -17,7 +17,7 @@ pub(crate) struct Adit {
     child: Child,
     log: Arc<Mutex<String>>,
     folder: std::path::PathBuf,
-    _pools: Vec<DevPool>,
+    pools: Vec<DevPool>,
     _runtime: tokio::runtime::Runtime,
     miners: SocketAddr,
     http: SocketAddr,
@@ -40,16 +40,26 @@ impl Adit {
 
     /// With so many pools, whose URLs the settings are made with.
     pub(crate) fn start_with(pools: usize, shell: &str, settings: impl FnOnce(&[String]) -> String) -> Self {
+        let room = DevPoolOptions::default().extranonce_size;
+        Self::start_with_rooms(&vec![room; pools], shell, settings)
+    }
+
+    /// With pools that leave so many bytes of extranonce each.
+    pub(crate) fn start_with_rooms(
+        rooms: &[u8],
+        shell: &str,
+        settings: impl FnOnce(&[String]) -> String,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         // No share is a block here: a new tip would cost shares that are on their way.
-        let pool = || {
-            let mut options = DevPoolOptions::default();
+        let pool = |room: &u8| {
+            let mut options = DevPoolOptions { extranonce_size: *room, ..DevPoolOptions::default() };
             options.chain.nbits = 0x1d00_ffff;
             runtime.block_on(DevPool::bind(loopback, options, DevPoolKeys::random())).expect("a pool")
         };
-        let pools: Vec<DevPool> = (0..pools).map(|_| pool()).collect();
+        let pools: Vec<DevPool> = rooms.iter().map(pool).collect();
         let urls: Vec<String> = pools.iter().map(|pool| pool.url()).collect();
         let settings = settings(&urls);
         let folder = std::env::temp_dir().join(format!(
@@ -60,16 +70,8 @@ impl Adit {
         std::fs::create_dir(&folder).expect("a folder");
         std::fs::write(folder.join("adit.toml"), &settings).expect("a configuration");
         let (child, log) = spawn(&folder, shell);
-        let mut adit = Self {
-            child,
-            log,
-            folder,
-            _pools: pools,
-            _runtime: runtime,
-            miners: loopback,
-            http: loopback,
-            settings,
-        };
+        let mut adit =
+            Self { child, log, folder, pools, _runtime: runtime, miners: loopback, http: loopback, settings };
         adit.wait_until_it_works();
         adit
     }
@@ -166,6 +168,16 @@ impl Adit {
         assert!(self.settings.contains(from));
         std::fs::write(self.folder.join("adit.toml"), self.settings.replace(from, to))
             .expect("a configuration");
+    }
+
+    /// Writes its configuration anew.
+    pub(crate) fn write(&self, settings: &str) {
+        std::fs::write(self.folder.join("adit.toml"), settings).expect("a configuration");
+    }
+
+    /// One of its pools.
+    pub(crate) fn pool(&self, at: usize) -> &DevPool {
+        &self.pools[at]
     }
 
     /// The status as JSON.

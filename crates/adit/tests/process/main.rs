@@ -9,3 +9,4 @@ mod goals;
 mod memory;
 mod open_files;
 mod signals;
+mod sources;

@@ -12,6 +12,21 @@ pub(super) const UNUSABLE_FOR: Duration = Duration::from_secs(30);
 /// and always comes up after them.
 const STARTING: Duration = Duration::from_secs(15);
 
+/// A source that was taken out of the configuration is mined for as long as this while the one that takes its place comes
+/// up, ...
+const SUCCESSOR_WITHIN: Duration = Duration::from_secs(15);
+/// ... and as long as this while there is nothing else to mine for.
+pub(super) const GONE_WITHIN: Duration = Duration::from_secs(60);
+
+/// A source that was taken out of the configuration while a goal mined for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaving {
+    /// Since when.
+    pub(super) since: Duration,
+    /// Which has its name now.
+    pub(super) successor: Option<SourceId>,
+}
+
 /// What a goal knows of one of its sources.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
@@ -25,15 +40,26 @@ pub(super) struct Candidate {
     pub(super) unusable_until: Option<Duration>,
     /// Why they failed.
     pub(super) unusable_why: Option<String>,
+    /// The configuration has it no more.
+    pub(super) leaving: Option<Leaving>,
 }
 
 impl Candidate {
     pub(super) fn new(source: SourceId) -> Self {
-        Self { source, ready_since: None, must_be_steady: true, unusable_until: None, unusable_why: None }
+        Self {
+            source,
+            ready_since: None,
+            must_be_steady: true,
+            unusable_until: None,
+            unusable_why: None,
+            leaving: None,
+        }
     }
 
     fn usable(&self, now: Duration) -> bool {
-        self.ready_since.is_some() && self.unusable_until.is_none_or(|t| now >= t)
+        self.ready_since.is_some()
+            && self.unusable_until.is_none_or(|t| now >= t)
+            && self.leaving.is_none_or(|leaving| now < leaving.since + GONE_WITHIN)
     }
 }
 
@@ -43,9 +69,11 @@ pub(super) struct Goal {
     pub(super) id: GoalId,
     pub(super) route: RouteId,
     pub(super) settings: GoalSettings,
-    return_after: Duration,
+    pub(super) return_after: Duration,
     pub(super) candidates: Vec<Candidate>,
     pub(super) active: Option<SourceId>,
+    /// The configuration has it no more: its miners go to the route's other goals.
+    pub(super) gone: bool,
     /// When it began.
     began: Duration,
     pub(super) switches: u64,
@@ -65,6 +93,7 @@ impl Goal {
             return_after: route.return_after,
             candidates,
             active: None,
+            gone: false,
             began: now,
             switches: 0,
             work_before: 0.0,
@@ -80,14 +109,30 @@ impl Goal {
         let best = |stable: bool| {
             self.candidates.iter().find(|c| {
                 c.usable(now)
+                    && c.leaving.is_none()
                     && (!stable
                         || Some(c.source) == self.active
                         || (starting && !c.must_be_steady)
                         || c.ready_since.is_some_and(|since| now.saturating_sub(since) >= self.return_after))
             })
         };
-        let active_works = self.candidates.iter().any(|c| Some(c.source) == self.active && c.usable(now));
-        best(active_works).or_else(|| best(false)).map(|c| c.source)
+        let active = self.candidates.iter().find(|c| Some(c.source) == self.active && c.usable(now));
+        if let Some((stays, successor)) = active.and_then(|c| Some((c, c.leaving?.successor?)))
+            && stays.leaving.is_some_and(|leaving| now < leaving.since + SUCCESSOR_WITHIN)
+        {
+            // The one that has its name comes up: only that or a better one is worth a switch.
+            let upto = self.candidates.iter().position(|c| c.source == successor);
+            let mut better = self.candidates.iter().take(upto.map_or(0, |at| at + 1));
+            return better.find(|c| c.usable(now) && c.leaving.is_none()).or(Some(stays)).map(|c| c.source);
+        }
+        let active_works = active.is_some_and(|c| c.leaving.is_none());
+        let leaving = || self.candidates.iter().find(|c| c.leaving.is_some() && c.usable(now));
+        best(active_works).or_else(|| best(false)).or_else(leaving).map(|c| c.source)
+    }
+
+    /// Sources that the configuration has no more are forgotten when they are not mined for.
+    pub(super) fn forget_the_left(&mut self) {
+        self.candidates.retain(|c| c.leaving.is_none() || Some(c.source) == self.active);
     }
 
     /// When the choice may change by the passing of time alone.
@@ -97,7 +142,10 @@ impl Goal {
             Some(c.unusable_until.map_or(stable, |u| u.max(stable)))
         });
         let usable = self.candidates.iter().filter_map(|c| c.unusable_until);
-        returns.chain(usable).filter(|t| *t > now).min()
+        let leaving = self.candidates.iter().filter_map(|c| c.leaving);
+        let left =
+            leaving.flat_map(|leaving| [SUCCESSOR_WITHIN, GONE_WITHIN].map(|within| leaving.since + within));
+        returns.chain(usable).chain(left).filter(|t| *t > now).min()
     }
 
     pub(super) fn candidate(&mut self, source: SourceId) -> Option<&mut Candidate> {
@@ -121,6 +169,7 @@ mod tests {
             return_after: s(60),
             outage_grace: s(600),
             keepalive: s(30),
+            grows: false,
         };
         Goal::new(settings(), &route, s(0))
     }

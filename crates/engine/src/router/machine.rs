@@ -61,6 +61,8 @@ pub enum Output {
     OutageOver(RouteId),
     /// A route's goal mines for another source now: from, to.
     Switched(RouteId, GoalId, Option<SourceId>, Option<SourceId>),
+    /// No miner mines for this source any more, nor ever will: it may end when its shares are answered.
+    Retired(SourceId),
 }
 
 /// A miner's place among the groups.
@@ -83,15 +85,39 @@ enum Purpose {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) plan: SourcePlan,
-    started: bool,
-    ready: bool,
+    pub(super) started: bool,
+    pub(super) ready: bool,
     pub(super) worker_names: bool,
-    standby: Option<Arc<ChannelState>>,
+    pub(super) standby: Option<Arc<ChannelState>>,
     standby_request: Option<u64>,
     /// No standby channel is asked for before this: the last wish failed.
     standby_retry_at: Duration,
+    /// No goal has it any more, though the configuration has: since when nobody mines for it.
+    pub(super) unnamed: Option<Duration>,
+    /// The configuration has it no more, since then.
+    pub(super) leaving: Option<Duration>,
+    /// And nobody mines for it.
+    pub(super) retired: bool,
     /// Groups by channel of the present connection.
     channels: HashMap<u32, GroupId, foldhash::fast::FixedState>,
+}
+
+impl Source {
+    pub(super) fn new(plan: SourcePlan, hasher: foldhash::fast::FixedState) -> Self {
+        Self {
+            plan,
+            started: false,
+            ready: false,
+            worker_names: false,
+            standby: None,
+            standby_request: None,
+            standby_retry_at: Duration::ZERO,
+            unnamed: None,
+            leaving: None,
+            retired: false,
+            channels: HashMap::with_hasher(hasher),
+        }
+    }
 }
 
 /// See the module.
@@ -107,6 +133,8 @@ pub struct Router {
     /// Groups with room, newest last; entries may be outdated.
     open_groups: Vec<GroupId>,
     requests: HashMap<u64, (SourceId, Purpose), foldhash::fast::FixedState>,
+    /// For the tables of sources to come.
+    pub(super) hasher: foldhash::fast::FixedState,
     next_request: u64,
     next_group: u64,
     tick_at: Duration,
@@ -139,22 +167,11 @@ impl Router {
             routes,
             goals,
             seats: HashMap::with_hasher(hasher.clone()),
-            sources: sources
-                .into_iter()
-                .map(|plan| Source {
-                    plan,
-                    started: false,
-                    ready: false,
-                    worker_names: false,
-                    standby: None,
-                    standby_request: None,
-                    standby_retry_at: Duration::ZERO,
-                    channels: HashMap::with_hasher(hasher.clone()),
-                })
-                .collect(),
+            sources: sources.into_iter().map(|plan| Source::new(plan, hasher.clone())).collect(),
             groups: HashMap::with_hasher(hasher.clone()),
             open_groups: Vec::new(),
-            requests: HashMap::with_hasher(hasher),
+            requests: HashMap::with_hasher(hasher.clone()),
+            hasher,
             next_request: 0,
             next_group: 0,
             tick_at: now.mono + TICK,
@@ -284,16 +301,21 @@ impl Router {
             return;
         }
         g.idle_since = Some(now.mono);
+        let is_gone = self.goals[usize::from(g.goal.0)].gone;
+        if is_gone {
+            self.end_group(group);
+        }
         if !self.comes_back(route) {
             let idle: Vec<GroupId> =
                 self.groups.values().filter(|g| g.route == route && g.members == 0).map(|g| g.id).collect();
             idle.into_iter().for_each(|id| self.end_group(id));
             self.keep_standby(now);
         }
+        self.look_at_the_leaving(now);
     }
 
     /// Nobody is in the group, and nobody will be.
-    fn end_group(&mut self, id: GroupId) {
+    pub(super) fn end_group(&mut self, id: GroupId) {
         self.open_groups.retain(|open| *open != id);
         let Some(g) = self.groups.remove(&id) else { return };
         self.goals[usize::from(g.goal.0)].work_before += g.meter.work();
@@ -490,6 +512,7 @@ impl Router {
         }
         self.bring_the_awaited(id, now);
         self.keep_standby(now);
+        self.look_at_the_leaving(now);
     }
 
     fn publish(group: &mut Group, mut feed: Feed, now: Now, out: &mut VecDeque<Output>) {
@@ -519,7 +542,7 @@ impl Router {
         self.bind(id, now);
     }
 
-    fn close(&mut self, bound: &Bound) {
+    pub(super) fn close(&mut self, bound: &Bound) {
         let source = &mut self.sources[usize::from(bound.source().0)];
         if bound.channel.is_alive() && source.channels.remove(&bound.channel_id()).is_some() {
             let command = SourceCommand::Close { channel_id: bound.channel_id() };
@@ -530,7 +553,7 @@ impl Router {
     // ---- choice ----
 
     /// Each goal looks at its sources again; what changed is carried out.
-    fn choose(&mut self, now: Now) {
+    pub(super) fn choose(&mut self, now: Now) {
         for at in 0..self.goals.len() {
             let goal = &mut self.goals[at];
             let chosen = goal.choose(now.mono);
@@ -538,9 +561,12 @@ impl Router {
                 continue;
             }
             let from = std::mem::replace(&mut goal.active, chosen);
-            goal.switches += 1;
+            goal.forget_the_left();
             let id = goal.id;
-            self.out.push_back(Output::Switched(goal.route, id, from, chosen));
+            if !goal.gone {
+                goal.switches += 1;
+                self.out.push_back(Output::Switched(goal.route, id, from, chosen));
+            }
             if chosen.is_some() {
                 let groups: Vec<(GroupId, u32)> =
                     self.groups.values().filter(|g| g.goal == id).map(|g| (g.id, g.members)).collect();
@@ -552,6 +578,7 @@ impl Router {
         self.look_at_outages(now);
         self.start_sources();
         self.share_out(now);
+        self.look_at_the_leaving(now);
     }
 
     /// Asks for a channel on the goal's active source, unless the group has or awaits one there.
@@ -613,11 +640,11 @@ impl Router {
 
     /// A ready source without miners keeps one channel of 0.0 H/s: pools close connections without channels,
     /// and its jobs show that it works.
-    fn keep_standby(&mut self, now: Now) {
+    pub(super) fn keep_standby(&mut self, now: Now) {
         for at in 0..self.sources.len() {
             let id = self.sources[at].plan.id;
             let source = &mut self.sources[at];
-            if !source.ready {
+            if !source.ready || source.leaving.is_some() {
                 continue;
             }
             let used = !source.channels.is_empty();

@@ -1,6 +1,7 @@
 //! The router: which of a route's goals each miner mines for, which source each goal mines for, and which miners share
 //! a channel. Control only: no share and no byte of a miner passes here.
 
+mod change;
 mod goal;
 mod group;
 mod machine;
@@ -9,7 +10,10 @@ mod report;
 mod settings;
 pub mod share_out;
 mod term;
+#[cfg(test)]
+mod tests;
 
+pub use change::{Change, Removed};
 pub use machine::{JoinRequest, Output, Place, Router};
 pub use report::GoalReport;
 pub use settings::{GoalSettings, MinersPerChannel, RouteSettings, SourcePlan};

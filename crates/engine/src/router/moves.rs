@@ -32,7 +32,9 @@ impl Route {
     pub(super) fn new(settings: RouteSettings, seed: u64, now: Duration) -> Self {
         let shares: Vec<Share> = settings.goals.iter().map(|goal| goal.share).collect();
         // One goal that is not always open is shared out too: the rest of the time nobody is.
-        let split = shares.len() > 1 || settings.goals.iter().any(|goal| goal.term != Term::default());
+        let split = settings.grows
+            || shares.len() > 1
+            || settings.goals.iter().any(|goal| goal.term != Term::default());
         let share_out = split.then(|| ShareOut::new(&shares, seed, now));
         Self { settings, share_out, down_since: Some(now), told: false, unix: 0 }
     }
@@ -59,7 +61,7 @@ impl Route {
 /// A miner of a route with several goals.
 #[derive(Debug)]
 pub(super) struct Seat {
-    request: JoinRequest,
+    pub(super) request: JoinRequest,
     group: GroupId,
     meter: Arc<GroupMeter>,
     /// The group that it moves to as soon as that has work, and since when.

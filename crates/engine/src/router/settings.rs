@@ -83,4 +83,6 @@ pub struct RouteSettings {
     pub outage_grace: Duration,
     /// A job this old is sent again with its time advanced.
     pub keepalive: Duration,
+    /// Goals may be added to it while it runs: its miners are ready to be moved from the start.
+    pub grows: bool,
 }

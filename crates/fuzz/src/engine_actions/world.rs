@@ -103,6 +103,7 @@ impl World {
             return_after: Duration::from_secs(u64::from(b >> 4)),
             outage_grace: Duration::from_secs(30),
             keepalive: Duration::from_secs(30),
+            grows: false,
         };
         let source = |id: u16| Source::new(Sv2Pool::new(settings(id), Arc::clone(&books), u64::from(id)));
         let mut world = Self {
@@ -456,7 +457,7 @@ impl World {
                     }
                 }
             }
-            Output::OutageOver(_) | Output::Switched(..) => {}
+            Output::OutageOver(_) | Output::Switched(..) | Output::Retired(_) => {}
         }
     }
 

@@ -184,6 +184,7 @@ fn farm(miners: usize, books: &Arc<Books>) -> Farm {
         return_after: Duration::from_secs(60),
         outage_grace: Duration::from_secs(600),
         keepalive: Duration::from_secs(30),
+        grows: false,
     }];
     let tip = NetTip { hash: rng.hash(), height: 800_000 };
     Farm {

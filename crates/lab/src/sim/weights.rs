@@ -282,6 +282,7 @@ fn world(farm: &Farm) -> World {
         return_after: Duration::from_secs(60),
         outage_grace: Duration::from_secs(600),
         keepalive: Duration::from_secs(30),
+        grows: false,
     };
     let now = Duration::from_secs(1);
     let start = Now { mono: now, unix: 1_700_000_001 };

@@ -128,7 +128,7 @@ metrics! {
     SOURCE_UP = Gauge "adit_source_up" ["source"] "0 or 1"
         "1 while the source is ready: channels can be opened."
     SOURCE_STATE = Gauge "adit_source_state" ["source" "state"] "0 or 1"
-        "1 for the state that the source is in: off, waiting, connecting, setting_up, negotiating or ready."
+        "1 for the state that the source is in: off, waiting, connecting, setting_up, negotiating or ready; of one that was taken out leaving, then removed."
     SOURCE_STATE_AGE = Gauge "adit_source_state_age_seconds" ["source"] "seconds"
         "Time since the source entered its state."
     SOURCE_RECONNECTS = Counter "adit_source_reconnects_total" ["source"] "connections"

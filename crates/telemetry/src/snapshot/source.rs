@@ -25,11 +25,15 @@ pub enum SourceState {
     AwaitingTemplate,
     /// Channels can be opened.
     Ready,
+    /// It was taken out of the configuration: its miners go elsewhere, and answers to its shares are waited for.
+    Leaving,
+    /// It was taken out of the configuration, and is no more than its figures.
+    Removed,
 }
 
 impl SourceState {
     /// Every state, in the order in which a source goes through them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Off,
         Self::Waiting,
         Self::Connecting,
@@ -38,6 +42,8 @@ impl SourceState {
         Self::AwaitingDeclarator,
         Self::AwaitingTemplate,
         Self::Ready,
+        Self::Leaving,
+        Self::Removed,
     ];
 
     /// The word for it in metrics and API.
@@ -52,6 +58,8 @@ impl SourceState {
             Self::AwaitingDeclarator => "awaiting_declarator",
             Self::AwaitingTemplate => "awaiting_template",
             Self::Ready => "ready",
+            Self::Leaving => "leaving",
+            Self::Removed => "removed",
         }
     }
 }

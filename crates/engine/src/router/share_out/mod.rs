@@ -85,12 +85,20 @@ pub struct Standing {
 struct Goal {
     share: Share,
     present: bool,
+    /// It was taken away.
+    gone: bool,
     wanted: f64,
     /// What those that have left owed it, hashes.
     left_owing: f64,
     /// Of those that mine for it or are on their way there.
     hashrate: f64,
     owed: f64,
+}
+
+impl Goal {
+    fn new(share: Share) -> Self {
+        Self { share, present: false, gone: false, wanted: 0.0, left_owing: 0.0, hashrate: 0.0, owed: 0.0 }
+    }
 }
 
 #[derive(Debug)]
@@ -124,16 +132,8 @@ impl ShareOut {
     /// A route with these goals and no miners; no goal is present yet.
     #[must_use]
     pub fn new(shares: &[Share], seed: u64, now: Duration) -> Self {
-        let goal = |share: &Share| Goal {
-            share: *share,
-            present: false,
-            wanted: 0.0,
-            left_owing: 0.0,
-            hashrate: 0.0,
-            owed: 0.0,
-        };
         Self {
-            goals: shares.iter().map(goal).collect(),
+            goals: shares.iter().copied().map(Goal::new).collect(),
             members: Vec::new(),
             places: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
             at: now,
@@ -157,7 +157,7 @@ impl ShareOut {
             goal.owed / total + AHEAD * (goal.wanted - goal.hashrate / total)
         };
         let weight = |goal: &Goal| (need(goal), goal.share.weight);
-        let best = (0..self.goals.len()).max_by(|a, b| {
+        let best = (0..self.goals.len()).filter(|at| !self.goals[*at].gone).max_by(|a, b| {
             let (a, b) = (weight(&self.goals[*a]), weight(&self.goals[*b]));
             a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
         });
@@ -224,9 +224,37 @@ impl ShareOut {
         member.since = now;
     }
 
-    /// Another weight or cap, which holds at once. What is owed stays owed.
+    /// One more goal, behind the others; it is not present yet.
+    pub fn add(&mut self, share: Share, now: Duration) {
+        self.advance(now);
+        self.goals.push(Goal::new(share));
+        for member in &mut self.members {
+            member.owes = member.owes.iter().copied().chain([0.0]).collect();
+        }
+        self.weigh();
+    }
+
+    /// A goal is taken away: its miners go to the others at once, and nothing is owed to it. It keeps its place.
+    pub fn remove(&mut self, goal: usize, now: Duration) {
+        self.set_present(goal, false, now);
+        let of = &mut self.goals[goal];
+        (of.gone, of.left_owing, of.owed) = (true, 0.0, 0.0);
+        for member in &mut self.members {
+            member.owes[goal] = 0.0;
+        }
+    }
+
+    /// A miner is bound to this goal from now on, or shared out.
+    pub fn bind(&mut self, miner: MinerRef, goal: Option<usize>) {
+        if let Some(member) = self.places.get(&miner).and_then(|at| self.members.get_mut(*at)) {
+            member.pinned = goal;
+        }
+    }
+
+    /// Another weight or cap, which holds at once; a goal that was taken away is back. What is owed stays owed.
     pub fn change(&mut self, goal: usize, share: Share) {
         self.goals[goal].share = share;
+        self.goals[goal].gone = false;
         self.rearranged = Some(self.at);
         self.weigh();
     }

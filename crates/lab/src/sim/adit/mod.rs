@@ -303,6 +303,7 @@ impl Adit {
             return_after: plan.return_after,
             outage_grace: plan.outage_grace,
             keepalive: plan.keepalive,
+            grows: false,
         };
         let start = engine_now(0, 0);
         let mut sources: Vec<SourceTask> = source_ids

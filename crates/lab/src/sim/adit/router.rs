@@ -167,6 +167,8 @@ impl World {
                         cell.farewell = None;
                     }
                 }
+                // No plan takes a source out.
+                Output::Retired(_) => {}
                 Output::Switched(_, _, from, to) => {
                     self.trace(|| format!("route switched from {from:?} to {to:?}"));
                     if self.is_planted(PlantedBug::ClosesOnOutage) && from.is_some() {

@@ -1,0 +1,210 @@
+//! Pools that come, go and become others at SIGHUP, while miners mine.
+
+use rustix::process::Signal;
+
+use crate::adit::Adit;
+use crate::client::Client;
+
+/// So many miners.
+const MINERS: usize = 50;
+
+/// A source's table.
+fn source(name: &str, url: &str, user: &str) -> String {
+    format!("[source.{name}]\nurl = \"{url}\"\nuser_identity = \"{user}\"\nnominal_hashrate = \"1 MH/s\"\n")
+}
+
+/// A configuration with these tables beside the listener's and HTTP's.
+fn settings(rest: &str) -> String {
+    format!(
+        "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\n\
+         vardiff = false\n[http]\nlisten = \"127.0.0.1:0\"\n{rest}"
+    )
+}
+
+/// A route with one list of sources.
+fn route(sources: &str) -> String {
+    format!("[route.main]\nlisteners = [\"main\"]\nreturn_after = \"1s\"\nsources = [{sources}]\n")
+}
+
+fn farm(adit: &Adit) -> Vec<Client> {
+    (0..MINERS).map(|n| Client::mining(adit.miners(), &format!("farm.rig{n}"))).collect()
+}
+
+/// Takes a configuration over. Every miner goes on finding shares until `source` has acknowledged some of each of them.
+fn reload(adit: &mut Adit, settings: &str, miners: &mut [Client], source: &str) {
+    let applied = adit.metric("config_reloaded");
+    adit.write(settings);
+    adit.signal(Signal::HUP);
+    adit.until("it is taken over", |adit| {
+        mine(miners);
+        adit.metric("config_reloaded") == applied + 1.0
+    });
+    mine_for(adit, miners, source);
+}
+
+fn mine(miners: &mut [Client]) {
+    for miner in miners {
+        assert_eq!(miner.mine(), Some(true), "{:?}", miner.refusals);
+    }
+}
+
+fn acknowledged(adit: &Adit, source: &str) -> f64 {
+    adit.metric(&format!("adit_shares_total source=\"{source}\" acknowledged"))
+}
+
+fn state(adit: &Adit, source: &str) -> String {
+    let status = adit.status();
+    let sources = status["sources"].as_array().expect("sources");
+    let mut of_name = sources.iter().filter(|of| of["name"] == source);
+    let found = of_name.next().expect("it is listed")["state"].as_str().expect("a word").to_owned();
+    assert!(of_name.next().is_none(), "{source} is listed once");
+    found
+}
+
+fn mine_for(adit: &mut Adit, miners: &mut [Client], source: &str) {
+    adit.until(&format!("the route mines for {source}"), |adit| {
+        mine(miners);
+        adit.status()["routes"][0]["active"] == source
+    });
+    let before = acknowledged(adit, source);
+    adit.until(&format!("all mine for {source}"), |adit| {
+        mine(miners);
+        acknowledged(adit, source) >= before + MINERS as f64
+    });
+}
+
+/// Nobody noticed: no miner was closed, no share rejected or lost, and each pool has counted what Adit has.
+fn finish(mut adit: Adit, miners: Vec<Client>, by_pool: &[(usize, &str)]) {
+    assert_eq!(adit.metric("adit_miner_closed_total"), 0.0, "nobody was disconnected");
+    let stale: u64 = miners.iter().map(|miner| miner.stale).sum();
+    assert_eq!((stale, adit.metric("adit_shares_total state=\"rejected\"")), (0, 0.0));
+    adit.until("every share has its final state", |adit| adit.metric("adit_shares_open") == 0.0);
+    for (at, source) in by_pool {
+        let counted = adit.pool(*at).stats().accepted as f64;
+        assert_eq!(acknowledged(&adit, source), counted, "{source}");
+    }
+    for state in ["unsent", "refused", "unknown"] {
+        assert_eq!(adit.metric(&format!("adit_shares_total state=\"{state}\"")), 0.0, "{state}");
+    }
+    drop(miners);
+    adit.signal(Signal::TERM);
+    assert_eq!(adit.wait().code(), Some(0), "{}", adit.log());
+}
+
+#[test]
+fn pools_come_become_others_and_go_and_nobody_is_disconnected() {
+    let mut urls = Vec::new();
+    let mut adit = Adit::start_with(2, "", |pools| {
+        urls = pools.to_vec();
+        settings(&(source("a", &pools[0], "farm") + &route("\"a\"")))
+    });
+    let mut miners = farm(&adit);
+    mine_for(&mut adit, &mut miners, "a");
+
+    // One comes, and is preferred.
+    let both = source("a", &urls[0], "farm") + &source("b", &urls[1], "farm");
+    reload(&mut adit, &settings(&(both.clone() + &route("\"b\", \"a\""))), &mut miners, "b");
+    let log = adit.log();
+    let line = log.lines().rfind(|line| line.contains("SIGHUP")).expect("the line");
+    assert!(line.contains("source.b (new), route.main"), "{line}");
+    assert!(!line.contains("start Adit anew"), "{line}");
+
+    // The other goes.
+    let b = source("b", &urls[1], "farm");
+    reload(&mut adit, &settings(&(b + &route("\"b\""))), &mut miners, "b");
+    adit.until("it has left", |adit| state(adit, "a") == "removed");
+    adit.until("its connection is ended", |adit| adit.pool(0).stats().connections == 0);
+
+    // It comes back, and takes the work at once when the one that was left goes.
+    let a = source("a", &urls[0], "farm");
+    reload(&mut adit, &settings(&(a + &route("\"a\""))), &mut miners, "a");
+    adit.until("it has left", |adit| state(adit, "b") == "removed");
+
+    // It becomes another: under the same name, for another account.
+    let a = source("a", &urls[0], "somebody-else");
+    reload(&mut adit, &settings(&(a + &route("\"a\""))), &mut miners, "a");
+    adit.until("only the new connection is left", |adit| adit.pool(0).stats().connections == 1);
+    assert_eq!(state(&adit, "a"), "ready");
+    finish(adit, miners, &[(0, "a"), (1, "b")]);
+}
+
+#[test]
+fn goals_come_and_go_with_their_pools() {
+    let goal = |name: &str, source: &str, weight: u32| {
+        format!("[goal.{name}]\nroute = \"main\"\nsources = [\"{source}\"]\nweight = {weight}\n")
+    };
+    let head = "[route.main]\nlisteners = [\"main\"]\n";
+    let mut urls = Vec::new();
+    let mut adit = Adit::start_with(2, "", |pools| {
+        urls = pools.to_vec();
+        settings(&(source("a", &pools[0], "farm") + head + &goal("ours", "a", 1)))
+    });
+    let mut miners = farm(&adit);
+    mine_for(&mut adit, &mut miners, "a");
+    let both = source("a", &urls[0], "farm") + &source("b", &urls[1], "farm") + head;
+
+    // All work goes to one that was not there.
+    let rest = both.clone() + &goal("ours", "a", 0) + &goal("friend", "b", 1);
+    let applied = adit.metric("config_reloaded");
+    adit.write(&settings(&rest));
+    adit.signal(Signal::HUP);
+    let miners_of = |adit: &Adit, goal: &str| adit.metric(&format!("adit_goal_miners goal=\"{goal}\""));
+    adit.until("all mine for the friend", |adit| {
+        mine(&mut miners);
+        miners_of(adit, "friend") == MINERS as f64
+    });
+    assert_eq!(adit.metric("config_reloaded"), applied + 1.0);
+    let answer = adit.patch(r#"{"goals": {"friend": {"weight": 3}}}"#);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    // It goes again, and its pool with it.
+    let rest = source("a", &urls[0], "farm") + head + &goal("ours", "a", 1);
+    adit.write(&settings(&rest));
+    adit.signal(Signal::HUP);
+    adit.until("all are back", |adit| {
+        mine(&mut miners);
+        miners_of(adit, "ours") == MINERS as f64 && state(adit, "b") == "removed"
+    });
+    let answer = adit.patch(r#"{"goals": {"friend": {"weight": 3}}}"#);
+    assert!(answer.starts_with("HTTP/1.1 422") && answer.contains("no such goal"), "{answer}");
+    finish(adit, miners, &[(0, "a"), (1, "b")]);
+}
+
+#[test]
+fn a_pool_that_leaves_too_little_is_refused_and_one_that_cannot_be_reached_is_not() {
+    let mut urls = Vec::new();
+    let mut adit = Adit::start_with_rooms(&[16, 4], "", |pools| {
+        urls = pools.to_vec();
+        settings(&(source("a", &pools[0], "farm") + &route("\"a\"")))
+    });
+    let mut miners = farm(&adit);
+    mine_for(&mut adit, &mut miners, "a");
+
+    // Four bytes are too few for the listener's four and four; and nothing else of the file is taken over either.
+    let small = source("a", &urls[0], "farm") + &source("small", &urls[1], "farm");
+    let level = "[log]\nlevel = \"debug\"\n";
+    adit.write(&settings(&(small + &route("\"a\", \"small\"") + level)));
+    adit.signal(Signal::HUP);
+    adit.until("it is refused", |adit| {
+        mine(&mut miners);
+        adit.metric("config_reload_refused") == 1.0
+    });
+    let log = adit.log();
+    assert!(log.contains("source.small: no channel for miners of listener.main"), "{log}");
+    assert!(log.contains("4 + 4 bytes") && !log.contains("DEBUG"), "{log}");
+    assert!(adit.status()["sources"].as_array().is_some_and(|sources| sources.len() == 1));
+
+    // Nobody is there: it may come.
+    let dead = urls[1].replace(&port(&urls[1]), "127.0.0.1:1/");
+    let both = source("a", &urls[0], "farm") + &source("dead", &dead, "farm");
+    reload(&mut adit, &settings(&(both + &route("\"dead\", \"a\""))), &mut miners, "a");
+    assert!(adit.log().contains("it is taken all the same"), "{}", adit.log());
+    assert_eq!(adit.pool(1).stats().accepted, 0);
+    finish(adit, miners, &[(0, "a")]);
+}
+
+/// The address in a pool's URL, with the slash behind it.
+fn port(url: &str) -> String {
+    let rest = url.split("://").nth(1).expect("an address");
+    format!("{}/", rest.split('/').next().expect("an address"))
+}

@@ -1,0 +1,207 @@
+//! Weights, pools, goals and a certificate change while 2,000 miners mine.
+
+use std::time::{Duration, Instant};
+
+use integration_tests::certificate::Certificate;
+use integration_tests::folder::Folder;
+use integration_tests::proxy::{Adit, Settings};
+use integration_tests::wanderers::{Wanderers, Way};
+use integration_tests::{http, load, promise, wait};
+use lab::dev_pool::{DevPool, DevPoolKeys, DevPoolOptions};
+use serde_json::json;
+
+use crate::PATIENCE;
+
+/// Miners that send shares, by Stratum V1, and such as are connected by TLS and watch.
+const MINERS: usize = 2_000;
+const BY_TLS: usize = 500;
+/// Shares a second of all miners together.
+const RATE: &str = "2000";
+/// Longer than all that is done here: how long shares come.
+const SECONDS: &str = "60";
+
+/// Pools in this process, so that they can be asked what they have counted.
+struct Pools {
+    runtime: tokio::runtime::Runtime,
+    pools: Vec<DevPool>,
+}
+
+impl Pools {
+    fn start(count: usize) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime can be had");
+        let pool = |_| {
+            // Hundreds of shares a second, and no block that would make any stale.
+            let mut options = DevPoolOptions { shares_per_minute: 30_000.0, ..DevPoolOptions::default() };
+            options.chain.nbits = 0x1d00_ffff;
+            let address = ([127, 0, 0, 1], 0).into();
+            let pool = runtime.block_on(DevPool::bind(address, options, DevPoolKeys::random()));
+            pool.expect("loopback has a free port")
+        };
+        let pools = (0..count).map(pool).collect();
+        Self { runtime, pools }
+    }
+
+    fn url(&self, at: usize) -> String {
+        self.pools[at].url()
+    }
+
+    fn accepted(&self, at: usize) -> u64 {
+        self.pools[at].stats().accepted
+    }
+
+    fn connections(&self, at: usize) -> u64 {
+        self.pools[at].stats().connections
+    }
+}
+
+/// A goal's table.
+fn goal(name: &str, source: &str, weight: u32) -> String {
+    format!("[goal.{name}]\nroute = \"main\"\nsources = [\"{source}\"]\nweight = {weight}\n")
+}
+
+/// What is in force: pools with what follows their URLs, and goals.
+fn settings(certificate: &Certificate, sources: &[(&str, String, &str)], goals: &str) -> Settings {
+    let easy = "difficulty_start = 1e-8\ndifficulty_min = 1e-8\nvardiff = false\nshares_per_minute = 600\n";
+    let mut settings =
+        Settings { listener: easy.to_owned(), tables: goals.to_owned(), ..Settings::default() };
+    settings = settings.listener(&certificate.lines());
+    for (name, url, lines) in sources {
+        settings = settings.source(name, url, &format!("nominal_hashrate = 100000\n{lines}"));
+    }
+    settings
+}
+
+/// Miners of a goal.
+fn miners(adit: &Adit, goal: &str) -> f64 {
+    adit.metric("adit_goal_miners", &[&format!("goal=\"{goal}\"")])
+}
+
+/// Waits until a goal has so many of the miners, of a hundred. How long that took.
+fn wait_part(adit: &Adit, goal: &str, least: f64, most: f64) -> Duration {
+    let began = Instant::now();
+    let all = (MINERS + BY_TLS) as f64;
+    wait::until_so(&format!("{goal} has {least} to {most} % of the miners"), PATIENCE, || {
+        let part = miners(adit, goal) / all * 100.0;
+        (least..=most).contains(&part)
+    });
+    began.elapsed()
+}
+
+#[test]
+#[ignore = "needs the release build: integration-tests/run"]
+fn weights_pools_and_a_certificate_change_while_2000_miners_mine() {
+    let folder = Folder::new();
+    let path = folder.path().to_owned();
+    let old = Certificate::new(&path);
+    let pools = Pools::start(3);
+    let a = ("a", pools.url(0), "");
+    let b = ("b", pools.url(1), "");
+    let c = ("c", pools.url(2), "");
+    let two = goal("ours", "a", 3) + &goal("friend", "b", 1);
+    let mut adit = Adit::start_ready(&path, &settings(&old, &[a.clone(), b.clone()], &two));
+    wait::until_so("both pools are there", PATIENCE, || adit.source("b")["state"] == "ready");
+    let port = adit.port();
+    let way = |certificate: &Certificate| Way {
+        port,
+        apart: Duration::from_secs(1),
+        tls: Some(certificate.client()),
+    };
+    let by_tls = Wanderers::start(&way(&old), BY_TLS, Duration::from_secs(2));
+    let load = load::start(
+        &adit,
+        &[
+            "--miners",
+            &MINERS.to_string(),
+            "--shares-per-second",
+            RATE,
+            "--seconds",
+            SECONDS,
+            "--connect-seconds",
+            "4",
+        ],
+    );
+    wait::until_so("all have work", PATIENCE, || {
+        by_tls.with_work() == BY_TLS && adit.connections() == (MINERS + BY_TLS) as f64
+    });
+    let began = Instant::now();
+    let mut took = vec![("3:1", wait_part(&adit, "friend", 18.0, 32.0))];
+
+    // Weights, by PATCH and by SIGHUP.
+    let body = r#"{"goals": {"ours": {"weight": 1}, "friend": {"weight": 3}}}"#;
+    let answer = http::patch(adit.http_port(), "/api/v1/routes", body).expect("Adit answers");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    took.push(("1:3 by PATCH", wait_part(&adit, "friend", 68.0, 82.0)));
+    let two = goal("ours", "a", 2) + &goal("friend", "b", 2);
+    let _ = adit.reload(&settings(&old, &[a.clone(), b.clone()], &two));
+    took.push(("1:1 by SIGHUP", wait_part(&adit, "friend", 43.0, 57.0)));
+
+    // A pool and a goal come; then a pool and its goal go.
+    let three = two.clone() + &goal("third", "c", 4);
+    let _ = adit.reload(&settings(&old, &[a.clone(), b.clone(), c.clone()], &three));
+    took.push(("a pool comes, with half of the work", wait_part(&adit, "third", 43.0, 57.0)));
+    let left = goal("ours", "a", 1) + &goal("third", "c", 1);
+    let _ = adit.reload(&settings(&old, &[a.clone(), c.clone()], &left));
+    let removed = Instant::now();
+    wait::until_so("the pool is left", PATIENCE, || {
+        adit.source("b")["state"] == "removed" && pools.connections(1) == 0
+    });
+    took.push(("a pool is left, to the last answer", removed.elapsed()));
+
+    // The certificate, and in the same moment a pool becomes another.
+    let new = Certificate::new(&path);
+    let another = ("a", pools.url(0), "user_identity = \"another\"\n");
+    let _ = adit.reload(&settings(&new, &[another, c.clone()], &left));
+    let others = Wanderers::start(&way(&new), 20, Duration::ZERO);
+    wait::until_so("those who come trust the new certificate", PATIENCE, || others.with_work() == 20);
+    drop(others);
+    wait::until_so("one connection to the pool is left", PATIENCE, || pools.connections(0) == 1);
+    let before = adit.source_books("a").acknowledged;
+    wait::until_so("the other one is mined for", PATIENCE, || {
+        adit.source("a")["state"] == "ready" && adit.source_books("a").acknowledged >= before + 100
+    });
+    let changed_for = began.elapsed();
+
+    // Nobody noticed.
+    assert_eq!(by_tls.with_work(), BY_TLS);
+    assert_eq!(by_tls.outages(), Vec::<Duration>::new(), "nobody was closed");
+    assert_eq!(by_tls.services().len(), BY_TLS, "nobody came twice");
+    let report = load.report();
+    let (connect, shares) = (&report["connect"], &report["shares"]);
+    assert_eq!((&connect["failed"], &connect["closed_later"]), (&json!(0), &json!(0)), "{connect}");
+    assert_eq!(connect["with_work"], MINERS, "{connect}");
+    assert_eq!((&shares["unanswered"], &shares["rejected"]), (&json!(0), &json!({})), "{shares}");
+    assert!(!adit.log().contains("restart_for"), "nothing needs a new start: {}", adit.log());
+
+    // The books, and what the pools have counted.
+    drop(by_tls);
+    let books = adit.settled(PATIENCE);
+    assert_eq!(books.submitted, shares["submitted"].as_u64().expect("a number"), "{books}");
+    assert_eq!(
+        (books.rejected, books.unsent, books.refused, books.unknown, books.pending),
+        (0, 0, 0, 0, 0),
+        "{books}"
+    );
+    let counted: Vec<(u64, u64)> = ["a", "b", "c"]
+        .iter()
+        .enumerate()
+        .map(|(at, name)| (adit.source_books(name).acknowledged, pools.accepted(at)))
+        .collect();
+    assert!(counted.iter().all(|(ours, theirs)| ours == theirs && *ours > 0), "{counted:?}");
+    assert_eq!(counted.iter().map(|(ours, _)| ours).sum::<u64>(), books.acknowledged);
+    adit.stop();
+    let Pools { runtime, pools } = pools;
+    pools.into_iter().for_each(|pool| runtime.block_on(pool.shutdown()));
+    let took: Vec<String> =
+        took.iter().map(|(what, time)| format!("{what} after {:.1} s", time.as_secs_f64())).collect();
+    promise::figure(
+        "29",
+        &format!(
+            "{MINERS} miners at {RATE} shares/s and {BY_TLS} by TLS, everything changed within {:.0} s: {}; a certificate and an \
+             account exchanged; none of them noticed; acknowledged and counted by the three pools: {}; {books}",
+            changed_for.as_secs_f64(),
+            took.join(", "),
+            counted.iter().map(|(_, theirs)| theirs.to_string()).collect::<Vec<_>>().join(", ")
+        ),
+    );
+}
