@@ -40,7 +40,7 @@ use crate::alarms::Alarms;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::downstream::{
-    Access, Admission, CertificateError, Certificates, FreshCertificates, ListenerContext, ListenerFigures,
+    Admission, AllRules, CertificateError, Certificates, FreshCertificates, ListenerContext, ListenerFigures,
     MinerIdPool, Roster, Sv2Identity, WorkerMemory, run_listener,
 };
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
@@ -141,6 +141,7 @@ pub struct Proxy {
     reloads: Arc<ReloadFigures>,
     control: Arc<RouteControl>,
     certificates: Arc<Certificates>,
+    rules: Arc<AllRules>,
 }
 
 /// How often the configuration was read anew.
@@ -169,6 +170,7 @@ impl Proxy {
         let mailboxes = Arc::new(Mailboxes::default());
 
         let certificates = Arc::new(Certificates::new(FreshCertificates::read(config)?));
+        let rules = Arc::new(AllRules::of(config));
         // Every port first: nothing else is begun when one cannot be had.
         let mut sockets = Vec::new();
         for (name, listener) in &config.listeners {
@@ -234,13 +236,8 @@ impl Proxy {
                 books: Arc::clone(&books),
                 admission: Arc::clone(&admission),
                 cap: listener.max_connections.map(|n| Arc::new(Semaphore::new(n as usize))),
-                access: Access {
-                    allow: listener.allow.clone(),
-                    deny: listener.deny.clone(),
-                    proxies: listener.proxy_protocol_from.clone(),
-                },
-                per_address: listener.max_connections_per_address,
-                unlimited_addresses: listener.unlimited_addresses.clone(),
+                rules: rules.of_listener(name),
+                proxies: listener.proxy_protocol_from.clone(),
                 max_line: config.limits.line,
                 outbox: config.limits.outbox,
                 handshake: config.limits.handshake,
@@ -347,6 +344,7 @@ impl Proxy {
             reloads,
             control,
             certificates,
+            rules,
         })
     }
 
@@ -391,6 +389,12 @@ impl Proxy {
     #[must_use]
     pub fn certificates(&self) -> Arc<Certificates> {
         Arc::clone(&self.certificates)
+    }
+
+    /// Who may connect to the listeners.
+    #[must_use]
+    pub fn rules(&self) -> Arc<AllRules> {
+        Arc::clone(&self.rules)
     }
 
     /// Where it is counted how often the configuration was read anew.

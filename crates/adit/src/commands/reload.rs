@@ -1,9 +1,10 @@
 //! SIGHUP: the configuration is read anew.
 //!
-//! What can be changed in a running process is changed, all of it or nothing: `log.level`, the listeners' certificates,
-//! pools, and what routes, goals and pins say of them. Pools that come are asked first whether they fit. For the rest the
+//! What can be changed in a running process is changed, all of it or nothing: `log.level`, the listeners' certificates and
+//! access rules, pools, and what routes, goals and pins say of them. Pools that come are asked first whether they fit. For the rest the
 //! process has to be started anew, and the log says for which keys.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::future::join_all;
@@ -12,9 +13,16 @@ use tracing::{error, info, warn};
 use super::LogHandle;
 use crate::cli::ConfigArgs;
 use crate::config::{self, Config};
-use crate::downstream::{Certificates, FreshCertificates};
+use crate::downstream::{AllRules, Certificates, FreshCertificates};
 use crate::probe::{Objection, object_to};
 use crate::proxy::{Plan, Planned, ReloadFigures, RouteControl};
+
+/// What a reload changes of what runs.
+pub(super) struct Changeable {
+    pub(super) control: Arc<RouteControl>,
+    pub(super) certificates: Arc<Certificates>,
+    pub(super) rules: Arc<AllRules>,
+}
 
 /// Reads and checks the configuration, and takes over what can be. `running` is what is in force. Until the pools that come
 /// have answered nothing is changed: it may be given up and begun anew meanwhile.
@@ -23,10 +31,10 @@ pub(super) async fn reload(
     running: &mut Config,
     log: &LogHandle,
     figures: &ReloadFigures,
-    (control, certificates): (&RouteControl, &Certificates),
+    changeable: &Changeable,
 ) {
-    match prepare(args, running, control).await {
-        Ok(fresh) => match take_over(fresh, running, log, (control, certificates)) {
+    match prepare(args, running, &changeable.control).await {
+        Ok(fresh) => match take_over(fresh, running, log, changeable) {
             Ok(taken) => {
                 figures.applied.fetch_add(1, Relaxed);
                 say_taken(&taken);
@@ -100,7 +108,7 @@ fn take_over(
     fresh: Fresh,
     running: &mut Config,
     log: &LogHandle,
-    (control, certificates): (&RouteControl, &Certificates),
+    Changeable { control, certificates, rules }: &Changeable,
 ) -> Result<Taken, String> {
     let Fresh { config, certificates: fresh_certificates, plan, restart } = fresh;
     let mut taken: Vec<String> = Vec::new();
@@ -128,10 +136,16 @@ fn take_over(
     }
     let exchanged = certificates.exchange(fresh_certificates);
     taken.extend(exchanged.iter().map(|listener| format!("the certificate of listener.{listener}")));
+    let exchanged = rules.exchange(&config);
+    taken.extend(exchanged.iter().map(|listener| format!("who may connect to listener.{listener}")));
     for (name, listener) in &mut running.listeners {
         if let Some(fresh) = config.listeners.get(name) {
             listener.certificate_file.clone_from(&fresh.certificate_file);
             listener.private_key_file.clone_from(&fresh.private_key_file);
+            listener.allow.clone_from(&fresh.allow);
+            listener.deny.clone_from(&fresh.deny);
+            listener.max_connections_per_address = fresh.max_connections_per_address;
+            listener.unlimited_addresses.clone_from(&fresh.unlimited_addresses);
         }
     }
     Ok(Taken { keys: taken, left: running.differences(&config), restart })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::reload::reload;
+use super::reload::{Changeable, reload};
 use super::signals::{Asked, Signals};
 use super::{EX_UNAVAILABLE, complain, dev, load, runtime, start_logging};
 use crate::cli::RunArgs;
@@ -67,7 +67,9 @@ async fn run_until_told(args: &RunArgs) -> ExitCode {
             return ExitCode::from(EX_UNAVAILABLE);
         }
     };
-    let (reloads, control, certificates) = (proxy.reloads(), proxy.control(), proxy.certificates());
+    let reloads = proxy.reloads();
+    let (control, certificates, rules) = (proxy.control(), proxy.certificates(), proxy.rules());
+    let changeable = Changeable { control, certificates, rules };
     let mut reminder = tokio::time::interval(DEV_REMINDER);
     let mut next = None;
     let asked = loop {
@@ -76,8 +78,7 @@ async fn run_until_told(args: &RunArgs) -> ExitCode {
             match asked {
                 Asked::Reload if args.dev => info!("SIGHUP: development mode has no configuration to read"),
                 Asked::Reload => {
-                    let changes = (&*control, &*certificates);
-                    let reloading = reload(&args.config, &mut config, &log, &reloads, changes);
+                    let reloading = reload(&args.config, &mut config, &log, &reloads, &changeable);
                     // New pools are asked first: that takes a while. Until it is over nothing has changed.
                     tokio::select! {
                         () = reloading => {}

@@ -1,18 +1,22 @@
-//! Which addresses may come to a listener, and which of them speak for others.
+//! Which addresses may come to a listener, and how often.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::Network;
+use crate::config::{Config, Listener, Name, Network};
 
 /// A listener's rules.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// Who may come; everybody where it is empty.
     pub allow: Vec<Network>,
     /// Who may not, even so.
     pub deny: Vec<Network>,
-    /// Load balancers: each connection of theirs begins with a PROXY header.
-    pub proxies: Vec<Network>,
+    /// Connections per public address.
+    pub per_address: u32,
+    /// Addresses with as many connections as they like.
+    pub unlimited: Vec<Network>,
 }
 
 impl Access {
@@ -22,14 +26,66 @@ impl Access {
         (self.allow.is_empty() || is_in(&self.allow, address)) && !is_in(&self.deny, address)
     }
 
-    /// Whether a connection from there must begin with a PROXY header. Of no other may it.
-    #[must_use]
-    pub fn is_proxy(&self, address: IpAddr) -> bool {
-        is_in(&self.proxies, address)
+    fn of(listener: &Listener) -> Self {
+        Self {
+            allow: listener.allow.clone(),
+            deny: listener.deny.clone(),
+            per_address: listener.max_connections_per_address,
+            unlimited: listener.unlimited_addresses.clone(),
+        }
     }
 }
 
-fn is_in(networks: &[Network], address: IpAddr) -> bool {
+/// The rules in force; looked at when a connection comes, never afterwards.
+#[derive(Debug, Default)]
+pub struct Rules(Mutex<Arc<Access>>);
+
+impl Rules {
+    /// Those in force.
+    #[must_use]
+    pub fn current(&self) -> Arc<Access> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The rules of all listeners.
+#[derive(Debug, Default)]
+pub struct AllRules(BTreeMap<Name, Arc<Rules>>);
+
+impl AllRules {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let rules = |(name, listener): (&Name, &Listener)| {
+            (name.clone(), Arc::new(Rules(Mutex::new(Arc::new(Access::of(listener))))))
+        };
+        Self(config.listeners.iter().map(rules).collect())
+    }
+
+    /// Those of a listener.
+    #[must_use]
+    pub fn of_listener(&self, listener: &Name) -> Arc<Rules> {
+        self.0.get(listener).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// Puts those of another configuration in force, for all connections that come from now on. The listeners whose rules
+    /// are others now.
+    pub fn exchange(&self, config: &Config) -> Vec<Name> {
+        let mut exchanged = Vec::new();
+        for (name, rules) in &self.0 {
+            let Some(fresh) = config.listeners.get(name).map(Access::of) else { continue };
+            let mut current = rules.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if **current != fresh {
+                *current = Arc::new(fresh);
+                exchanged.push(name.clone());
+            }
+        }
+        exchanged
+    }
+}
+
+/// Whether an address is in one of these networks.
+pub(super) fn is_in(networks: &[Network], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(address))
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, info, warn};
 
-use super::access::Access;
+use super::access::{Rules, is_in};
 use super::admission::{Admission, PerAddress, Place, Refused};
 use super::certificate::Certificate;
 use super::ids::MinerIdPool;
@@ -81,11 +81,9 @@ pub struct ListenerContext {
     /// The listener's own cap.
     pub cap: Option<Arc<Semaphore>>,
     /// Who may come.
-    pub access: Access,
-    /// Connections per public address.
-    pub per_address: u32,
-    /// Addresses with as many connections as they like.
-    pub unlimited_addresses: Vec<Network>,
+    pub rules: Arc<Rules>,
+    /// Load balancers: each connection of theirs begins with a PROXY header.
+    pub proxies: Vec<Network>,
     /// The longest line.
     pub max_line: usize,
     /// Bytes that may wait for a miner that does not read.
@@ -121,12 +119,18 @@ pub struct ListenerContext {
 }
 
 impl ListenerContext {
+    /// Whether a connection from there must begin with a PROXY header. Of no other may it.
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        is_in(&self.proxies, address)
+    }
+
     /// Whether a connection may stay, once it is known where it comes from.
     pub(super) fn let_in(&self, place: &mut Place, address: IpAddr) -> Result<(), Refused> {
-        if !self.access.permits(address) {
+        let access = self.rules.current();
+        if !access.permits(address) {
             return Err(Refused::Denied);
         }
-        let per_address = PerAddress { most: self.per_address, unlimited: &self.unlimited_addresses };
+        let per_address = PerAddress { most: access.per_address, unlimited: &access.unlimited };
         self.admission.count(place, address, per_address)
     }
 

@@ -59,7 +59,7 @@ pub async fn run_listener(
         wait = FIRST_WAIT;
         let place = Admission::admit(room, context.cap.as_ref()).and_then(|mut place| {
             // Of a load balancer's connection only its header says whose it is.
-            if !context.access.is_proxy(address.ip()) {
+            if !context.is_proxy(address.ip()) {
                 context.let_in(&mut place, address.ip())?;
             }
             Ok(place)

@@ -20,7 +20,7 @@ mod sv2;
 mod test_hooks;
 mod tls;
 
-pub use access::Access;
+pub use access::{Access, AllRules, Rules};
 pub use admission::{Admission, Refused};
 pub use certificate::{Certificate, CertificateError, Certificates, FreshCertificates};
 pub use context::{ListenerContext, ListenerFigures, Quiet};

@@ -140,7 +140,7 @@ async fn what_it_speaks(
         Protocol::Sv2 => Some(Spoken::Noise),
         Protocol::Auto | Protocol::Sv1Tls => None,
     };
-    let proxied = context.access.is_proxy(opened.address.ip());
+    let proxied = context.is_proxy(opened.address.ip());
     if let Some(configured) = configured.filter(|_| !proxied) {
         return Ok(configured);
     }

@@ -208,3 +208,25 @@ fn port(url: &str) -> String {
     let rest = url.split("://").nth(1).expect("an address");
     format!("{}/", rest.split('/').next().expect("an address"))
 }
+
+#[test]
+fn who_may_connect_is_changed_for_those_who_come() {
+    let with = |lines: &str, pool: &str| {
+        let text = settings(&(source("a", pool, "farm") + &route("\"a\"")));
+        text.replace("vardiff = false\n", &format!("vardiff = false\n{lines}"))
+    };
+    let mut url = String::new();
+    let mut adit = Adit::start_with(1, "", |pools| {
+        url.clone_from(&pools[0]);
+        with("", &pools[0])
+    });
+    let mut miners = farm(&adit);
+    reload(&mut adit, &with("deny = [\"127.0.0.0/8\"]\n", &url), &mut miners, "a");
+    assert!(adit.log().contains("who may connect to listener.main"), "{}", adit.log());
+    assert!(!adit.log().contains("start Adit anew"), "{}", adit.log());
+    assert!(Client::connect(adit.miners(), "farm.late").read().is_none(), "it is closed");
+    adit.until("it is counted", |adit| adit.metric("connection_denied") == 1.0);
+    reload(&mut adit, &with("", &url), &mut miners, "a");
+    miners.push(Client::mining(adit.miners(), "farm.late"));
+    finish(adit, miners, &[(0, "a")]);
+}
