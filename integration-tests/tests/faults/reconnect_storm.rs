@@ -157,7 +157,8 @@ fn ten_thousand_come_back_by_noise_in_ten_seconds_and_all_have_work() {
         let channel = if standard { "a standard" } else { "an extended" };
         // Those that come later use memory of those before them.
         let per_miner = report.server.as_ref().and_then(|server| server.rss_bytes_per_connection);
-        let memory = per_miner.filter(|_| !standard).map(|bytes| format!("; {bytes:.0} bytes of memory each"));
+        let memory =
+            per_miner.filter(|_| !standard).map(|bytes| format!("; {bytes:.0} bytes of memory each"));
         promise::figure(
             "12",
             &format!(
