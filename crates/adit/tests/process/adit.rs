@@ -40,13 +40,12 @@ impl Adit {
 
     /// With so many pools, whose URLs the settings are made with.
     pub(crate) fn start_with(pools: usize, shell: &str, settings: impl FnOnce(&[String]) -> String) -> Self {
-        let room = DevPoolOptions::default().extranonce_size;
-        Self::start_with_rooms(&vec![room; pools], shell, settings)
+        Self::start_before(vec![DevPoolOptions::default(); pools], shell, settings)
     }
 
-    /// With pools that leave so many bytes of extranonce each.
-    pub(crate) fn start_with_rooms(
-        rooms: &[u8],
+    /// With such pools.
+    pub(crate) fn start_before(
+        pools: Vec<DevPoolOptions>,
         shell: &str,
         settings: impl FnOnce(&[String]) -> String,
     ) -> Self {
@@ -54,12 +53,11 @@ impl Adit {
         let runtime = runtime.expect("a runtime");
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         // No share is a block here: a new tip would cost shares that are on their way.
-        let pool = |room: &u8| {
-            let mut options = DevPoolOptions { extranonce_size: *room, ..DevPoolOptions::default() };
+        let pool = |mut options: DevPoolOptions| {
             options.chain.nbits = 0x1d00_ffff;
             runtime.block_on(DevPool::bind(loopback, options, DevPoolKeys::random())).expect("a pool")
         };
-        let pools: Vec<DevPool> = rooms.iter().map(pool).collect();
+        let pools: Vec<DevPool> = pools.into_iter().map(pool).collect();
         let urls: Vec<String> = pools.iter().map(|pool| pool.url()).collect();
         let settings = settings(&urls);
         let folder = std::env::temp_dir().join(format!(
