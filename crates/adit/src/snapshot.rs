@@ -117,6 +117,7 @@ impl SnapshotMaker {
                 self.sources.iter().filter_map(|s| s.resolver.as_ref()).map(|r| r.failures()).sum(),
             ),
             ("channel_refused".into(), sum(|f| f.channels_refused.load(Relaxed))),
+            ("probe".into(), sum(|f| f.probes.load(Relaxed))),
             ("worker_name_shortened".into(), sum(|f| f.names_cut.load(Relaxed))),
             (
                 "source_handshake_failed".into(),
