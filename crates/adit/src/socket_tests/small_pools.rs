@@ -49,6 +49,10 @@ fn closed(proxy: &Proxy, why: &str) -> u64 {
     proxy.snapshot().listeners[0].closed_total.get(why).copied().unwrap_or(0)
 }
 
+fn active(proxy: &Proxy) -> Option<String> {
+    proxy.snapshot().routes[0].active.clone()
+}
+
 fn event(proxy: &Proxy, name: &str) -> u64 {
     proxy.snapshot().events_total.get(name).copied().expect(name)
 }
@@ -60,6 +64,7 @@ async fn a_listener_without_sizes_takes_what_the_pools_leave() {
         let nominal = "nominal_hashrate = \"1 MH/s\"";
         let proxy = proxy("", &[("small", &small.url(), ""), ("large", &large.url(), nominal)], "").await;
         let address = proxy.addresses()[0];
+        until("the small pool is mined for", || active(&proxy).as_deref() == Some("small")).await;
         let sizes = apart(move || {
             let mut client = Client::mining(address, "farm.7");
             assert_eq!(client.mine(), Some(true));
@@ -81,6 +86,7 @@ async fn when_all_ids_are_taken_they_are_used_again_on_a_further_connection_and_
     let nominal = "nominal_hashrate = \"1 MH/s\"";
     let proxy = proxy("", &[("small", &small_url, ""), ("large", &large_url, nominal)], "").await;
     let address = proxy.addresses()[0];
+    until("the small pool is mined for", || active(&proxy).as_deref() == Some("small")).await;
     let miners = apart(move || {
         let mut miners: Vec<Client> = (0..MINERS).map(|_| Client::mining(address, "farm.7")).collect();
         miners.iter_mut().for_each(|miner| assert_eq!(miner.mine(), Some(true)));
@@ -96,8 +102,7 @@ async fn when_all_ids_are_taken_they_are_used_again_on_a_further_connection_and_
 
     // The other pool knows nothing of connections: each space has a channel of its own there.
     drop(small);
-    until("the SV2 pool is mined for", || proxy.snapshot().routes[0].active.as_deref() == Some("large"))
-        .await;
+    until("the SV2 pool is mined for", || active(&proxy).as_deref() == Some("large")).await;
     until("two channels have work", || {
         proxy.snapshot().sources.iter().any(|s| s.name == "large" && s.channels == 2)
     })
