@@ -507,6 +507,7 @@ async fn let_in(
     let Some(split) = stop.run_until_cancelled(splitting.split()).await else { return };
     let policy = Arc::make_mut(&mut context.policy);
     (policy.extranonce1_size, policy.extranonce2_size) = (split.extranonce1, split.extranonce2);
+    let _ = context.figures.split.set((split.extranonce1, split.extranonce2));
     run_listener(socket, Arc::new(context), tasks, stop).await;
 }
 

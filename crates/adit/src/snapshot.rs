@@ -347,6 +347,8 @@ fn listener(view: &ListenerView) -> ListenerSnapshot {
     ListenerSnapshot {
         name: view.name.clone(),
         address: view.address.clone(),
+        extranonce1_size: figures.split.get().map(|split| split.0),
+        extranonce2_size: figures.split.get().map(|split| split.1),
         miners: MinersSnapshot {
             connected: figures.connected.load(Relaxed),
             authorised: figures.mining.load(Relaxed),

@@ -28,6 +28,8 @@ use crate::upstream::{Mailboxes, RouterMessage, SourceDoor, SourceFigures};
 /// Counters of a listener.
 #[derive(Debug, Default)]
 pub struct ListenerFigures {
+    /// Bytes of its miners' `extranonce1` and extranonce2, as soon as nobody can change them any more.
+    pub split: OnceLock<(u8, u8)>,
     /// Connected now.
     pub connected: AtomicU64,
     /// Subscribed and authorised now.

@@ -53,6 +53,10 @@ fn active(proxy: &Proxy) -> Option<String> {
     proxy.snapshot().routes[0].active.clone()
 }
 
+fn bytes(size: usize) -> u8 {
+    u8::try_from(size).expect("a few bytes")
+}
+
 fn event(proxy: &Proxy, name: &str) -> u64 {
     proxy.snapshot().events_total.get(name).copied().expect(name)
 }
@@ -68,9 +72,11 @@ async fn a_listener_without_sizes_takes_what_the_pools_leave() {
         let sizes = apart(move || {
             let mut client = Client::mining(address, "farm.7");
             assert_eq!(client.mine(), Some(true));
-            (client.extranonce1.len(), client.extranonce2_size)
+            (bytes(client.extranonce1.len()), bytes(client.extranonce2_size))
         });
         assert_eq!(sizes.await, split, "the pool leaves {left}");
+        let listener = &proxy.snapshot().listeners[0];
+        assert_eq!((listener.extranonce1_size, listener.extranonce2_size), (Some(split.0), Some(split.1)));
         until("the share is taken", || small.stats().accepted == 1).await;
         let books = proxy.stop().await;
         assert_eq!((books.acknowledged, books.refused_sum()), (1, 0));
@@ -107,16 +113,14 @@ async fn when_all_ids_are_taken_they_are_used_again_on_a_further_connection_and_
         proxy.snapshot().sources.iter().any(|s| s.name == "large" && s.channels == 2)
     })
     .await;
-    let before = large.stats().accepted;
-    let miners = apart(move || {
-        // The first share may still be of the old pool's job.
-        for _ in 0..2 {
+    // Of so many miners' shares it wants a part only.
+    while large.stats().accepted < 3 {
+        miners = apart(move || {
             miners.iter_mut().for_each(|miner| assert!(miner.mine().is_some(), "it stays connected"));
-        }
-        miners
-    });
-    let miners = miners.await;
-    until("all shares are taken there", || large.stats().accepted >= before + MINERS as u64).await;
+            miners
+        })
+        .await;
+    }
     drop(miners);
     let books = proxy.stop().await;
     assert_eq!(books.refused_sum(), 0);
