@@ -8,6 +8,7 @@ mod numbers;
 mod plan;
 mod pools;
 mod settings;
+mod splitting;
 mod upstream;
 
 use std::collections::HashMap;
@@ -32,8 +33,9 @@ pub use control::RouteControl;
 use numbers::Numbers;
 pub(crate) use plan::{Plan, Planned};
 pub(crate) use settings::goals;
-pub(crate) use settings::{lane_settings, source_settings, sources_of, sv1_settings};
+pub(crate) use settings::{lane_settings, source_settings, sv1_settings};
 use settings::{listener_policy, route_settings, route_views};
+use splitting::Splitting;
 use upstream::{Common, Upstream};
 
 use crate::alarms::Alarms;
@@ -227,7 +229,8 @@ impl Proxy {
                 let url = format!("stratum2+tcp://{address}/{}", identity.public());
                 info!(listener = %name, %url, "for Stratum V2 miners");
             }
-            let context = Arc::new(ListenerContext {
+            let splitting = Splitting::of(name, listener, config, &seen.sources);
+            let context = ListenerContext {
                 name: name.to_string(),
                 protocol: listener.protocol,
                 identity,
@@ -245,6 +248,7 @@ impl Proxy {
                 write_stall: WRITE_STALL,
                 roster: Arc::clone(&roster),
                 ids: Arc::clone(&ids),
+                id_spaces: splitting.spaces(),
                 memory: Arc::clone(&memory),
                 router: router_tx.clone(),
                 doors: Arc::clone(&doors),
@@ -254,7 +258,7 @@ impl Proxy {
                 clock,
                 next_miner: Arc::clone(&next_miner),
                 quiet: crate::downstream::Quiet::default(),
-            });
+            };
             info!(listener = %name, %address, "listening for miners");
             listener_views.push(ListenerView {
                 name: name.to_string(),
@@ -262,7 +266,7 @@ impl Proxy {
                 figures,
             });
             addresses.push(address);
-            tokio::spawn(run_listener(socket, context, tasks.clone(), stop_accepting.clone()));
+            tokio::spawn(let_in(socket, context, splitting, tasks.clone(), stop_accepting.clone()));
         }
 
         // Memory.
@@ -281,6 +285,7 @@ impl Proxy {
         // What is shown.
         let (draining, draining_seen) = watch::channel(false);
         let shown = Arc::new(Shown::new(Views { sources: seen.sources, routes: route_views }));
+        let figures = listener_views.iter().map(|view| Arc::clone(&view.figures)).collect();
         let maker = Arc::new(SnapshotMaker {
             clock,
             dev_mode,
@@ -297,7 +302,7 @@ impl Proxy {
             overload,
             reloads: Arc::clone(&reloads),
         });
-        let control = Arc::new(RouteControl::new(config, numbers, common, doors, shown));
+        let control = Arc::new(RouteControl::new(config, numbers, common, (doors, shown), figures));
         let stop_http = CancellationToken::new();
         tokio::spawn(watch_alarms(Arc::clone(&maker), stop_http.clone()));
         let http = http_socket.as_ref().and_then(|s| s.local_addr().ok());
@@ -479,6 +484,21 @@ impl Proxy {
             self.roster.close(miner.miner, CloseReason::ShuttingDown);
         }
     }
+}
+
+/// Lets miners in as soon as it is known how their extranonce is split.
+async fn let_in(
+    socket: TcpListener,
+    mut context: ListenerContext,
+    splitting: Splitting,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let Some(split) = stop.run_until_cancelled(splitting.split()).await else { return };
+    let policy = Arc::make_mut(&mut context.policy);
+    (policy.extranonce1_size, policy.extranonce2_size) = (split.extranonce1, split.extranonce2);
+    let _ = context.figures.split.set((split.extranonce1, split.extranonce2));
+    run_listener(socket, Arc::new(context), tasks, stop).await;
 }
 
 /// Says when an alarm begins and ends to hold.

@@ -82,15 +82,17 @@ async fn prepare(args: &ConfigArgs, running: &Config, control: &RouteControl) ->
         Planned::Refused(problems) => return Err(problems.join("\n")),
     };
     if let Some(plan) = &plan {
-        ask_the_new(plan).await?;
+        ask_the_new(plan, control).await?;
     }
     Ok(Fresh { config, certificates, plan, restart })
 }
 
 /// A pool that cannot be reached now is taken all the same: routes go on without it until it can. One that would not do is
 /// not.
-async fn ask_the_new(plan: &Plan) -> Result<(), String> {
-    let objections = join_all(plan.added.iter().map(|(_, name)| object_to(name, &plan.config))).await;
+async fn ask_the_new(plan: &Plan, control: &RouteControl) -> Result<(), String> {
+    let splits = control.splits(&plan.config);
+    let asked = plan.added.iter().map(|(_, name)| object_to(name, &plan.config, &splits));
+    let objections = join_all(asked).await;
     let mut unfit = Vec::new();
     for objection in objections.into_iter().flatten() {
         match objection {

@@ -11,7 +11,9 @@ use super::plan::{Granted, Plan, Planned, plan};
 use super::settings::{goal_share, goal_term, route_views};
 use super::upstream::Common;
 use crate::config::{self, Config, Goal, Name};
+use crate::downstream::ListenerFigures;
 use crate::snapshot::Shown;
+use crate::splits::{Given, Split};
 use crate::upstream::{GoalChange, Reshape, RouterMessage, SourceDoors};
 
 const BUSY: &str = "the router is busy: try again";
@@ -23,6 +25,8 @@ pub struct RouteControl {
     common: Common,
     doors: Arc<SourceDoors>,
     shown: Arc<Shown>,
+    /// By listener, in the order of their names.
+    figures: Vec<Arc<ListenerFigures>>,
 }
 
 struct Standing {
@@ -35,11 +39,23 @@ impl RouteControl {
         config: &Config,
         numbers: Numbers,
         common: Common,
-        doors: Arc<SourceDoors>,
-        shown: Arc<Shown>,
+        (doors, shown): (Arc<SourceDoors>, Arc<Shown>),
+        figures: Vec<Arc<ListenerFigures>>,
     ) -> Self {
         let standing = Mutex::new(Standing { numbers, goals: config.goals.clone() });
-        Self { standing, granted: Granted::at_start(config), common, doors, shown }
+        Self { standing, granted: Granted::at_start(config), common, doors, shown, figures }
+    }
+
+    /// How the miners of each listener share their extranonce.
+    pub(crate) fn splits(&self, config: &Config) -> BTreeMap<Name, Split> {
+        let split = |((name, listener), figures): ((&Name, &config::Listener), &Arc<ListenerFigures>)| {
+            let chosen = figures.split.get().map(|(extranonce1, extranonce2)| Split {
+                extranonce1: *extranonce1,
+                extranonce2: *extranonce2,
+            });
+            (name.clone(), chosen.unwrap_or_else(|| Given::of(listener).usual()))
+        };
+        config.listeners.iter().zip(&self.figures).map(split).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Standing> {

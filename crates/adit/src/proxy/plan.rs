@@ -6,8 +6,9 @@ use engine::SourceId;
 use engine::router::{Removed, RouteSettings};
 
 use super::numbers::Numbers;
-use super::settings::{pins, rolled_bits, route_settings, sources_of, sv2_rolled_bits};
+use super::settings::{pins, rolled_bits, route_settings, sv2_rolled_bits};
 use crate::config::{Config, Goal, Name, SourceUrl};
+use crate::splits::Bindings;
 use crate::upstream::Pins;
 
 /// The most goals that a route may have had while Adit runs: their numbers are not given out again.
@@ -63,39 +64,57 @@ fn tell<T: PartialEq>(table: &str, was: &BTreeMap<Name, T>, is: &BTreeMap<Name, 
     told.extend(gone.map(|name| format!("{table}.{name} (taken out)")));
 }
 
-/// Version bits that were granted to miners for as long as they are connected.
+/// What miners were given for as long as they are connected.
 #[derive(Clone, Debug)]
-pub(super) struct Granted(Vec<(Name, u32)>);
+pub(super) struct Granted {
+    /// Version bits, to the SV2 miners of each listener that has them.
+    bits: Vec<(Name, u32)>,
+    /// In how many spaces the same miner ids are given out, by listener.
+    spaces: Vec<(Name, u16)>,
+}
 
 impl Granted {
-    /// To SV2 miners of each listener that has them, as Adit starts.
+    /// As Adit starts.
     pub(super) fn at_start(config: &Config) -> Self {
-        let listeners =
-            config.listeners.iter().filter(|(_, listener)| listener.authority_secret_key.is_some());
-        Self(listeners.map(|(name, of)| (name.clone(), sv2_rolled_bits(name, of, config))).collect())
+        let listeners = || config.listeners.iter();
+        let sv2 = listeners().filter(|(_, listener)| listener.authority_secret_key.is_some());
+        let spaces = |name| Bindings::of(config).id_spaces(name);
+        Self {
+            bits: sv2.map(|(name, of)| (name.clone(), sv2_rolled_bits(name, of, config))).collect(),
+            spaces: listeners().map(|(name, _)| (name.clone(), spaces(name))).collect(),
+        }
     }
 
     /// What does not go together with them.
     fn problems(&self, config: &Config) -> Vec<String> {
-        let problem = |(name, granted): &(Name, u32)| {
-            let listener = config.listeners.get(name)?;
-            let allowed = sv2_rolled_bits(name, listener, config);
-            if granted & !allowed == 0 {
-                return None;
-            }
-            let routes = config.routes.iter().filter(|(_, route)| route.listeners.contains(name));
-            let mut sources = routes.flat_map(|(route, _)| sources_of(route, config));
-            let sv1 = sources.find(|source| {
-                config.sources.get(*source).is_some_and(|source| source.url.sv2().is_none())
-            })?;
-            Some(format!(
-                "source.{sv1} speaks Stratum V1, whose pools allow version bits {allowed:08x} at most, but the SV2 miners of \
-                 listener.{name} have been told that they may roll {granted:08x}: start Adit anew for it, or give \
-                 source.{sv1} to a listener of its own"
-            ))
-        };
-        self.0.iter().filter_map(problem).collect()
+        let bits = self.bits.iter().filter_map(|(name, granted)| too_few_bits(name, *granted, config));
+        bits.chain(self.spaces.iter().filter_map(|(name, had)| too_few_spaces(name, *had, config))).collect()
     }
+}
+
+fn too_few_bits(name: &Name, granted: u32, config: &Config) -> Option<String> {
+    let allowed = sv2_rolled_bits(name, config.listeners.get(name)?, config);
+    if granted & !allowed == 0 {
+        return None;
+    }
+    let (sv1, _) = Bindings::of(config).sv1_pools(name).into_iter().next()?;
+    Some(format!(
+        "source.{sv1} speaks Stratum V1, whose pools allow version bits {allowed:08x} at most, but the SV2 miners of \
+         listener.{name} have been told that they may roll {granted:08x}: start Adit anew for it, or give source.{sv1} \
+         to a listener of its own"
+    ))
+}
+
+fn too_few_spaces(name: &Name, had: u16, config: &Config) -> Option<String> {
+    let bindings = Bindings::of(config);
+    let spaces = bindings.id_spaces(name);
+    let (sv1, _) = bindings.sv1_pools(name).into_iter().min_by_key(|(_, source)| source.sv1_connections())?;
+    (spaces < had).then(|| {
+        format!(
+            "source.{sv1} has connections for {spaces} times as many miners as their extranonce1 tells apart, but the miners of \
+             listener.{name} were numbered for {had}: raise its connections_max, or start Adit anew"
+        )
+    })
 }
 
 /// Works out what changes from what is `running` to `fresh`.

@@ -248,5 +248,7 @@ fn for_nobody(user_identity: &str, (miner_id_size, extranonce2_size): (u8, u8)) 
         max_target: work::Target::MAX,
         miner_id_size,
         extranonce2_size,
+        space: 0,
+        standby: false,
     }
 }

@@ -206,6 +206,7 @@ impl World {
             identity: Arc::from(format!("farm.{miner}").as_str()),
             miner_id_size: 4,
             extranonce2_size: 4,
+            space: 0,
         };
         let (group, meter, _) = self.router.join(&request, self.now);
         meter.shift_hashrate(1e14);
