@@ -137,7 +137,7 @@ fn weights_pools_and_a_certificate_change_while_2000_miners_mine() {
     took.push(("1:1 by SIGHUP", wait_part(&adit, "friend", 43.0, 57.0)));
 
     // A pool and a goal come; then a pool and its goal go.
-    let three = two.clone() + &goal("third", "c", 4);
+    let three = two + &goal("third", "c", 4);
     let _ = adit.reload(&settings(&old, &[a.clone(), b.clone(), c.clone()], &three));
     took.push(("a pool comes, with half of the work", wait_part(&adit, "third", 43.0, 57.0)));
     let left = goal("ours", "a", 1) + &goal("third", "c", 1);

@@ -307,7 +307,7 @@ mod tests {
     fn goals_come_and_go_and_keep_their_numbers() {
         let sources = source("a", "a") + &source("b", "b");
         let one = config("", "", &(sources.clone() + &goal("x", "\"a\"", "")));
-        let two = config("", "", &(sources.clone() + &goal("w", "\"b\"", "") + &goal("x", "\"a\"", "")));
+        let two = config("", "", &(sources + &goal("w", "\"b\"", "") + &goal("x", "\"a\"", "")));
         let plan = change(&one, &two);
         let numbers: Vec<_> = plan.routes[0].goals.iter().map(|goal| goal.id.0).collect();
         assert_eq!(numbers, [1, 0], "the new one is counted last though its name is first");
@@ -324,7 +324,7 @@ mod tests {
         let sources = source("a", "a");
         let short = config("", "sources = [\"a\"]", &sources);
         let long = config("", "", &(sources.clone() + &goal("x", "\"a\"", "")));
-        let rest = sources.clone() + &goal("x", "\"a\"", "") + &source("b", "b");
+        let rest = sources + &goal("x", "\"a\"", "") + &source("b", "b");
         let counted = config("", "", &(rest + &goal("y", "\"b\"", "work_max = \"1 PH/s for 1h\"")));
         for (from, to, why) in
             [(&short, &long, "goals instead of sources"), (&long, &counted, "counted for goal.y")]

@@ -13,7 +13,9 @@ pub const SOURCES_TO_COME: usize = 512;
 
 /// The sources' queues by their numbers. Looking one up takes no lock; what is there once stays, though its task may end.
 #[derive(Debug)]
-pub struct SourceDoors(Box<[OnceLock<(SourceDoor, Arc<SourceFigures>)>]>);
+pub struct SourceDoors(Box<[OnceLock<Known>]>);
+
+type Known = (SourceDoor, Arc<SourceFigures>);
 
 impl SourceDoors {
     /// With room for so many sources, and for those to come.

@@ -129,7 +129,7 @@ fn pools_come_become_others_and_go_and_nobody_is_disconnected() {
 
     // One comes, and is preferred.
     let both = source("a", &urls[0], "farm") + &source("b", &urls[1], "farm");
-    reload(&mut adit, &settings(&(both.clone() + &route("\"b\", \"a\""))), &mut miners, "b");
+    reload(&mut adit, &settings(&(both + &route("\"b\", \"a\""))), &mut miners, "b");
     let log = adit.log();
     let line = log.lines().rfind(|line| line.contains("SIGHUP")).expect("the line");
     assert!(line.contains("source.b (new), route.main"), "{line}");
@@ -170,7 +170,7 @@ fn goals_come_and_go_with_their_pools() {
     let both = source("a", &urls[0], "farm") + &source("b", &urls[1], "farm") + head;
 
     // All work goes to one that was not there.
-    let rest = both.clone() + &goal("ours", "a", 0) + &goal("friend", "b", 1);
+    let rest = both + &goal("ours", "a", 0) + &goal("friend", "b", 1);
     let applied = adit.metric("config_reloaded");
     adit.write(&settings(&rest));
     adit.signal(Signal::HUP);

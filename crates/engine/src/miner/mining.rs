@@ -67,7 +67,11 @@ impl Mining {
 
     /// The newest work.
     pub(super) fn take_feed(&mut self, feed: &Arc<Feed>) {
-        self.feed = Some(Arc::clone(feed));
+        let last = self.feed.replace(Arc::clone(feed));
+        if last.is_some_and(|last| last.source() != feed.source() && last.channel.is_alive()) {
+            // Its source was left and not lost: what was found for it still goes there.
+            self.validator.change_source();
+        }
         let same = |f: &Arc<Feed>| f.source() == feed.source() && f.generation == feed.generation;
         self.known.retain(|f| !same(f));
         if self.known.len() >= MAX_KNOWN {

@@ -50,7 +50,7 @@ impl Router {
             assert_eq!(usize::from(plan.id.0), self.sources.len(), "source ids are positions");
             self.sources.push(Source::new(plan, self.hasher.clone()));
         }
-        for route in change.routes {
+        for route in &change.routes {
             self.change_route(route, &change.removed, now);
         }
         for removed in &change.removed {
@@ -75,7 +75,7 @@ impl Router {
         self.goals.iter().flat_map(|goal| &goal.candidates).any(|candidate| candidate.source == source)
     }
 
-    fn change_route(&mut self, fresh: RouteSettings, removed: &[Removed], now: Now) {
+    fn change_route(&mut self, fresh: &RouteSettings, removed: &[Removed], now: Now) {
         let at = usize::from(fresh.id.0);
         let (return_after, id) = (fresh.return_after, fresh.id);
         let route = &mut self.routes[at].settings;
@@ -84,7 +84,7 @@ impl Router {
         route.keepalive = fresh.keepalive;
         for goal in &fresh.goals {
             if usize::from(goal.id.0) == self.goals.len() {
-                self.add_goal(goal, &fresh, now);
+                self.add_goal(goal, fresh, now);
             } else {
                 self.renew_goal(goal, return_after, removed, now);
             }
