@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 use super::access::Access;
 use super::admission::{Admission, PerAddress, Place, Refused};
 use super::certificate::Certificate;
+use super::declarators::Declarators;
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
 use super::roster::Roster;
@@ -71,6 +72,8 @@ pub struct ListenerContext {
     pub identity: Option<Sv2Identity>,
     /// What its miners have in common.
     pub policy: Arc<ListenerPolicy>,
+    /// For job declarator clients, where they are served.
+    pub declarators: Option<Declarators>,
     /// Which route each takes.
     pub routes: RouteChoices,
     /// The books.
