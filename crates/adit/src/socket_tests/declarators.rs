@@ -65,10 +65,9 @@ async fn farm() -> Farm {
 async fn declaring(farm: &Farm, state: &State) -> Proxy {
     let url = format!("stratum2+tcp://{}/{}", farm.address(), authority().public());
     let text = format!(
-        "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\n\
-         vardiff = false\n[state]\ndirectory = {:?}\n\
+        "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-5\ndifficulty_min = 1e-6\nvardiff = false\n[state]\ndirectory = {:?}\n\
          [template.node]\nkind = \"bitcoin-ipc\"\nsocket = \"in this process\"\nnetwork = \"regtest\"\n\
-         [source.pool]\nurl = \"{url}\"\nuser_identity = \"jdc\"\nnominal_hashrate = \"10 kH/s\"\n\
+         [source.pool]\nurl = \"{url}\"\nuser_identity = \"jdc\"\n\
          [declared.own]\npool = \"pool\"\njds_url = \"{url}\"\ntemplates = [\"node\"]\n\
          [route.main]\nlisteners = [\"main\"]\nsources = [\"own\"]\n[http]\nenabled = false\n",
         state.0
@@ -108,7 +107,7 @@ async fn a_declaring_adit_behind_adit_has_its_own_jobs_mined_and_outlives_the_lo
     assert_eq!(here.acknowledged, below.acknowledged, "{here:?}");
     assert_eq!((here.acknowledged, here.submitted), (stats.accepted, stats.accepted), "{here:?} {stats:?}");
     assert_eq!(stats.jds.custom_shares, stats.accepted, "all on jobs of the JDC's own");
-    assert_eq!(farm.proxy.snapshot().listeners[0].miners.mining, 1);
+    assert_eq!(farm.proxy.snapshot().listeners[0].miners.authorised, 1);
 
     // The pool is lost: so are the channels, with every share in some state; the JDC comes back.
     let taken = stats.jds.custom_jobs;

@@ -284,7 +284,7 @@ impl Connection<'_> {
         self.line.read()?;
         while let Some(frame) = self.line.frame()? {
             let (header, now) = (FrameHeader::parse(&frame.header), self.context.clock.now());
-            if let Err(why) = self.machine.from_upstream(&header, &frame.payload, now, &mut self.out) {
+            if let Err(why) = self.machine.hear_upstream(&header, &frame.payload, now, &mut self.out) {
                 return Ok(Err(why));
             }
         }
@@ -314,7 +314,7 @@ impl Connection<'_> {
                 Err(_) => return Err(CloseReason::NotAuthentic.into()),
             };
             let header = FrameHeader::parse(&frame.header);
-            self.machine.from_jdc(&header, &frame.payload, now, &mut self.out)?;
+            self.machine.hear_jdc(&header, &frame.payload, now, &mut self.out)?;
         }
         if self.wire.input.is_empty() {
             self.wire.input = BytesMut::new();

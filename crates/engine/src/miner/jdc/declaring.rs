@@ -137,7 +137,7 @@ impl JdcConnection for JdcDeclaring {
         Err(self.fail(why, out))
     }
 
-    fn from_jdc(
+    fn hear_jdc(
         &mut self,
         header: &FrameHeader,
         payload: &[u8],
@@ -177,7 +177,7 @@ impl JdcConnection for JdcDeclaring {
         Ok(())
     }
 
-    fn from_upstream(
+    fn hear_upstream(
         &mut self,
         header: &FrameHeader,
         payload: &[u8],

@@ -229,7 +229,7 @@ impl JdcConnection for JdcMining {
         self.settle(now, out)
     }
 
-    fn from_jdc(
+    fn hear_jdc(
         &mut self,
         header: &FrameHeader,
         payload: &[u8],
@@ -267,7 +267,7 @@ impl JdcConnection for JdcMining {
         self.settle(now, out)
     }
 
-    fn from_upstream(
+    fn hear_upstream(
         &mut self,
         header: &FrameHeader,
         payload: &[u8],

@@ -94,7 +94,7 @@ pub trait JdcConnection: Send {
     ///
     /// # Errors
     /// Why the connection is to be closed.
-    fn from_jdc(
+    fn hear_jdc(
         &mut self,
         header: &FrameHeader,
         payload: &[u8],
@@ -106,7 +106,7 @@ pub trait JdcConnection: Send {
     ///
     /// # Errors
     /// Why the connection is to be closed.
-    fn from_upstream(
+    fn hear_upstream(
         &mut self,
         header: &FrameHeader,
         payload: &[u8],

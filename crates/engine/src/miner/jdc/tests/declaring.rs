@@ -46,12 +46,12 @@ impl World {
 
     fn server<'a>(&mut self, message: &impl Message<'a>) -> Result<(), CloseReason> {
         let (header, payload) = frame(message);
-        self.jdc.from_upstream(&header, &payload, at(1), &mut self.out)
+        self.jdc.hear_upstream(&header, &payload, at(1), &mut self.out)
     }
 
     fn say<'a>(&mut self, message: &impl Message<'a>) -> Result<(), CloseReason> {
         let (header, payload) = frame(message);
-        self.jdc.from_jdc(&header, &payload, at(1), &mut self.out)
+        self.jdc.hear_jdc(&header, &payload, at(1), &mut self.out)
     }
 
     fn above(&mut self) -> Frames {
@@ -138,18 +138,18 @@ fn what_does_not_belong_there_is_not_passed_on() {
     // What cannot be read, from either side.
     let header = FrameHeader { extension_type: 0, channel_msg: false, msg_type: 0x57, length: 2 };
     let mut world = World::ready(None);
-    let ended = world.jdc.from_jdc(&header, &[1, 2], at(1), &mut world.out);
+    let ended = world.jdc.hear_jdc(&header, &[1, 2], at(1), &mut world.out);
     assert_eq!(ended, Err(CloseReason::Garbage));
     let mut world = World::ready(None);
     let header = FrameHeader { msg_type: 0x58, ..header };
-    let ended = world.jdc.from_upstream(&header, &[1, 2], at(1), &mut world.out);
+    let ended = world.jdc.hear_upstream(&header, &[1, 2], at(1), &mut world.out);
     assert_eq!(ended, Err(CloseReason::PoolChanged));
     assert!(matches!(world.jdc.why_down(), Some(DownReason::Protocol(_))));
     // Unknown ones are passed over.
     let mut world = World::ready(None);
     let header = FrameHeader { extension_type: 9, channel_msg: false, msg_type: 0, length: 0 };
-    world.jdc.from_jdc(&header, &[], at(1), &mut world.out).unwrap();
-    world.jdc.from_upstream(&header, &[], at(1), &mut world.out).unwrap();
+    world.jdc.hear_jdc(&header, &[], at(1), &mut world.out).unwrap();
+    world.jdc.hear_upstream(&header, &[], at(1), &mut world.out).unwrap();
     assert!(world.out.is_empty() && world.above().is_empty());
     // A flood.
     let mut world = World::ready(None);

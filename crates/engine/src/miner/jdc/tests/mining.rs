@@ -321,7 +321,7 @@ fn a_hostile_pool_ends_the_connection_with_the_books_in_balance() {
     for hostile in [frame(&zero), frame(&longer)] {
         let (mut world, channel, job) = World::mining();
         world.submit(channel, job, 1, at(3));
-        let ended = world.jdc.from_upstream(&hostile.0, &hostile.1, at(4), &mut bytes::BytesMut::new());
+        let ended = world.jdc.hear_upstream(&hostile.0, &hostile.1, at(4), &mut bytes::BytesMut::new());
         assert_eq!(ended, Err(CloseReason::PoolChanged));
         assert_eq!((world.totals().unknown, world.totals().submitted()), (1, 1));
     }

@@ -138,7 +138,7 @@ impl World {
 
     pub(super) fn pool<'a>(&mut self, message: &impl Message<'a>, now: Now) -> Result<(), CloseReason> {
         let (header, payload) = frame(message);
-        let result = self.jdc.from_upstream(&header, &payload, now, &mut self.out);
+        let result = self.jdc.hear_upstream(&header, &payload, now, &mut self.out);
         self.look();
         result
     }
@@ -154,7 +154,7 @@ impl World {
         payload: &[u8],
         now: Now,
     ) -> Result<(), CloseReason> {
-        let result = self.jdc.from_jdc(header, payload, now, &mut self.out);
+        let result = self.jdc.hear_jdc(header, payload, now, &mut self.out);
         self.look();
         result
     }
@@ -165,7 +165,7 @@ impl World {
         payload: &[u8],
         now: Now,
     ) -> Result<(), CloseReason> {
-        let result = self.jdc.from_upstream(header, payload, now, &mut self.out);
+        let result = self.jdc.hear_upstream(header, payload, now, &mut self.out);
         self.look();
         result
     }
