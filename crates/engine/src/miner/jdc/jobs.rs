@@ -104,8 +104,7 @@ impl JdcMining {
             Err(error) => return refuse(channel_id, request_id, code_of(&error), out),
         };
         let (above, request_above) = (channel.above, self.pool.request_id());
-        let passed_on =
-            SetCustomMiningJob { channel_id: above, request_id: request_above, ..message.clone() };
+        let passed_on = SetCustomMiningJob { channel_id: above, request_id: request_above, ..*message };
         write_frame(&passed_on, &mut self.up.frames);
         let deadline = now.mono + DEADLINE;
         self.jobs.push_back(PendingJob { above, channel_id, request_above, request_id, job, deadline });

@@ -77,12 +77,12 @@ fn a_bad_share_goes_no_further() {
     let (mut world, channel, job) = World::mining();
     let good = world.share(channel, job, 1, true);
     let bad = world.share(channel, job, 1, false);
-    let unknown_job = SubmitSharesExtended { job_id: job + 7, ..good.clone() };
-    let unknown_channel = SubmitSharesExtended { channel_id: 12_345, ..good.clone() };
-    let short = SubmitSharesExtended { extranonce: B032::new(&[1; 4]).unwrap(), ..good.clone() };
-    let version = SubmitSharesExtended { version: good.version | 1, ..good.clone() };
-    let early = SubmitSharesExtended { ntime: 1, ..good.clone() };
-    let late = SubmitSharesExtended { ntime: good.ntime + 8_000, ..good.clone() };
+    let unknown_job = SubmitSharesExtended { job_id: job + 7, ..good };
+    let unknown_channel = SubmitSharesExtended { channel_id: 12_345, ..good };
+    let short = SubmitSharesExtended { extranonce: B032::new(&[1; 4]).unwrap(), ..good };
+    let version = SubmitSharesExtended { version: good.version | 1, ..good };
+    let early = SubmitSharesExtended { ntime: 1, ..good };
+    let late = SubmitSharesExtended { ntime: good.ntime + 8_000, ..good };
     world.say(&good, at(3)).unwrap();
     assert!(world.sent_above(SubmitSharesExtended::MSG_TYPE).is_some());
     let mut check = |share: &SubmitSharesExtended<'_>, code: &str, why| {
@@ -242,15 +242,12 @@ fn channels_are_bounded_and_what_cannot_be_had_is_refused() {
     assert_eq!(refused(&mut world).as_deref(), Some(code));
     for (open, code) in [
         (
-            OpenExtendedMiningChannel { nominal_hash_rate: f32::NAN, ..extended.clone() },
+            OpenExtendedMiningChannel { nominal_hash_rate: f32::NAN, ..extended },
             error_code::INVALID_NOMINAL_HASHRATE,
         ),
+        (OpenExtendedMiningChannel { max_target: [0; 32], ..extended }, error_code::MAX_TARGET_OUT_OF_RANGE),
         (
-            OpenExtendedMiningChannel { max_target: [0; 32], ..extended.clone() },
-            error_code::MAX_TARGET_OUT_OF_RANGE,
-        ),
-        (
-            OpenExtendedMiningChannel { min_extranonce_size: 33, ..extended.clone() },
+            OpenExtendedMiningChannel { min_extranonce_size: 33, ..extended },
             error_code::MIN_EXTRANONCE_SIZE_TOO_LARGE,
         ),
     ] {
