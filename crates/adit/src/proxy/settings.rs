@@ -18,6 +18,7 @@ use super::StartError;
 use super::upstream::DECLARATOR_FRAME;
 use crate::config::{self, Chain, Config, Interface, Name, RpcLogin, TemplateFrom};
 use crate::downstream::{JdcWays, RouteChoice, RouteChoices};
+use crate::splits::{Bindings, Given};
 use crate::templates::{TemplateOrigin, TemplateSettings};
 use crate::upstream::{LaneSettings, LineSettings, Pinned, Pins};
 
@@ -95,6 +96,7 @@ pub(crate) fn sv1_settings(
         ntime_slack: u32::try_from(source.ntime_slack.as_secs()).unwrap_or(u32::MAX),
         unsettled_max: source.shares_unsettled_max.map(|n| n as usize),
         payout: source.payout_rule(),
+        connections_max: usize::from(source.sv1_connections()),
     }
 }
 
@@ -130,27 +132,16 @@ pub(crate) fn lane_settings(
 
 /// The version bits that a source's miners may roll: those of every listener whose route has it.
 fn rolled_bits(name: &Name, config: &Config) -> u32 {
-    let routes =
-        config.routes.iter().filter(|(route, _)| sources_of(route, config).any(|source| source == name));
+    let bindings = Bindings::of(config);
+    let routes = config.routes.iter().filter(|(route, _)| bindings.sources_of(route).contains(&name));
     let listeners = routes.flat_map(|(_, route)| &route.listeners);
     listeners.filter_map(|name| config.listeners.get(name)).fold(0, |bits, one| bits | one.version_mask)
-}
-
-/// All sources of a route, its goals' too.
-fn sources_of<'a>(route: &Name, config: &'a Config) -> impl Iterator<Item = &'a Name> {
-    let own = config.routes.get(route).into_iter().flat_map(|route| &route.sources);
-    let goals: Vec<&config::Goal> = config.goals.values().filter(|goal| goal.route == *route).collect();
-    own.chain(goals.into_iter().flat_map(|goal| &goal.sources))
 }
 
 /// The version bits that SV2 miners of a listener may roll: all of BIP 323, which SV2 pools take, but where a pool that
 /// speaks SV1 may get their work it is what that was asked for.
 fn sv2_rolled_bits(name: &Name, listener: &config::Listener, config: &Config) -> u32 {
-    let routes = config.routes.iter().filter(|(_, route)| route.listeners.contains(name));
-    let mut sources = routes.flat_map(|(route, _)| sources_of(route, config));
-    let speaks_sv1 =
-        |source: &Name| config.sources.get(source).is_some_and(|source| source.url.sv2().is_none());
-    if listener.version_mask == 0 || sources.any(speaks_sv1) {
+    if listener.version_mask == 0 || !Bindings::of(config).sv1_pools(name).is_empty() {
         listener.version_mask
     } else {
         config::VERSION_BITS_ROLLABLE
@@ -185,11 +176,13 @@ pub(super) fn listener_policy(
     config: &Config,
     firmware: &Arc<Firmwares>,
 ) -> ListenerPolicy {
+    // What is not said is chosen before anybody is let in.
+    let split = Given::of(listener).usual();
     ListenerPolicy {
         id: ListenerId(position(at)),
         route: RouteId(position(route)),
-        extranonce1_size: listener.extranonce1_size,
-        extranonce2_size: listener.extranonce2_size,
+        extranonce1_size: split.extranonce1,
+        extranonce2_size: split.extranonce2,
         vardiff: work::vardiff::Settings {
             shares_per_minute: listener.shares_per_minute,
             min: listener.difficulty_min,

@@ -12,6 +12,7 @@ mod overload;
 mod panicking;
 mod proxied;
 mod sharing;
+mod small_pools;
 mod sv1_pools;
 mod sv2_miners;
 mod tls;

@@ -268,6 +268,7 @@ impl Connection<'_> {
             identity: wish.identity,
             miner_id_size: policy.extranonce1_size,
             extranonce2_size: policy.extranonce2_size,
+            space: self.machine.pending_miner_id().map_or(0, |id| id.space()),
         };
         let sent = context.router.send(RouterMessage::Join { request, reply }).await;
         let joined = match sent {
@@ -316,7 +317,7 @@ impl Connection<'_> {
         }
         self.show();
         for left in left {
-            context.ids.release(left.miner_id, context.epoch());
+            context.take_back(left.miner_id, left.learnt.is_some());
             if let Some(difficulty) = left.learnt {
                 context.memory.remember(&left.identity, difficulty);
             }
@@ -409,7 +410,7 @@ impl Connection<'_> {
                 now: self.context.clock.now(),
                 out: plain,
                 shares: &mut Doors(&self.context.doors),
-                ids: &mut self.context.ids.handle(),
+                ids: &mut self.context.miner_ids(),
             };
             let result = work(&mut self.machine, &mut io);
             self.send(plain, sealed)?;
@@ -449,7 +450,7 @@ impl Connection<'_> {
             now: self.context.clock.now(),
             out: plain,
             shares: &mut Doors(&self.context.doors),
-            ids: &mut self.context.ids.handle(),
+            ids: &mut self.context.miner_ids(),
         };
         loop {
             let frame = match self.opener.open(cipher, MAX_PAYLOAD) {

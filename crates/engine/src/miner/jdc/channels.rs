@@ -97,15 +97,17 @@ impl JdcMining {
         let request = self.next_request;
         let user_identity = self.user_identity.as_ref().map_or_else(|| Arc::clone(&worker.name), Arc::clone);
         self.opening.push(Opening { request, request_id, worker, nominal });
-        // The pool's machine knows of no channel that is not split; the JDC has all of it.
-        let size = u8::try_from(open.min_extranonce_size.max(2)).unwrap_or(u8::MAX);
+        // All that is rolled is the JDC's; a channel that leaves nothing to roll is of no use.
+        let extranonce2_size = u8::try_from(open.min_extranonce_size.max(1)).unwrap_or(u8::MAX);
         let wish = OpenChannel {
             request,
             user_identity,
             nominal_hashrate: nominal,
             max_target,
-            miner_id_size: 1,
-            extranonce2_size: size - 1,
+            miner_id_size: 0,
+            extranonce2_size,
+            space: 0,
+            standby: false,
         };
         self.pool.command(SourceCommand::Open(wish), now, &mut self.up);
     }

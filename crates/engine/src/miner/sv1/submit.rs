@@ -99,6 +99,7 @@ impl Sv1Miner {
     /// A good share, whatever becomes of it, tells how fast the miner is.
     fn learn(&mut self, source: SourceId, credited: f64, io: &mut Io<'_>) {
         self.last_share = io.now.mono;
+        self.shared = true;
         self.strikes.good_share(io.now.mono);
         let Some(mining) = &mut self.mining else { return };
         mining.meter_of(source).count_share(credited);

@@ -189,6 +189,7 @@ impl Sv2Pool {
                 worker_names: self.worker_names,
                 unknown_messages: self.unknown_messages,
                 stray_answers: self.stray_answers,
+                extranonce2_size: None,
             }),
             declared: None,
         }
