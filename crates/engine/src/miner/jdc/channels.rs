@@ -166,6 +166,10 @@ impl JdcMining {
             ChannelRefusal::ByPool(code) => code,
             ChannelRefusal::Extranonce(_) => error_code::UNSUPPORTED_MIN_EXTRANONCE_SIZE,
             ChannelRefusal::Silent => "no-answer",
+            // Of Stratum V1 pools alone.
+            ChannelRefusal::Connections(_) | ChannelRefusal::SameExtranonce => {
+                error_code::CHANNEL_CAPACITY_EXHAUSTED
+            }
         };
         refuse_channel(request_id, code, out);
     }
