@@ -226,6 +226,18 @@ fn needs_restart(running: &Config, fresh: &Config) -> Vec<String> {
             reasons.push(format!("declared templates for goal.{name}"));
         }
     }
+    let lists = |config: &Config| -> Vec<Vec<Name>> {
+        let own = config.routes.values().map(|route| route.sources.clone());
+        own.chain(config.goals.values().map(|goal| goal.sources.clone())).collect()
+    };
+    let pools_differ = running.sources != fresh.sources || lists(running) != lists(fresh);
+    if let Some((name, _)) =
+        running.listeners.iter().find(|(_, of)| of.job_declarators > 0).filter(|_| pools_differ)
+    {
+        reasons.push(format!(
+            "other pools while listener.{name} serves job declarator clients (job_declarators)"
+        ));
+    }
     for (name, declared) in &fresh.declared {
         if fresh.sources.get(&declared.pool) != running.sources.get(&declared.pool) {
             reasons.push(format!("source.{}, which declared.{name} declares to", declared.pool));
