@@ -89,6 +89,7 @@ impl World {
             return_after: Duration::from_secs(20),
             outage_grace: Duration::from_secs(100_000),
             keepalive: Duration::from_secs(30),
+            grows: false,
         };
         let router = Router::new((0..3).map(plan).collect(), vec![route], 5, old.now);
         Self {
