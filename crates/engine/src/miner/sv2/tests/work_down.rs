@@ -83,11 +83,22 @@ fn who_takes_standard_jobs_only_gets_one_for_each_channel() {
 
 #[test]
 fn another_upstream_is_one_more_job_and_the_extranonce_stays() {
+    for lost in [true, false] {
+        another_upstream(lost);
+    }
+}
+
+/// The first one was lost, or only left: then what was found for it still goes there.
+fn another_upstream(lost: bool) {
     let mut world = World::set_up(0);
-    let channel = world.open_extended(4, Some(&feed(Terms::default())));
+    let left = feed(Terms::default());
+    let channel = world.open_extended(4, Some(&left));
     let before = world.channels[&channel].prefix.clone();
     let first = world.find_share(channel);
     world.heard.clear();
+    if lost {
+        left.channel.end();
+    }
     // Another source, another prefix of another length, the same tip.
     world.feed(&feed(Terms { source: 1, prefix: &[0xbb; 9], job: 77, ..Terms::default() }));
     assert_eq!(names(&world), ["NewExtendedMiningJob", "SetNewPrevHash"]);
@@ -96,8 +107,12 @@ fn another_upstream_is_one_more_job_and_the_extranonce_stays() {
     assert!(world.submit(&share), "{:?}", world.errors);
     let sent = world.forwarded();
     assert_eq!((sent[0].channel.source.0, sent[0].job_id), (1, 77));
-    assert!(!world.submit(&first));
-    assert_eq!(world.errors, ["stale-share"]);
+    assert_eq!(world.submit(&first), !lost, "{:?}", world.errors);
+    if lost {
+        assert_eq!(world.errors, ["stale-share"]);
+    } else {
+        assert_eq!(world.forwarded().last().map(|share| share.channel.source.0), Some(0));
+    }
 }
 
 #[test]
