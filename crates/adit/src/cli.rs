@@ -215,6 +215,9 @@ pub struct LoadArgs {
     /// Connect evenly over so many seconds instead of at once.
     #[arg(long, default_value_t = 0.0, value_parser = seconds)]
     pub connect_seconds: f64,
+    /// Storms: so many times, once all have work, all connections are closed at once and come back as they came.
+    #[arg(long, default_value_t = 0)]
+    pub storms: usize,
     /// What the connections do.
     #[arg(long, value_enum, default_value_t = LoadMode::Rate)]
     pub mode: LoadMode,

@@ -108,6 +108,23 @@ fn idle_connections_are_held_and_hear_of_jobs() {
 }
 
 #[test]
+fn all_come_back_after_each_storm_and_then_bring_their_shares() {
+    let (address, _control, _runtime) = serve(BareServerOptions::default());
+    let mut options = Options::new(address.into(), 300, 300.0);
+    (options.storms, options.threads) = (3, 2);
+    options.connect_over = Duration::from_millis(200);
+    options.duration = Duration::from_secs(1);
+    let report = go(options).unwrap();
+    assert_eq!((report.connect.with_work, report.connect.failed), (300, 0), "{report:?}");
+    assert_eq!(report.storms.len(), 3);
+    for storm in &report.storms {
+        assert_eq!((storm.with_work, storm.failed, storm.first_job_ms.count), (300, 0, 300), "{storm:?}");
+        assert!(storm.seconds_to_all >= 0.19, "{storm:?}");
+    }
+    assert_eq!((report.connect.closed_later, report.shares.accepted), (0, 300));
+}
+
+#[test]
 fn what_cannot_work_is_said_so() {
     let (address, _control, _runtime) = serve(BareServerOptions { difficulty: 1.0, ..Default::default() });
     let error = go(Options::new(address.into(), 5, 10.0)).unwrap_err();
@@ -161,6 +178,7 @@ fn sv2_miners_with_extended_and_standard_channels_get_work_and_every_share_is_an
     for standard in [false, true] {
         let (pool, _runtime) = pool();
         let mut options = Options::new(pool.local_addr().into(), 200, 400.0);
+        options.storms = 1;
         options.sv2 = Some(lab::load::Sv2Options { authority: Some(pool.authority_public_key()), standard });
         options.duration = Duration::from_secs(2);
         let report = std::thread::spawn(move || go(options));
@@ -168,6 +186,7 @@ fn sv2_miners_with_extended_and_standard_channels_get_work_and_every_share_is_an
         pool.new_tip();
         let report = report.join().expect("no panic").expect("a report");
         assert_eq!((report.connect.with_work, report.connect.failed), (200, 0), "{report:?}");
+        assert_eq!((report.storms[0].with_work, report.storms[0].failed), (200, 0), "{report:?}");
         assert_eq!(report.shares.due, 800);
         assert_eq!(report.shares.submitted + report.shares.not_sent, 800);
         let rejected: u64 = report.shares.rejected.values().sum();

@@ -7,16 +7,16 @@ use std::time::Duration;
 use integration_tests::certificate::Certificate;
 use integration_tests::dev_pool::DevPool;
 use integration_tests::folder::Folder;
-use integration_tests::proxy::Settings;
+use integration_tests::proxy::{Settings, authority};
 use integration_tests::wanderers::{Wanderers, Way};
 use integration_tests::{promise, wait};
-use lab::load::{self, Mode, Options};
+use lab::load::{self, Mode, Options, Sv2Options};
 use lab::sv1_miner::ServerAddress;
 
 use crate::PATIENCE;
 use crate::farm::{FAST, Farm};
 
-/// Miners that come by TLS, over how long they come.
+/// Miners that come by TLS, and as many by Noise; over how long they come.
 const BY_TLS: usize = 10_000;
 const OVER: Duration = Duration::from_secs(10);
 /// Miners.
@@ -127,4 +127,56 @@ fn ten_thousand_come_back_by_tls_in_ten_seconds_and_all_have_work() {
             cpu.as_secs_f64(),
         ),
     );
+}
+
+#[test]
+#[ignore = "needs the release build: integration-tests/run"]
+fn ten_thousand_come_back_by_noise_in_ten_seconds_and_all_have_work() {
+    let folder = Folder::new();
+    let a = DevPool::start("pool-a", folder.path(), &FAST);
+    let farm = Farm::start_with(folder, &a.url(), Settings::for_cpus().sv2_miners(), "a");
+    for standard in [false, true] {
+        let cpu = farm.adit.process().cpu();
+        let server = ServerAddress { host: "127.0.0.1".to_owned(), port: farm.adit.port() };
+        let mut options = Options::new(server, BY_TLS, 0.0);
+        options.sv2 = Some(Sv2Options { authority: Some(authority().public()), standard });
+        options.mode = Mode::Idle;
+        options.duration = Duration::from_millis(500);
+        (options.connect_over, options.storms) = (OVER, 1);
+        options.user = "farm.storm".to_owned();
+        options.observe_pid = Some(farm.adit.id());
+        let report = load::run(options, Arc::new(AtomicBool::new(false))).expect("the load runs");
+        let (connect, storm) = (&report.connect, &report.storms[0]);
+        let failure = &connect.first_failure;
+        assert_eq!((connect.with_work, connect.failed), (BY_TLS as u64, 0), "{failure:?}");
+        assert_eq!((storm.with_work, storm.failed), (BY_TLS as u64, 0), "{failure:?}");
+        assert_eq!(connect.closed_later, 0, "{failure:?}");
+        let cpu = farm.adit.process().cpu().saturating_sub(cpu);
+        assert!(storm.seconds_to_all < (OVER + PATIENCE).as_secs_f64(), "{storm:?}");
+        wait::until_so("all have left", PATIENCE, || farm.adit.connections() <= 2.0);
+        let channel = if standard { "a standard" } else { "an extended" };
+        // Those that come later use memory of those before them.
+        let per_miner = report.server.as_ref().and_then(|server| server.rss_bytes_per_connection);
+        let memory =
+            per_miner.filter(|_| !standard).map(|bytes| format!("; {bytes:.0} bytes of memory each"));
+        promise::figure(
+            "12",
+            &format!(
+                "{BY_TLS} by Noise over {OVER:?}, {channel} channel each, twice: all with work {:.2} s after the last was due, \
+                 {:.2} s after the last was due to be back; from connecting to work {:.0} ms in the middle, {:.0} ms for 99 of \
+                 100, {:.0} ms for the slowest; {:.2} s CPU, {:.2} s of the load generator{}",
+                connect.seconds_to_all - OVER.as_secs_f64(),
+                storm.seconds_to_all - OVER.as_secs_f64(),
+                storm.first_job_ms.p50,
+                storm.first_job_ms.p99,
+                storm.first_job_ms.max,
+                cpu.as_secs_f64(),
+                report.own.cpu_connecting_seconds,
+                memory.unwrap_or_default(),
+            ),
+        );
+    }
+    farm.wait_acknowledged("a", 5);
+    let rest = farm.finish(200);
+    promise::figure("12", &format!("after them: {rest}"));
 }

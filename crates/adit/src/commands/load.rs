@@ -17,6 +17,7 @@ pub(super) fn load(args: &LoadArgs) -> ExitCode {
     options.sv2 = args.url.sv2.map(|authority| Sv2Options { authority, standard: args.standard });
     options.duration = Duration::from_secs_f64(args.seconds);
     options.connect_over = Duration::from_secs_f64(args.connect_seconds);
+    options.storms = args.storms;
     options.mode = match args.mode {
         LoadMode::Rate => Mode::Rate,
         LoadMode::Flood => Mode::Flood,
@@ -55,6 +56,13 @@ fn show(report: &Report) {
         "connected {} of {} ({} with work) in {:.2} s, {} failed",
         connect.connected, report.miners, connect.with_work, connect.seconds_to_all, connect.failed
     ));
+    for (storm, number) in report.storms.iter().zip(1..) {
+        let first_job = storm.first_job_ms;
+        say(format_args!(
+            "storm {number}   all closed, {} with work again in {:.2} s (each: p50 {:.1}, p99 {:.1} ms), {} failed",
+            storm.with_work, storm.seconds_to_all, first_job.p50, first_job.p99, storm.failed
+        ));
+    }
     let shares = &report.shares;
     say(format_args!(
         "shares    {} due, {} submitted, {} accepted ({:.0}/s), {} not sent, {} unanswered",

@@ -35,17 +35,25 @@ const FLOOD_BATCH: usize = 256;
 /// Connections dialled before others get a turn.
 const DIAL_BATCH: usize = 64;
 
-/// What one thread measured.
-#[derive(Debug)]
-pub(super) struct Outcome {
+/// All connections' coming, the first time or after a storm.
+#[derive(Debug, Default)]
+pub(super) struct Coming {
     pub(super) connected: u64,
     pub(super) with_work: u64,
     pub(super) failed: u64,
-    pub(super) closed_later: u64,
-    pub(super) first_failure: Option<String>,
     pub(super) tcp_up: Histogram,
     pub(super) first_job: Histogram,
-    pub(super) last_first_job: Option<Instant>,
+    /// From its beginning to the last connection's first job.
+    pub(super) to_all: Duration,
+}
+
+/// What one thread measured.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// The first time, and each storm.
+    pub(super) comings: Vec<Coming>,
+    pub(super) closed_later: u64,
+    pub(super) first_failure: Option<String>,
     pub(super) shares: ShareTally,
     pub(super) flood: ShareTally,
     pub(super) due: u64,
@@ -59,6 +67,14 @@ pub(super) struct Outcome {
     pub(super) cpu_connecting: Duration,
     pub(super) cpu_running: Duration,
     pub(super) run_time: Duration,
+}
+
+impl Outcome {
+    /// The coming that goes on, or was the last.
+    fn coming(&mut self) -> &mut Coming {
+        let last = self.comings.len().saturating_sub(1);
+        &mut self.comings[last]
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +116,8 @@ pub(super) struct EventLoop {
     /// What the ticker is set to.
     armed: Option<Instant>,
     phase: Phase,
+    /// When the connections began to come, this time.
+    coming_since: Instant,
     cpu_mark: Duration,
     run_start: Option<Instant>,
 }
@@ -113,6 +131,7 @@ impl EventLoop {
         let common = Common::new(shared.began, shared.began_unix.as_secs(), SCRATCH);
         Ok(EventLoop {
             dialler: Dialler::new(shared.server, threads),
+            coming_since: shared.began,
             shared,
             first: index,
             count,
@@ -124,7 +143,7 @@ impl EventLoop {
             unsettled: 0,
             waiting: VecDeque::new(),
             common,
-            outcome: Outcome::default(),
+            outcome: Outcome { comings: vec![Coming::default()], ..Outcome::default() },
             pace: None,
             next: 0,
             touched: Vec::new(),
@@ -170,7 +189,12 @@ impl EventLoop {
                 let wait = self.dial_due(now);
                 self.give_up_silent(now);
                 let dialled = self.connections.len() == self.count;
-                if stop || (dialled && self.unsettled == 0) {
+                let settled = dialled && self.unsettled == 0;
+                if settled && !stop && self.outcome.comings.len() <= self.shared.options.storms {
+                    self.come_again();
+                    return Ok(Some(Duration::ZERO));
+                }
+                if stop || settled {
                     self.phase = Phase::Waiting;
                     self.outcome.cpu_connecting = process::thread_cpu().saturating_sub(self.cpu_mark);
                     self.common.fanouts.begin(self.common.jobs);
@@ -219,7 +243,7 @@ impl EventLoop {
         #[expect(clippy::cast_precision_loss, reason = "at most 20,000 connections")]
         let due = |index: usize| {
             let share = (self.first + index * options.threads) as f64 / options.miners as f64;
-            self.shared.began + options.connect_over.mul_f64(share)
+            self.coming_since + options.connect_over.mul_f64(share)
         };
         let window = (options.connect_window / options.threads).max(1);
         for _ in 0..DIAL_BATCH {
@@ -254,12 +278,26 @@ impl EventLoop {
                 }
                 Err(error) => {
                     self.connections.push(None);
-                    self.outcome.failed += 1;
+                    self.outcome.coming().failed += 1;
                     self.outcome.first_failure.get_or_insert_with(|| error.to_string());
                 }
             }
         }
         Duration::ZERO
+    }
+
+    /// A storm: all connections are closed at once, and begun anew.
+    fn come_again(&mut self) {
+        for connection in &mut self.connections {
+            // Closed when it is dropped, whatever becomes of its registration.
+            let Some(mut connection) = connection.take() else { continue };
+            let _ = self.poll.registry().deregister(&mut connection.stream);
+        }
+        self.connections.clear();
+        self.waiting.clear();
+        (self.unanswered, self.alive, self.unsettled, self.common.hard) = (0, 0, 0, 0);
+        self.outcome.comings.push(Coming::default());
+        self.coming_since = Instant::now();
     }
 
     /// Gives up connections that have had no work for too long.
@@ -290,8 +328,10 @@ impl EventLoop {
         if before == Stage::Dialling && (writable || readable) {
             result = connection.greet(options, common);
             if result.is_ok() {
-                self.outcome.connected += 1;
-                self.outcome.tcp_up.record(connection.dialled.elapsed());
+                let took = connection.dialled.elapsed();
+                let coming = self.outcome.coming();
+                coming.connected += 1;
+                coming.tcp_up.record(took);
             }
         } else if writable && connection.has_unsent() {
             result = connection.flush(common);
@@ -305,9 +345,11 @@ impl EventLoop {
         }
         if before != Stage::Working && after == Stage::Working {
             let now = Instant::now();
-            self.outcome.first_job.record(now.saturating_duration_since(connection.dialled));
-            self.outcome.last_first_job = Some(now);
-            self.outcome.with_work += 1;
+            let (dialled, since) = (connection.dialled, self.coming_since);
+            let coming = self.outcome.coming();
+            coming.first_job.record(now.saturating_duration_since(dialled));
+            coming.to_all = now.saturating_duration_since(since);
+            coming.with_work += 1;
             self.unsettled -= 1;
         }
         if let Err(failure) = result {
@@ -333,7 +375,7 @@ impl EventLoop {
             self.outcome.closed_later += 1;
         } else {
             self.unsettled -= 1;
-            self.outcome.failed += 1;
+            self.outcome.coming().failed += 1;
         }
         self.outcome.first_failure.get_or_insert_with(|| why.to_owned());
         // Errors here leave nothing to be done: the socket is closed next.

@@ -42,6 +42,7 @@ pub use options::{MAX_MINERS, Mode, Options, OptionsError, Sv2Options};
 pub use process::raise_open_files;
 pub use report::{
     BytesReport, ConnectReport, FanoutReport, FloodReport, OwnReport, Report, ServerReport, SharesReport,
+    StormReport,
 };
 
 /// Most hashes a share may take on average: above that this is no load generator but a miner.
@@ -183,7 +184,7 @@ fn check_outcomes(options: &Options, outcomes: &[Outcome]) -> Result<(), LoadErr
     if let Some(difficulty) = outcomes.iter().find_map(|outcome| outcome.too_hard) {
         return Err(LoadError::TooHard { difficulty, hashes: share_maker::hashes_per_share(difficulty) });
     }
-    if outcomes.iter().all(|outcome| outcome.first_job.quantiles().count == 0) {
+    if outcomes.iter().flat_map(|outcome| &outcome.comings).all(|coming| coming.with_work == 0) {
         let first = outcomes.iter().find_map(|outcome| outcome.first_failure.clone());
         let first = first.unwrap_or_else(|| "no answer in time".to_owned());
         return Err(LoadError::NoWork { miners: options.miners, first });

@@ -22,6 +22,9 @@ pub const MAX_MINERS: usize = 19_500;
 /// Most shares per second that a run may be asked for.
 const MAX_RATE: f64 = 10_000_000.0;
 
+/// Most times that all connections come back.
+const MAX_STORMS: usize = 1_000;
+
 /// Longest run.
 const MAX_DURATION: Duration = Duration::from_secs(7 * 24 * 3_600);
 
@@ -53,6 +56,9 @@ pub struct Options {
     pub duration: Duration,
     /// Connections are begun evenly over this time; zero: as fast as the server answers.
     pub connect_over: Duration,
+    /// Times that all connections, once all of them have work, are closed at once and come back, over as long as they came
+    /// the first time.
+    pub storms: usize,
     /// Connections that have no work after this time, from the start of their own dialling, are given up.
     pub connect_timeout: Duration,
     /// Connections that may wait for their first answer at one time, so that the server's backlog of
@@ -100,6 +106,7 @@ impl Options {
             shares_per_second,
             duration: Duration::from_secs(10),
             connect_over: Duration::ZERO,
+            storms: 0,
             connect_timeout: Duration::from_secs(60),
             connect_window: 512,
             settle: Duration::from_millis(500),
@@ -138,6 +145,9 @@ impl Options {
             if time > MAX_DURATION {
                 return error(option, &format!("{} s", time.as_secs()), "at most a week");
             }
+        }
+        if self.storms > MAX_STORMS {
+            return error("storms", &self.storms, "at most 1000");
         }
         if !(1..=64).contains(&self.threads) || self.threads > self.miners {
             return error("threads", &self.threads, "1 to 64, not more than miners");
@@ -180,6 +190,7 @@ mod tests {
         assert_eq!(refused(|options| options.shares_per_second = f64::NAN), "shares_per_second");
         assert_eq!(refused(|options| options.shares_per_second = 0.0), "shares_per_second");
         assert_eq!(refused(|options| options.duration = Duration::MAX), "duration");
+        assert_eq!(refused(|options| options.storms = 1_001), "storms");
         assert_eq!(refused(|options| options.threads = 11), "threads");
         assert_eq!(refused(|options| options.user = "a\"b".to_owned()), "user");
     }

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::Shared;
 use super::connection::ShareTally;
-use super::event_loop::Outcome;
+use super::event_loop::{Coming, Outcome};
 use super::fanout::{self, Spread};
 use super::options::Mode;
 use super::process::Observed;
-use crate::histogram::{Histogram, Quantiles};
+use crate::histogram::Quantiles;
 
 /// The whole report.
 #[derive(Clone, Debug, Serialize)]
@@ -26,8 +26,10 @@ pub struct Report {
     pub began_unix: f64,
     /// How long shares were sent (or connections held).
     pub seconds: f64,
-    /// Setting up.
+    /// Setting up, the first time.
     pub connect: ConnectReport,
+    /// Each time that all connections were closed at once and came back.
+    pub storms: Vec<StormReport>,
     /// Paced shares.
     pub shares: SharesReport,
     /// The flooding connection's shares.
@@ -65,6 +67,19 @@ pub struct ConnectReport {
     pub difficulty_min: Option<f64>,
     /// Largest difficulty that the server set.
     pub difficulty_max: Option<f64>,
+}
+
+/// How the connections came back after all of them had been closed at once.
+#[derive(Clone, Debug, Serialize)]
+pub struct StormReport {
+    /// Connections that got a job.
+    pub with_work: u64,
+    /// Connections that did not.
+    pub failed: u64,
+    /// From their closing to the last connection's first job.
+    pub seconds_to_all: f64,
+    /// From dialling (or its due time) to the first job.
+    pub first_job_ms: Quantiles,
 }
 
 /// What became of the paced shares: `due = submitted + not_sent`,
@@ -175,14 +190,9 @@ pub struct ServerReport {
 impl Default for Outcome {
     fn default() -> Self {
         Outcome {
-            connected: 0,
-            with_work: 0,
-            failed: 0,
+            comings: Vec::new(),
             closed_later: 0,
             first_failure: None,
-            tcp_up: Histogram::default(),
-            first_job: Histogram::default(),
-            last_first_job: None,
             shares: ShareTally::default(),
             flood: ShareTally::default(),
             due: 0,
@@ -217,7 +227,8 @@ pub(super) fn build(
     }
     let seconds = all.run_time.as_secs_f64();
     let sent = all.shares.submitted + all.flood.submitted;
-    let seconds_to_all = all.last_first_job.map_or(0.0, |last| (last - shared.began).as_secs_f64());
+    let mut comings = std::mem::take(&mut all.comings).into_iter();
+    let first = comings.next().unwrap_or_default();
     Report {
         mode: options.mode,
         miners: options.miners,
@@ -225,17 +236,18 @@ pub(super) fn build(
         began_unix: shared.began_unix.as_secs_f64(),
         seconds,
         connect: ConnectReport {
-            connected: all.connected,
-            with_work: all.with_work,
-            failed: all.failed,
+            connected: first.connected,
+            with_work: first.with_work,
+            failed: first.failed,
             closed_later: all.closed_later,
             first_failure: all.first_failure,
-            seconds_to_all,
-            tcp_ms: all.tcp_up.quantiles(),
-            first_job_ms: all.first_job.quantiles(),
+            seconds_to_all: first.to_all.as_secs_f64(),
+            tcp_ms: first.tcp_up.quantiles(),
+            first_job_ms: first.first_job.quantiles(),
             difficulty_min: all.difficulty.map(|(low, _)| low),
             difficulty_max: all.difficulty.map(|(_, high)| high),
         },
+        storms: comings.map(|coming| storm_report(&coming)).collect(),
         shares: SharesReport {
             due: all.due,
             submitted: all.shares.submitted,
@@ -263,20 +275,20 @@ pub(super) fn build(
             cpu_us_per_share: us_per_share(all.cpu_running, sent).unwrap_or(0.0),
             rss_bytes: own_rss,
         },
-        server: observed.map(|observed| server_report(observed, sent, all.with_work)),
+        server: observed.map(|observed| server_report(observed, sent, first.with_work)),
     }
 }
 
 /// Adds one thread's figures; returns its fan-out records.
 fn add(all: &mut Outcome, outcome: Outcome) -> Vec<Spread> {
-    all.connected += outcome.connected;
-    all.with_work += outcome.with_work;
-    all.failed += outcome.failed;
+    for (at, coming) in outcome.comings.into_iter().enumerate() {
+        match all.comings.get_mut(at) {
+            Some(known) => add_coming(known, &coming),
+            None => all.comings.push(coming),
+        }
+    }
     all.closed_later += outcome.closed_later;
     all.first_failure = all.first_failure.take().or(outcome.first_failure);
-    all.tcp_up.merge(&outcome.tcp_up);
-    all.first_job.merge(&outcome.first_job);
-    all.last_first_job = all.last_first_job.max(outcome.last_first_job);
     add_shares(&mut all.shares, outcome.shares);
     add_shares(&mut all.flood, outcome.flood);
     all.due += outcome.due;
@@ -292,6 +304,24 @@ fn add(all: &mut Outcome, outcome: Outcome) -> Vec<Spread> {
     all.cpu_running += outcome.cpu_running;
     all.run_time = all.run_time.max(outcome.run_time);
     outcome.spreads
+}
+
+fn add_coming(all: &mut Coming, coming: &Coming) {
+    all.connected += coming.connected;
+    all.with_work += coming.with_work;
+    all.failed += coming.failed;
+    all.tcp_up.merge(&coming.tcp_up);
+    all.first_job.merge(&coming.first_job);
+    all.to_all = all.to_all.max(coming.to_all);
+}
+
+fn storm_report(coming: &Coming) -> StormReport {
+    StormReport {
+        with_work: coming.with_work,
+        failed: coming.failed,
+        seconds_to_all: coming.to_all.as_secs_f64(),
+        first_job_ms: coming.first_job.quantiles(),
+    }
 }
 
 fn add_shares(all: &mut ShareTally, tally: ShareTally) {
