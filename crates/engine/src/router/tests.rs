@@ -64,6 +64,7 @@ impl Farm {
                 goal: None,
                 hashrate: MINER,
                 identity: Arc::from("farm.rig"),
+                space: 0,
                 miner_id_size: 4,
                 extranonce2_size: 4,
             };
