@@ -37,8 +37,8 @@ use crate::alarms::Alarms;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::downstream::{
-    Access, Admission, CertificateError, Certificates, FreshCertificates, ListenerContext, ListenerFigures,
-    MinerIdPool, Roster, Sv2Identity, WorkerMemory, run_listener,
+    Access, Admission, CertificateError, Certificates, Declarators, FreshCertificates, JdcRoutes,
+    ListenerContext, ListenerFigures, MinerIdPool, Roster, Sv2Identity, WorkerMemory, run_listener,
 };
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
 use crate::snapshot::{GoalView, ListenerView, RouteView, SnapshotMaker};
@@ -218,6 +218,13 @@ impl Proxy {
         let seen = upstream.run(router, route_names, router_rx, status_tx, &mut threads)?;
 
         // Listeners.
+        let jdc_routes = JdcRoutes {
+            ways: settings::jdc_ways(config).into(),
+            names: settings::source_names(config).map(ToString::to_string).collect(),
+            routes: route_views.iter().map(|route| route.name.clone()).collect(),
+            goals: route_views.iter().map(|route| route.goals.iter().map(|goal| goal.at).collect()).collect(),
+            status: status.clone(),
+        };
         let admission = Arc::new(Admission::new(config.limits.max_connections, config.limits.accept_rate));
         let roster = Arc::new(Roster::default());
         let ids = Arc::new(MinerIdPool::new(rand::random(), rand::random()));
@@ -247,6 +254,8 @@ impl Proxy {
                 protocol: listener.protocol,
                 identity,
                 policy: Arc::new(policy),
+                declarators: (listener.job_declarators > 0)
+                    .then(|| Declarators::new(listener.job_declarators, jdc_routes.clone())),
                 routes: choices,
                 books: Arc::clone(&books),
                 admission: Arc::clone(&admission),

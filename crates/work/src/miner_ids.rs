@@ -27,6 +27,9 @@ pub struct MinerId {
 }
 
 impl MinerId {
+    /// No bytes at all: for a channel that is not split, whose one miner rolls all that there is.
+    pub const WHOLE: Self = Self { bytes: [0; MAX_MINER_ID as usize], len: 0, space: 0 };
+
     /// An id of the first space from its bytes.
     ///
     /// # Errors

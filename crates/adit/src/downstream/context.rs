@@ -16,6 +16,7 @@ use work::MinerId;
 use super::access::Access;
 use super::admission::{Admission, PerAddress, Place, Refused};
 use super::certificate::Certificate;
+use super::declarators::Declarators;
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
 use super::roster::Roster;
@@ -77,6 +78,8 @@ pub struct ListenerContext {
     pub identity: Option<Sv2Identity>,
     /// What its miners have in common.
     pub policy: Arc<ListenerPolicy>,
+    /// For job declarator clients, where they are served.
+    pub declarators: Option<Declarators>,
     /// Which route each takes.
     pub routes: RouteChoices,
     /// The books.

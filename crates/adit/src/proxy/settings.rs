@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use engine::miner::jdc::{JdsWay, PoolWay};
 use engine::miner::{Firmwares, ListenerPolicy, ReplyMode};
 use engine::router::{GoalSettings, MinersPerChannel, RouteSettings, Share, SourcePlan, Term};
 use engine::source::{DeclaredSettings, JdsSettings, SoloSettings, SourceSettings, Sv1Settings};
@@ -14,11 +15,12 @@ use template::sv2_tp::TpSettings;
 use work::coinbase::Output;
 
 use super::StartError;
+use super::upstream::DECLARATOR_FRAME;
 use crate::config::{self, Chain, Config, Interface, Name, RpcLogin, TemplateFrom};
-use crate::downstream::{RouteChoice, RouteChoices};
+use crate::downstream::{JdcWays, RouteChoice, RouteChoices};
 use crate::splits::{Bindings, Given};
 use crate::templates::{TemplateOrigin, TemplateSettings};
-use crate::upstream::{LaneSettings, Pinned, Pins};
+use crate::upstream::{LaneSettings, LineSettings, Pinned, Pins};
 
 /// Positions in the configuration; there are far fewer than 65,536 of anything.
 pub(super) fn position(at: usize) -> u16 {
@@ -38,6 +40,39 @@ pub(crate) fn source_settings(id: SourceId, url: &PoolUrl, source: &config::Sour
         work_selection: false,
         payout: source.payout_rule(),
     }
+}
+
+/// The ways of job declarator clients to each source, by its number; only Stratum V2 pools have any.
+pub(super) fn jdc_ways(config: &Config) -> Vec<Option<JdcWays>> {
+    let pools = config.sources.iter().enumerate().map(|(at, (name, source))| {
+        let url = source.url.sv2()?;
+        let line = |what: &str, url: &PoolUrl, max_frame| LineSettings {
+            name: format!("{name}, {what} of a job declarator client"),
+            url: url.clone(),
+            resolver: Resolver::system(config.limits.lookup),
+            connect_timeout: source.connect_timeout,
+            handshake_timeout: config.limits.handshake,
+            certificate_leeway: source.certificate_leeway,
+            max_frame,
+        };
+        let own_identities = source.miners_per_channel == Some(config::MinersPerChannel::AtMost(1));
+        let identity = (!own_identities).then(|| Arc::from(source.user_identity.as_str()));
+        let jds = source.jds_url.as_ref().map(|url| {
+            let way = JdsWay {
+                host: url.host().to_owned(),
+                port: url.port(),
+                insecure: source.insecure,
+                user_identifier: identity.clone(),
+            };
+            (way, line("job declarator server", url, DECLARATOR_FRAME))
+        });
+        let settings = source_settings(SourceId(position(at)), url, source);
+        // Each is told its own route.
+        let pool = PoolWay { settings, user_identity: identity, route: RouteId(0) };
+        Some(JdcWays { pool, to_pool: line("pool", url, config.limits.frame), jds })
+    });
+    let others = source_names(config).skip(config.sources.len()).map(|_| None);
+    pools.chain(others).collect()
 }
 
 /// A password that says nothing: pools know a worker by its name.
@@ -164,6 +199,7 @@ pub(super) fn listener_policy(
         setup_deadline: config.limits.setup,
         idle_deadline: config.limits.idle,
         identity: listener.identity.clone(),
+        declarators: listener.job_declarators > 0,
         hash_seed: rand::random(),
         firmware: Arc::clone(firmware),
     }

@@ -5,6 +5,7 @@ mod accepting;
 mod caps;
 #[path = "../../tests/process/client.rs"]
 mod client;
+mod declarators;
 mod draining;
 mod opening;
 mod overload;

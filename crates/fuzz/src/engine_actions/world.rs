@@ -66,6 +66,7 @@ impl World {
             setup_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(7_200),
             identity: Vec::new(),
+            declarators: false,
             hash_seed: 1,
             firmware: Arc::default(),
         };

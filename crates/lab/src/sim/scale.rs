@@ -218,6 +218,7 @@ pub fn scale(miners: usize) -> ScaleReport {
         setup_deadline: Duration::from_secs(10),
         idle_deadline: Duration::from_secs(7200),
         identity: Vec::new(),
+        declarators: false,
         hash_seed: 3,
         firmware: Arc::default(),
     });

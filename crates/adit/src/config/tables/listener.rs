@@ -31,6 +31,9 @@ pub const VERSION_MASK: u32 = 0x1fff_e000;
 /// `listener.NAME.max_connections_per_address`.
 pub const MAX_CONNECTIONS_PER_ADDRESS: u32 = 1_024;
 
+/// The most that `listener.NAME.job_declarators` may be: each may have 16 MiB of transactions on their way.
+const JOB_DECLARATORS_MAX: u32 = 1_000;
+
 /// When a miner is told what became of its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply {
@@ -110,6 +113,9 @@ table! {
         /// matches. `*` in a pattern stands for any text, and in the name for that text: `* = edge-1.*` is a prefix. A name
         /// that matches none stays as it is.
         identity: Vec<IdentityRule> = Identities, default Vec::new();
+        /// Job declarator clients that are served at a time, each with a connection of its own to the pool and one to the
+        /// pool's job declarator (`jds_url` of the source). They select their work themselves.
+        job_declarators: u32 = Whole(0..=JOB_DECLARATORS_MAX), default 0;
         /// Connections on this port.
         max_connections: Option<u32> = Maybe(Whole(1..=CONNECTIONS_MAX)), default None,
             says "not set: only `limits.max_connections` holds";

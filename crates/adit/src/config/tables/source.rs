@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use noise::PoolUrl;
 use work::coinbase::{PayoutRule, WHOLE};
 
 use super::seconds;
 use crate::config::kind::{
     Channels, FilePath, Flag, Hashrate, Identity, Maybe, MinersPerChannel, Number, Password, PayScript,
-    PayoutScript, Pool, Secret, SourceUrl, Span, Whole,
+    PayoutScript, Pool, Secret, SourceUrl, Span, Url, Whole,
 };
 use crate::config::table::table;
 
@@ -52,6 +53,10 @@ table! {
         /// authorities that browsers trust.
         ca_file: Option<PathBuf> = Maybe(FilePath("/etc/adit/pool-ca.pem")), default None,
             says "not set: the authorities that browsers trust";
+        /// The pool's job declarator and the authority key that it must prove: for job declarator clients of a listener with
+        /// `job_declarators`, which reach it through Adit.
+        jds_url: Option<PoolUrl> = Maybe(Url("job declarator")), default None,
+            says "not set: they are told that there is none";
         /// Allow a URL without authority key: anyone on the way can then pose as the pool.
         insecure: bool = Flag, default false;
         /// How far the pool's clock may be off when its certificate's dates are checked.
@@ -82,7 +87,7 @@ table! {
 }
 
 /// Keys that only a Stratum V2 pool has.
-const SV2: [&str; 4] = ["insecure", "certificate_leeway", "nominal_hashrate", "worker_names"];
+const SV2: [&str; 5] = ["jds_url", "insecure", "certificate_leeway", "nominal_hashrate", "worker_names"];
 /// Keys that only a Stratum V1 pool has.
 const SV1: [&str; 4] = ["password", "allow_reconnect", "connections_max", "ca_file"];
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use engine::miner::sv2::{JoinWish, MAX_PAYLOAD};
-use engine::miner::{CloseReason, ReplyMode, Sv2Io, Sv2Miner};
+use engine::miner::{CloseReason, JdcSetup, ReplyMode, Sv2Io, Sv2Miner};
 use engine::router::JoinRequest;
 use engine::{Answer, GroupId, MinerRef};
 use futures_util::FutureExt;
@@ -28,6 +28,7 @@ use tracing::{debug, error};
 use super::groups::{ChannelMoves, Groups};
 use super::handshake::{Failed, shake_hands};
 use super::identity::Sv2Identity;
+use super::jdc::{self, Wire};
 use crate::downstream::connection::{JOIN_DEADLINE, READ_AT_ONCE, next_answer};
 use crate::downstream::context::{Doors, ListenerContext};
 use crate::downstream::opening::Opened;
@@ -64,6 +65,8 @@ enum End {
     Left,
     /// Adit closes it.
     Close(CloseReason),
+    /// It goes on as something else: a job declarator client's.
+    HandOver(JdcSetup),
 }
 
 impl From<CloseReason> for End {
@@ -151,6 +154,12 @@ pub(in crate::downstream) async fn serve(opened: &Opened, transport: Transport, 
         (end, _) => end,
     });
     match end {
+        Ok(End::HandOver(setup)) => {
+            let Connection { sealer, opener, input, outbox, .. } = connection;
+            let wire = Wire { stream, sealer, opener, input, outbox };
+            // Few are, and it would make every connection's task larger.
+            return Box::pin(jdc::serve(opened, setup, wire, context)).await;
+        }
         Ok(End::Left) => context.say_left(*address),
         Ok(End::Close(why)) => {
             connection.say_last_words(why);
@@ -431,17 +440,12 @@ impl Connection<'_> {
             for _ in 0..shares {
                 self.context.latencies.share_to_reply().observe(took);
             }
-            Ok(result?)
+            result
         })
     }
 
     /// Takes all frames that are whole.
-    fn frames(
-        &mut self,
-        cipher: &mut BytesMut,
-        plain: &mut BytesMut,
-        shares: &mut u32,
-    ) -> Result<(), CloseReason> {
+    fn frames(&mut self, cipher: &mut BytesMut, plain: &mut BytesMut, shares: &mut u32) -> Result<(), End> {
         let mut io = Sv2Io {
             now: self.context.clock.now(),
             out: plain,
@@ -452,15 +456,18 @@ impl Connection<'_> {
             let frame = match self.opener.open(cipher, MAX_PAYLOAD) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(()),
-                Err(OpenError::TooLong { .. }) => return Err(CloseReason::LineTooLong),
+                Err(OpenError::TooLong { .. }) => return Err(CloseReason::LineTooLong.into()),
                 Err(error) => {
                     debug!(listener = self.context.name, %error, "cannot decrypt");
-                    return Err(CloseReason::NotAuthentic);
+                    return Err(CloseReason::NotAuthentic.into());
                 }
             };
             let header = FrameHeader::parse(&frame.header);
             *shares += u32::from(SHARES.contains(&header.msg_type));
             self.machine.frame(&header, &frame.payload, &mut io)?;
+            if let Some(setup) = self.machine.hand_over() {
+                return Err(End::HandOver(setup));
+            }
         }
     }
 

@@ -273,6 +273,7 @@ impl Adit {
             setup_deadline: Duration::from_secs(10),
             idle_deadline: plan.idle,
             identity: Vec::new(),
+            declarators: false,
             hash_seed: rng.next(),
             firmware: Arc::default(),
         };
