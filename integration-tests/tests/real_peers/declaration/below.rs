@@ -1,6 +1,8 @@
 //! The reference job declarator client, `jd_client_sv2`, below Adit: it selects its work, Adit verifies each share and passes
 //! all on to the reference pool and its job declarator server. Its miners come through the reference translator.
 
+use std::net::TcpStream;
+
 use integration_tests::folder::Folder;
 use integration_tests::jd_client::{JdClient, JdClientSettings, JdMode};
 use integration_tests::miners::CpuMiner;
@@ -64,9 +66,21 @@ fn the_reference_client_declares_its_own_jobs_through_adit_and_comes_back_when_i
     let declared = pool.log().matches("SetCustomMiningJob").count();
     assert!(declared > 0, "{}", pool.log());
 
-    // The pool goes, the route fails over, and so does the client: it connects anew, and is with the other pool.
+    // The pool goes, the route fails over, and the client's connections end: it comes back and is with the other pool.
     pool.kill();
     wait::until_so("the client's channel is closed", PATIENCE, || adit.closed("pool_changed") >= 1.0);
+    wait::until_so("the client is with the other pool", PATIENCE, || {
+        let log = adit.log();
+        log.lines().filter(|line| line.contains("job declarator client") && line.contains("second")).count()
+            == 2
+    });
+    // The translator takes its one upstream once.
+    drop((miner, translator));
+    wait::until("the client takes connections again", PATIENCE, || {
+        TcpStream::connect(("127.0.0.1", client.port())).ok()
+    });
+    let translator = Translator::start_behind(folder.path(), &client, HASHRATE, SHARES);
+    let miner = CpuMiner::start(translator.port(), "farm.ours", HASHRATE);
     wait::until_so("the other pool acknowledges shares of the client's jobs", PATIENCE * 2, || {
         adit.source_books("second").acknowledged >= 10
     });
