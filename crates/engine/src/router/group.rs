@@ -21,6 +21,9 @@ pub(super) const FURTHER_CHANNEL_INTERVAL: Duration = Duration::from_secs(2);
 /// A channel's first job comes within this, or the channel is given up.
 pub(super) const FIRST_JOB_DEADLINE: Duration = Duration::from_secs(10);
 
+/// A group without work, while its goal has a source, is told so no sooner than this.
+pub(super) const UNSERVED_AT_LEAST: Duration = Duration::from_secs(60);
+
 /// A group without miners whose route has several goals is kept for so long: longer than a miner that comes and goes
 /// stays away.
 pub(super) const KEPT_IDLE: Duration = Duration::from_secs(900);
@@ -119,6 +122,8 @@ pub(super) struct Group {
     /// Shares seen by the meter at the last look, and when, for the estimate's interval.
     pub(super) shares_seen: (u64, Duration),
     pub(super) recent_shares: f64,
+    /// It has no channel since, although its goal has a source.
+    pub(super) unserved_since: Option<Duration>,
     /// The source that refused the last wish, and when it may be asked again.
     pub(super) refused: Option<(SourceId, Duration)>,
 }
@@ -143,6 +148,21 @@ impl Group {
         let value = self.hashrate();
         let spread = (1.96 / self.recent_shares.max(1.0).sqrt()).min(0.9);
         Estimate { value, low95: value * (1.0 - spread), high95: value * (1.0 + spread) }
+    }
+
+    /// Whether its miners are to be told that there is no work for them: there is none on a source that serves others, for
+    /// `grace`. They are told again as often.
+    pub(super) fn is_given_up(&mut self, is_chosen: bool, grace: Duration, now: Duration) -> bool {
+        if self.current.is_some() || self.incoming.is_some() || !is_chosen || self.members == self.awaited {
+            self.unserved_since = None;
+            return false;
+        }
+        let since = *self.unserved_since.get_or_insert(now);
+        let told = now.saturating_sub(since) >= grace.max(UNSERVED_AT_LEAST);
+        if told {
+            self.unserved_since = Some(now);
+        }
+        told
     }
 
     /// Looks at the share counter: about two minutes of shares are remembered.

@@ -61,6 +61,9 @@ pub enum Output {
     OutageTold(RouteId),
     /// The route has a source again.
     OutageOver(RouteId),
+    /// The group's source has no channel for it, while it has for others, for longer than the route's grace: its miners are
+    /// to be told and closed.
+    Unserved(GroupId),
     /// A route's goal mines for another source now: from, to.
     Switched(RouteId, GoalId, Option<SourceId>, Option<SourceId>),
 }
@@ -254,6 +257,7 @@ impl Router {
             opened_at: Duration::ZERO,
             shares_seen: (0, now.mono),
             recent_shares: 0.0,
+            unserved_since: None,
             refused: None,
             incoming_since: now.mono,
         };
@@ -675,6 +679,7 @@ impl Router {
         let mut further = Vec::new();
         let mut unbound = Vec::new();
         let mut jobless = Vec::new();
+        let mut unserved = Vec::new();
         let mut left = Vec::new();
         for group in self.groups.values_mut() {
             let elapsed = now.since(group.shares_seen.1).as_secs_f64();
@@ -687,6 +692,9 @@ impl Router {
                     left.push(group.id);
                 }
                 continue;
+            }
+            if group.is_given_up(active.is_some(), route.settings.outage_grace, now.mono) {
+                unserved.push(group.id);
             }
             if group.incoming.is_some() && now.since(group.incoming_since) >= FIRST_JOB_DEADLINE {
                 jobless.push(group.id);
@@ -737,6 +745,8 @@ impl Router {
         for id in unbound {
             self.bind(id, now);
         }
+        // After what was published: the last word counts.
+        self.out.extend(unserved.into_iter().map(Output::Unserved));
         self.share_out_by_time(now);
         self.keep_standby(now);
     }
