@@ -163,7 +163,7 @@ impl Router {
         }
         let idle = |group: &&Group| group.goal == id && group.members == 0;
         let idle: Vec<GroupId> = self.groups.values().filter(idle).map(|group| group.id).collect();
-        idle.into_iter().for_each(|group| self.end_group(group));
+        idle.into_iter().for_each(|group| self.end_group(group, now));
     }
 
     /// Workers are bound to other goals from now on: the goal that one of a route is bound to, by its name.

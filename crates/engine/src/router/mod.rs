@@ -2,6 +2,8 @@
 //! a channel. Control only: no share and no byte of a miner passes here.
 
 mod change;
+#[cfg(test)]
+mod change_tests;
 mod goal;
 mod group;
 mod machine;
