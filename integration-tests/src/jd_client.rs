@@ -50,6 +50,8 @@ pub struct JdClientSettings {
     pub shares_per_minute: f64,
     /// Shares that it acknowledges together.
     pub share_batch_size: u32,
+    /// How often it may begin anew with the same pool when that has gone: it takes each upstream of its list once.
+    pub lives: usize,
     /// How much it logs, by the word of its environment variable: `warn`, `info`, `debug`.
     pub log: &'static str,
 }
@@ -67,6 +69,7 @@ impl JdClientSettings {
             user_identity: "farm".to_owned(),
             shares_per_minute: 6.0,
             share_batch_size: 10,
+            lives: 1,
             log: "info",
         }
     }
@@ -91,22 +94,22 @@ impl JdClient {
         let port = http::free_port();
         let (keys, key) = fresh_keys();
         let JdClientSettings { mode, pool, jds, key: theirs, user_identity, .. } = settings;
-        let JdClientSettings { shares_per_minute, share_batch_size, log, .. } = settings;
+        let JdClientSettings { shares_per_minute, share_batch_size, lives, log, .. } = settings;
+        let upstream = format!(
+            "[[upstreams]]\nauthority_pubkey = \"{theirs}\"\npool_address = \"{}\"\npool_port = {}\n\
+             jds_address = \"{}\"\njds_port = {}\nuser_identity = \"{user_identity}\"\n",
+            pool.0, pool.1, jds.0, jds.1,
+        );
+        let upstreams = upstream.repeat(*lives);
         let (network, data) = (node.chain().name(), node.folder().display());
         let configuration = format!(
             "listening_address = \"127.0.0.1:{port}\"\nmax_supported_version = 2\nmin_supported_version = 2\n\
              {keys}cert_validity_sec = 3600\nshares_per_minute = {shares_per_minute:?}\n\
              share_batch_size = {share_batch_size}\nmode = \"{}\"\njdc_signature = \"jdc\"\n\
              coinbase_reward_script = \"raw(51)\"\nsupported_extensions = []\n\
-             [[upstreams]]\nauthority_pubkey = \"{theirs}\"\npool_address = \"{}\"\npool_port = {}\n\
-             jds_address = \"{}\"\njds_port = {}\nuser_identity = \"{user_identity}\"\n\
-             [template_provider_type.BitcoinCoreIpc]\nversion = {IPC_VERSION}\nnetwork = \"{network}\"\n\
+             {upstreams}[template_provider_type.BitcoinCoreIpc]\nversion = {IPC_VERSION}\nnetwork = \"{network}\"\n\
              data_dir = \"{data}\"\nfee_threshold = {FEE_THRESHOLD}\nmin_interval = 1\n",
             mode.name(),
-            pool.0,
-            pool.1,
-            jds.0,
-            jds.1,
         );
         let file = folder.join("jd-client.toml");
         std::fs::write(&file, configuration).expect("the folder can be written");

@@ -17,6 +17,7 @@ mod snapshot;
 #[cfg(test)]
 mod socket_tests;
 mod sockets;
+mod splits;
 pub mod state;
 pub mod templates;
 pub mod upstream;

@@ -1,5 +1,6 @@
 //! `adit check --probe`: what each configured pool offers, and whom it fits.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use engine::SourceId;
@@ -9,25 +10,98 @@ use work::ExtranonceSplit;
 use crate::clock::Clock;
 use crate::config::{Config, Listener, Name, Source, SourceUrl};
 use crate::proxy::{lane_settings, source_settings, sv1_settings};
+use crate::splits::{Bindings, Chosen, Given, Offer, Split, choose};
 use crate::upstream::{LineSettings, PoolOffer, probe_sv1, probe_sv2};
 
-/// What was found out about one pool.
+/// What was found out about one pool, or about one listener.
 #[derive(Debug)]
 pub(crate) struct Probed {
     /// What to show.
     pub(crate) text: String,
-    /// It can be mined for, by every listener that a route gives it to.
+    /// It can be mined for, by every listener that a route gives it to; or the listener fits all of its pools.
     pub(crate) good: bool,
 }
 
-/// Asks one pool after the other.
+/// Asks one pool after the other; then says what that is for each listener.
 pub(crate) async fn probe(config: &Config) -> Vec<Probed> {
-    let mut probed = Vec::new();
+    let mut offers = BTreeMap::new();
     for (name, source) in &config.sources {
-        let offer = ask(name, source, config).await;
-        probed.push(judge(name, source, config, offer));
+        offers.insert(name, ask(name, source, config).await);
     }
+    let chosen: BTreeMap<&Name, Chosen> = config
+        .listeners
+        .iter()
+        .map(|(name, listener)| (name, split_of(name, listener, config, &offers)))
+        .collect();
+    let pools =
+        config.sources.iter().map(|(name, source)| judge(name, source, config, &offers[name], &chosen));
+    let mut probed: Vec<Probed> = pools.collect();
     probed
+        .extend(config.listeners.iter().map(|(name, listener)| show(name, listener, config, &chosen[name])));
+    probed
+}
+
+type Offers<'a> = BTreeMap<&'a Name, Result<PoolOffer, String>>;
+
+/// The split that a listener would begin with.
+fn split_of(name: &Name, listener: &Listener, config: &Config, offers: &Offers<'_>) -> Chosen {
+    let bindings = Bindings::of(config);
+    let pools = bindings.sv1_pools(name).into_iter().map(|(pool, _)| Offer {
+        pool: pool.to_string(),
+        extranonce2_size: offers.get(pool).and_then(|offer| Some(offer.as_ref().ok()?.extranonce_size)),
+    });
+    choose(Given::of(listener), &pools.collect::<Vec<_>>(), bindings.has_others(name))
+}
+
+/// A listener: its split, why, and how many miners that has room for.
+fn show(name: &Name, listener: &Listener, config: &Config, chosen: &Chosen) -> Probed {
+    let bindings = Bindings::of(config);
+    let Split { extranonce1, extranonce2 } = chosen.split;
+    let mut text = format!("listener.{name}  extranonce {extranonce1} + {extranonce2} bytes");
+    text += &match (&chosen.because, Given::of(listener).is_whole()) {
+        (Some(offer), _) => format!(
+            ", chosen because source.{} leaves {}",
+            offer.pool,
+            offer.extranonce2_size.unwrap_or_default()
+        ),
+        (None, true) => ", as configured".to_owned(),
+        (None, false) => String::new(),
+    };
+    text.push('\n');
+    let (one, spaces) = (chosen.split.miners(), u64::from(bindings.id_spaces(name)));
+    let wanted = u64::from(config.limits.max_connections);
+    let wanted = listener.max_connections.map_or(wanted, |most| wanted.min(u64::from(most)));
+    let all = one.saturating_mul(spaces);
+    let _ = match spaces {
+        1 => writeln!(text, "  room for {one} miners, {wanted} connections are allowed"),
+        _ => writeln!(
+            text,
+            "  room for {one} miners on a connection to a pool, {all} on {spaces}; {wanted} connections are allowed"
+        ),
+    };
+    // An id is not given out again at once.
+    if all < 2 * wanted && extranonce1 < work::MAX_MINER_ID {
+        let _ = writeln!(
+            text,
+            "  more than {} miners may find no room and be told so: raise connections_max of the pools, or bound \
+             max_connections",
+            all / 2
+        );
+    }
+    if extranonce1 == 0 {
+        text += "  each miner needs a connection of its own, and a firmware profile with empty_extranonce1\n";
+    }
+    for offer in &chosen.without {
+        let left = offer.extranonce2_size.unwrap_or_default();
+        let _ = writeln!(text, "  source.{} leaves {left} bytes and is left out for its miners", offer.pool);
+    }
+    for pool in &chosen.unheard {
+        let _ = writeln!(
+            text,
+            "  source.{pool} could not be asked: if it leaves less, it is left out for its miners"
+        );
+    }
+    Probed { text, good: chosen.without.is_empty() }
 }
 
 async fn ask(name: &Name, source: &Source, config: &Config) -> Result<PoolOffer, String> {
@@ -55,7 +129,13 @@ async fn ask(name: &Name, source: &Source, config: &Config) -> Result<PoolOffer,
     }
 }
 
-fn judge(name: &Name, source: &Source, config: &Config, offer: Result<PoolOffer, String>) -> Probed {
+fn judge(
+    name: &Name,
+    source: &Source,
+    config: &Config,
+    offer: &Result<PoolOffer, String>,
+    chosen: &BTreeMap<&Name, Chosen>,
+) -> Probed {
     let mut text = format!("source.{name}  {}\n", source.url);
     let offer = match offer {
         Ok(offer) => offer,
@@ -75,13 +155,13 @@ fn judge(name: &Name, source: &Source, config: &Config, offer: Result<PoolOffer,
         offer.prefix_size, offer.extranonce_size, offer.version_mask, offer.difficulty
     );
     let mut good = true;
-    let routes = config.routes.iter().filter(|(_, route)| route.sources.contains(name));
-    for (listener, of) in
-        routes.flat_map(|(_, route)| &route.listeners).filter_map(|n| Some((n, config.listeners.get(n)?)))
-    {
-        let problems = misfits(of, &offer, source.url.sv2().is_some());
+    let bindings = Bindings::of(config);
+    let users = config.listeners.iter().filter(|(user, _)| bindings.sources_of_listener(user).contains(name));
+    for (user, listener) in users {
+        let split = chosen[user].split;
+        let problems = misfits(listener, split, offer, source.url.sv2().is_some());
         good &= problems.is_empty();
-        let split = format!("listener.{listener} ({} + {} bytes)", of.extranonce1_size, of.extranonce2_size);
+        let split = format!("listener.{user} ({} + {} bytes)", split.extranonce1, split.extranonce2);
         match problems.is_empty() {
             true => drop(writeln!(text, "  fits {split}")),
             false => drop(writeln!(text, "  does not fit {split}: {}", problems.join("; "))),
@@ -91,19 +171,25 @@ fn judge(name: &Name, source: &Source, config: &Config, offer: Result<PoolOffer,
 }
 
 /// Why a listener's miners cannot mine for a pool, and what to do about it.
-fn misfits(listener: &Listener, offer: &PoolOffer, is_sv2: bool) -> Vec<String> {
+fn misfits(listener: &Listener, split: Split, offer: &PoolOffer, is_sv2: bool) -> Vec<String> {
     let mut problems = Vec::new();
     // An SV2 pool gives what it is asked for, and says no when it cannot.
     let space = u16::try_from(offer.extranonce_size).unwrap_or(u16::MAX);
-    let split = ExtranonceSplit::for_space(space, listener.extranonce1_size, listener.extranonce2_size);
+    let split = ExtranonceSplit::for_space(space, split.extranonce1, split.extranonce2);
     if let Err(error) = split.as_ref().map_err(ToString::to_string)
         && !is_sv2
     {
-        problems.push(match smaller(offer.extranonce_size) {
-            Some((first, second)) => format!(
-                "{error}; a listener with extranonce1_size = {first} and extranonce2_size = {second} would fit"
+        let fits = choose(Given::default(), &[offered(offer)], false).split;
+        problems.push(match offer.extranonce_size {
+            0 => format!("{error}; no listener's does"),
+            1 => format!(
+                "{error}; a listener with extranonce1_size = 0 and extranonce2_size = 1 would fit, for firmware with \
+                 empty_extranonce1"
             ),
-            None => format!("{error}; no listener's does"),
+            _ => format!(
+                "{error}; a listener with extranonce1_size = {} and extranonce2_size = {} would fit",
+                fits.extranonce1, fits.extranonce2
+            ),
         });
     }
     let missing = listener.version_mask & !offer.version_mask;
@@ -118,27 +204,6 @@ fn misfits(listener: &Listener, offer: &PoolOffer, is_sv2: bool) -> Vec<String> 
     problems
 }
 
-/// The split with most miners that still leaves each of them something to roll.
-fn smaller(space: usize) -> Option<(usize, usize)> {
-    match space {
-        0 | 1 => None,
-        2 | 3 => Some((1, space - 1)),
-        4..=6 => Some((2, space - 2)),
-        7 => Some((3, 4)),
-        _ => Some((4, 4)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_split_that_is_proposed_fits_and_is_one_that_a_listener_can_have() {
-        assert_eq!(smaller(1), None);
-        for space in 2..32 {
-            let (first, second) = smaller(space).unwrap();
-            assert!(first + second <= space && (1..=4).contains(&first) && (1..=8).contains(&second));
-        }
-    }
+fn offered(offer: &PoolOffer) -> Offer {
+    Offer { pool: String::new(), extranonce2_size: Some(offer.extranonce_size) }
 }

@@ -5,6 +5,7 @@
 
 mod control;
 mod settings;
+mod splitting;
 mod upstream;
 
 use std::collections::HashMap;
@@ -29,14 +30,15 @@ pub use control::RouteControl;
 pub(crate) use settings::goals;
 pub(crate) use settings::{lane_settings, source_settings, sv1_settings};
 use settings::{listener_policy, route_settings};
+use splitting::Splitting;
 use upstream::Upstream;
 
 use crate::alarms::Alarms;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::downstream::{
-    Access, Admission, CertificateError, Certificates, FreshCertificates, ListenerContext, ListenerFigures,
-    MinerIdPool, Roster, Sv2Identity, WorkerMemory, run_listener,
+    Access, Admission, CertificateError, Certificates, Declarators, FreshCertificates, JdcRoutes,
+    ListenerContext, ListenerFigures, MinerIdPool, Roster, Sv2Identity, WorkerMemory, run_listener,
 };
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
 use crate::snapshot::{GoalView, ListenerView, RouteView, SnapshotMaker};
@@ -216,6 +218,13 @@ impl Proxy {
         let seen = upstream.run(router, route_names, router_rx, status_tx, &mut threads)?;
 
         // Listeners.
+        let jdc_routes = JdcRoutes {
+            ways: settings::jdc_ways(config).into(),
+            names: settings::source_names(config).map(ToString::to_string).collect(),
+            routes: route_views.iter().map(|route| route.name.clone()).collect(),
+            goals: route_views.iter().map(|route| route.goals.iter().map(|goal| goal.at).collect()).collect(),
+            status: status.clone(),
+        };
         let admission = Arc::new(Admission::new(config.limits.max_connections, config.limits.accept_rate));
         let roster = Arc::new(Roster::default());
         let ids = Arc::new(MinerIdPool::new(rand::random(), rand::random()));
@@ -239,11 +248,14 @@ impl Proxy {
                 let url = format!("stratum2+tcp://{address}/{}", identity.public());
                 info!(listener = %name, %url, "for Stratum V2 miners");
             }
-            let context = Arc::new(ListenerContext {
+            let splitting = Splitting::of(name, listener, config, &seen.sources);
+            let context = ListenerContext {
                 name: name.to_string(),
                 protocol: listener.protocol,
                 identity,
                 policy: Arc::new(policy),
+                declarators: (listener.job_declarators > 0)
+                    .then(|| Declarators::new(listener.job_declarators, jdc_routes.clone())),
                 routes: choices,
                 books: Arc::clone(&books),
                 admission: Arc::clone(&admission),
@@ -262,6 +274,7 @@ impl Proxy {
                 write_stall: WRITE_STALL,
                 roster: Arc::clone(&roster),
                 ids: Arc::clone(&ids),
+                id_spaces: splitting.spaces(),
                 memory: Arc::clone(&memory),
                 router: router_tx.clone(),
                 doors: Arc::clone(&doors),
@@ -272,7 +285,7 @@ impl Proxy {
                 clock,
                 next_miner: Arc::clone(&next_miner),
                 quiet: crate::downstream::Quiet::default(),
-            });
+            };
             info!(listener = %name, %address, "listening for miners");
             listener_views.push(ListenerView {
                 name: name.to_string(),
@@ -280,7 +293,7 @@ impl Proxy {
                 figures,
             });
             addresses.push(address);
-            tokio::spawn(run_listener(socket, context, tasks.clone(), stop_accepting.clone()));
+            tokio::spawn(let_in(socket, context, splitting, tasks.clone(), stop_accepting.clone()));
         }
 
         // Memory.
@@ -490,6 +503,21 @@ impl Proxy {
             self.roster.close(miner.miner, CloseReason::ShuttingDown);
         }
     }
+}
+
+/// Lets miners in as soon as it is known how their extranonce is split.
+async fn let_in(
+    socket: TcpListener,
+    mut context: ListenerContext,
+    splitting: Splitting,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let Some(split) = stop.run_until_cancelled(splitting.split()).await else { return };
+    let policy = Arc::make_mut(&mut context.policy);
+    (policy.extranonce1_size, policy.extranonce2_size) = (split.extranonce1, split.extranonce2);
+    let _ = context.figures.split.set((split.extranonce1, split.extranonce2));
+    run_listener(socket, Arc::new(context), tasks, stop).await;
 }
 
 /// Says when an alarm begins and ends to hold.

@@ -117,6 +117,7 @@ impl SnapshotMaker {
                 self.sources.iter().filter_map(|s| s.resolver.as_ref()).map(|r| r.failures()).sum(),
             ),
             ("channel_refused".into(), sum(|f| f.channels_refused.load(Relaxed))),
+            ("probe".into(), sum(|f| f.probes.load(Relaxed))),
             ("worker_name_shortened".into(), sum(|f| f.names_cut.load(Relaxed))),
             (
                 "source_handshake_failed".into(),
@@ -346,6 +347,8 @@ fn listener(view: &ListenerView) -> ListenerSnapshot {
     ListenerSnapshot {
         name: view.name.clone(),
         address: view.address.clone(),
+        extranonce1_size: figures.split.get().map(|split| split.0),
+        extranonce2_size: figures.split.get().map(|split| split.1),
         miners: MinersSnapshot {
             connected: figures.connected.load(Relaxed),
             authorised: figures.mining.load(Relaxed),

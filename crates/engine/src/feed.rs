@@ -87,6 +87,11 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// Where the shares go: the channel, and its tip.
+    pub(crate) fn place(&self) -> (&ChannelState, u32) {
+        (&self.channel, self.generation)
+    }
+
     /// The source that the work comes from.
     #[must_use]
     pub fn source(&self) -> SourceId {

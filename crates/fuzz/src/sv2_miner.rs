@@ -137,6 +137,7 @@ impl World {
             reply: if how & 4 == 0 { ReplyMode::Local } else { ReplyMode::Source },
             setup_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(7_200),
+            declarators: false,
             hash_seed: 3,
             firmware: Arc::default(),
             identity: Vec::new(),

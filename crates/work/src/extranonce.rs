@@ -43,10 +43,10 @@ impl ExtranonceSplit {
     /// `miner_id` and `extranonce2` bytes.
     ///
     /// # Errors
-    /// A space that is too small or above [`MAX_EXTRANONCE`], a miner id that is not 1 to [`MAX_MINER_ID`] bytes,
-    /// no extranonce2 at all.
+    /// A space that is too small or above [`MAX_EXTRANONCE`], a miner id of more than [`MAX_MINER_ID`] bytes, no
+    /// extranonce2 at all. Without a miner id a channel is for one miner.
     pub fn for_space(extranonce_size: u16, miner_id: u8, extranonce2: u8) -> Result<Self, SplitError> {
-        if !(1..=MAX_MINER_ID).contains(&miner_id) {
+        if miner_id > MAX_MINER_ID {
             return Err(SplitError::MinerId { got: miner_id });
         }
         if extranonce2 == 0 {
@@ -89,7 +89,7 @@ pub enum SplitError {
     /// The channel rolls fewer bytes than the listener's split.
     #[error(
         "the channel leaves {got} bytes of extranonce to roll, but the listener's split needs {need}: use a source \
-         that gives more, or a listener with a smaller miner_id or extranonce2"
+         that gives more, or a listener with a smaller extranonce1_size or extranonce2_size"
     )]
     SpaceTooSmall {
         /// Miner id and extranonce2.
@@ -104,7 +104,7 @@ pub enum SplitError {
         got: u16,
     },
     /// The miner id's size is out of range.
-    #[error("a miner id of {got} bytes: it must have 1 to {MAX_MINER_ID}")]
+    #[error("a miner id of {got} bytes: it has at most {MAX_MINER_ID}")]
     MinerId {
         /// What was asked for.
         got: u8,
@@ -189,9 +189,13 @@ mod tests {
         for got in [33, 255, 256, 264, u16::MAX] {
             assert_eq!(ExtranonceSplit::for_space(got, 4, 4), Err(SplitError::SpaceTooLarge { got }));
         }
-        for got in [0, 5, 32, 255] {
+        for got in [5, 32, 255] {
             assert_eq!(ExtranonceSplit::for_space(8, got, 4), Err(SplitError::MinerId { got }));
         }
+        assert_eq!(
+            ExtranonceSplit::for_space(2, 0, 2),
+            Ok(ExtranonceSplit { filler: 0, miner_id: 0, extranonce2: 2 })
+        );
         assert_eq!(ExtranonceSplit::for_space(8, 4, 0), Err(SplitError::NoExtranonce2));
         assert_eq!(
             ExtranonceSplit::for_space(32, 4, 255),

@@ -4,6 +4,9 @@
 //! have worked on: two miners would otherwise find the same shares. A miner that comes back in that time may have
 //! its id again, with what it left behind (its [`Validator`](crate::Validator), so that shares it was already
 //! credited for stay known).
+//!
+//! Where ids are short there are few. Then the same bytes are given out again in a further *space*: the miners of one
+//! space never share an upstream channel, whose prefix tells channels apart, with those of another.
 
 use std::collections::VecDeque;
 
@@ -15,25 +18,41 @@ use thiserror::Error;
 /// The most bytes that a miner id can have.
 pub const MAX_MINER_ID: u8 = 4;
 
-/// A miner's part of the extranonce, 1 to [`MAX_MINER_ID`] bytes: SV1's `extranonce1`.
+/// A miner's part of the extranonce, 0 to [`MAX_MINER_ID`] bytes: SV1's `extranonce1`; and the space that they are of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MinerId {
     bytes: [u8; MAX_MINER_ID as usize],
     len: u8,
+    space: u8,
 }
 
 impl MinerId {
-    /// An id from its bytes.
+    /// No bytes at all: for a channel that is not split, whose one miner rolls all that there is.
+    pub const WHOLE: Self = Self { bytes: [0; MAX_MINER_ID as usize], len: 0, space: 0 };
+
+    /// An id of the first space from its bytes.
     ///
     /// # Errors
-    /// Not 1 to [`MAX_MINER_ID`] bytes.
+    /// More than [`MAX_MINER_ID`] bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MinerIdError> {
         let error = MinerIdError { got: bytes.len() };
-        let len =
-            u8::try_from(bytes.len()).ok().filter(|len| (1..=MAX_MINER_ID).contains(len)).ok_or(error)?;
+        let len = u8::try_from(bytes.len()).ok().filter(|len| *len <= MAX_MINER_ID).ok_or(error)?;
         let mut own = [0; MAX_MINER_ID as usize];
         own.get_mut(..bytes.len()).ok_or(error)?.copy_from_slice(bytes);
-        Ok(Self { bytes: own, len })
+        Ok(Self { bytes: own, len, space: 0 })
+    }
+
+    /// The same bytes in this space.
+    #[must_use]
+    pub fn in_space(self, space: u8) -> Self {
+        Self { space, ..self }
+    }
+
+    /// Which space it is of: miners of different spaces may have the same bytes, and then never an upstream channel
+    /// in common.
+    #[must_use]
+    pub fn space(&self) -> u8 {
+        self.space
     }
 
     /// The id's bytes, as they stand in the coinbase.
@@ -48,12 +67,12 @@ impl MinerId {
     }
 
     fn from_number(number: u32, len: u8) -> Self {
-        let len = len.clamp(1, MAX_MINER_ID);
+        let len = len.min(MAX_MINER_ID);
         let mut bytes = [0; MAX_MINER_ID as usize];
         let be = number.to_be_bytes();
         let low = &be[be.len() - usize::from(len)..];
         bytes[..low.len()].copy_from_slice(low);
-        Self { bytes, len }
+        Self { bytes, len, space: 0 }
     }
 }
 
@@ -71,13 +90,17 @@ impl fmt::Display for MinerId {
 
 impl fmt::Debug for MinerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MinerId({self})")
+        write!(f, "MinerId({self}")?;
+        if self.space > 0 {
+            write!(f, " of space {}", self.space)?;
+        }
+        f.write_str(")")
     }
 }
 
 /// Bytes that are no miner id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a miner id of {got} bytes: it must have 1 to {MAX_MINER_ID}")]
+#[error("a miner id of {got} bytes: it has at most {MAX_MINER_ID}")]
 pub struct MinerIdError {
     /// How many came.
     pub got: usize,
@@ -110,7 +133,7 @@ impl Default for MinerIdsLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "no miner id is free: {live} miners have one and {resting} wait until the jobs of their last owner are dead; \
-     refuse the miner until then, or give the listener a larger miner_id"
+     refuse the miner until then, or give the listener a larger extranonce1_size"
 )]
 pub struct Exhausted {
     /// Ids that live miners have.
@@ -149,12 +172,12 @@ pub struct MinerIds<T> {
 }
 
 impl<T> MinerIds<T> {
-    /// An allocator for ids of `len` bytes (cut to 1..=[`MAX_MINER_ID`]) that begins at `start`, which should be random:
+    /// An allocator for ids of `len` bytes (at most [`MAX_MINER_ID`]) that begins at `start`, which should be random:
     /// a restarted instance then does not search what it searched a moment ago. `seed` is for its hash map.
     #[must_use]
     pub fn new(len: u8, start: u32, seed: u64, limits: MinerIdsLimits) -> Self {
         Self {
-            len: len.clamp(1, MAX_MINER_ID),
+            len: len.min(MAX_MINER_ID),
             next: start,
             states: HashMap::with_hasher(FixedState::with_seed(seed)),
             released: VecDeque::new(),
@@ -172,7 +195,8 @@ impl<T> MinerIds<T> {
     }
 
     fn mask(&self) -> u32 {
-        u32::MAX >> (8 * u32::from(MAX_MINER_ID - self.len))
+        // Without bytes there is one id, the number 0.
+        u32::MAX.checked_shr(8 * u32::from(MAX_MINER_ID - self.len)).unwrap_or(0)
     }
 
     /// Gives out an id that no live miner has and whose last owner's jobs are dead.
@@ -344,6 +368,17 @@ mod tests {
             (0..256).map(|_| ids.allocate().unwrap().to_string()).collect();
         assert_eq!(given.len(), 256);
         assert_eq!(ids.allocate(), Err(Exhausted { live: 256, resting: 0 }));
+    }
+
+    #[test]
+    fn an_id_without_bytes_is_there_once() {
+        let mut ids = ids(0, 77);
+        let id = ids.allocate().unwrap();
+        assert_eq!(id.as_bytes(), []);
+        assert_eq!(ids.allocate(), Err(Exhausted { live: 1, resting: 0 }));
+        ids.discard(id);
+        assert_eq!(ids.allocate(), Ok(id));
+        assert_ne!(id.in_space(1), id, "in another space it is another's");
     }
 
     #[test]

@@ -64,6 +64,12 @@ fn describe(name: &Name, firmware: &Firmware, own: bool) -> String {
     if firmware.difficulty_with_clean_jobs {
         lines.push("  a new difficulty only with clean jobs".to_owned());
     }
+    if firmware.empty_extranonce1 {
+        lines.push("  works with an empty extranonce1".to_owned());
+    }
+    if firmware.probe {
+        lines.push("  also connects only to see whether a pool is there".to_owned());
+    }
     lines.push(format!("  known from: {}", firmware.known_from.as_deref().unwrap_or("its owner")));
     lines.join("\n")
 }

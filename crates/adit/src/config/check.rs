@@ -22,6 +22,7 @@ use super::section::Table;
 use super::tables::{
     Declared, Goal, Http, Limits, Listener, OPEN_FILES_RESERVE, Pin, Protocol, Route, Solo, Source, Template,
 };
+use crate::splits::Bindings;
 
 /// The most tables of one kind that there may be, but for templates: each has books, metrics and a number of its own.
 pub const TABLES_MAX: usize = 1_000;
@@ -48,6 +49,11 @@ impl Parts {
     /// The spot of a table's header.
     fn header_of(&self, table: Table, name: &Name) -> Spot {
         self.given.get(&(table, name.clone())).cloned().unwrap_or(Spot::Whole)
+    }
+
+    fn bindings(&self) -> Bindings<'_> {
+        let Self { listeners, sources, declared, routes, goals, .. } = self;
+        Bindings { listeners, sources, declared, routes, goals }
     }
 
     fn names(&self, table: Table) -> Vec<&Name> {
@@ -328,23 +334,26 @@ fn sv2_key(table: &str, listener: &Listener, reader: &mut Reader<'_>) {
 }
 
 /// Each connection needs a miner id, and one that was just released is not given out at once. Listeners with
-/// ids of one size share them.
+/// ids of one size share them. Where Stratum V1 pools are mined for, they are there once for each connection.
 fn enough_miner_ids(parts: &Parts, reader: &mut Reader<'_>) {
     let all = u64::from(parts.limits.max_connections);
     for (name, listener) in &parts.listeners {
-        let size = listener.extranonce1_size;
-        let sharing = parts.listeners.values().filter(|other| other.extranonce1_size == size);
+        // What is not said is chosen at the start.
+        let Some(size) = listener.extranonce1_size else { continue };
+        let sharing = parts.listeners.values().filter(|other| other.extranonce1_size == Some(size));
         let most = sharing.map(|other| other.max_connections.map_or(all, u64::from)).sum::<u64>().min(all);
-        let ids = 1_u64 << (8 * u32::from(size.min(7)));
+        let spaces = u64::from(parts.bindings().id_spaces(name));
+        let ids = spaces << (8 * u32::from(size.min(5)));
         let key = format!("listener.{name}.extranonce1_size");
         let bad =
             [key.clone(), format!("listener.{name}.max_connections"), "limits.max_connections".to_owned()];
+        let on = if spaces > 1 { format!(" on {spaces} connections to a pool") } else { String::new() };
         if most * 2 <= ids || bad.iter().any(|path| reader.is_bad(path)) {
             continue;
         }
         let spot = reader.spot(&key).cloned().unwrap_or(Spot::Whole);
         let expected = "twice as many miner ids as connections".to_owned();
-        let found = format!("{size} bytes, which are {ids} ids for {most} connections");
+        let found = format!("{size} bytes, which are {ids} ids{on} for {most} connections");
         reader.report(&spot, &key, expected, found, format!("extranonce1_size = {}", size + 1));
     }
 }

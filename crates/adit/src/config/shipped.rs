@@ -44,5 +44,7 @@ pub fn engine_firmware(name: &Name, firmware: &Firmware) -> engine::miner::Firmw
         version_mask: firmware.version_mask,
         difficulty_min: firmware.difficulty_min,
         difficulty_with_clean_jobs: firmware.difficulty_with_clean_jobs,
+        empty_extranonce1: firmware.empty_extranonce1,
+        probe: firmware.probe,
     }
 }

@@ -35,6 +35,12 @@ pub(crate) fn add_warnings(
             let message = "this has no effect with protocol = \"sv1\"".to_owned();
             reader.warn(&format!("listener.{name}.certificate_file"), message);
         }
+        if listener.job_declarators > 0 && listener.authority_secret_key.is_none() {
+            let message = "this has no effect without authority_secret_key: job declarator clients speak \
+                           Stratum V2, which is not served"
+                .to_owned();
+            reader.warn(&format!("listener.{name}.job_declarators"), message);
+        }
         if !listener.vardiff && reader.spot(&format!("listener.{name}.shares_per_minute")).is_some() {
             let message = "this has no effect with vardiff = false".to_owned();
             reader.warn(&format!("listener.{name}.shares_per_minute"), message);

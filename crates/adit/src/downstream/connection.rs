@@ -114,6 +114,9 @@ pub(super) async fn serve(opened: &Opened, tls: Option<Box<TlsSession>>, context
         (end, _) => end,
     });
     match end {
+        Ok(End::Left | End::Close(CloseReason::SetupDeadline)) if connection.machine.only_looked() => {
+            context.say_looked(*address);
+        }
         Ok(End::Left) => context.say_left(*address),
         Ok(End::Close(why)) => {
             connection.flush_last_words();
@@ -215,6 +218,7 @@ impl Connection<'_> {
             identity,
             miner_id_size: policy.extranonce1_size,
             extranonce2_size: policy.extranonce2_size,
+            space: self.machine.miner_id().map_or(0, |id| id.space()),
         };
         let sent = self.context.router.send(RouterMessage::Join { request, reply }).await;
         let joined = match sent {
@@ -306,7 +310,7 @@ impl Connection<'_> {
                 now: self.context.clock.now(),
                 out,
                 shares: &mut Doors(&self.context.doors),
-                ids: &mut self.context.ids.handle(),
+                ids: &mut self.context.miner_ids(),
             };
             let result = work(&mut self.machine, &mut io);
             self.send(out, wire)?;
@@ -329,7 +333,7 @@ impl Connection<'_> {
                 now: self.context.clock.now(),
                 out: write,
                 shares: &mut Doors(&self.context.doors),
-                ids: &mut self.context.ids.handle(),
+                ids: &mut self.context.miner_ids(),
             };
             let mut chunk: &[u8] = match &mut self.tls {
                 None => &read[..n],
@@ -441,7 +445,7 @@ impl Connection<'_> {
             context.mailboxes.close(self.me);
         }
         if let Some(id) = self.machine.miner_id() {
-            context.ids.release(id, context.epoch());
+            context.take_back(id, self.machine.has_shared());
         }
         if let (Some(worker), Some(difficulty)) = (self.machine.identity(), self.machine.learnt_difficulty())
         {

@@ -6,15 +6,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use engine::books::{Books, UnsentReason};
-use engine::miner::{CloseReason, ListenerPolicy};
+use engine::miner::{CloseReason, ListenerPolicy, MinerIdSource};
 use engine::{OutgoingShare, ShareSink};
 use telemetry::Latencies;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, info, warn};
+use work::MinerId;
 
 use super::access::Access;
 use super::admission::{Admission, PerAddress, Place, Refused};
 use super::certificate::Certificate;
+use super::declarators::Declarators;
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
 use super::roster::Roster;
@@ -27,6 +29,8 @@ use crate::upstream::{Mailboxes, RouterMessage, SourceDoor, SourceFigures};
 /// Counters of a listener.
 #[derive(Debug, Default)]
 pub struct ListenerFigures {
+    /// Bytes of its miners' `extranonce1` and extranonce2, as soon as nobody can change them any more.
+    pub split: OnceLock<(u8, u8)>,
     /// Connected now.
     pub connected: AtomicU64,
     /// Subscribed and authorised now.
@@ -47,6 +51,9 @@ pub struct ListenerFigures {
     pub panicked: AtomicU64,
     /// Connections that Adit closed, ever, by reason.
     pub closed: [AtomicU64; CloseReason::ALL.len()],
+    /// Of firmware that connects also to see whether somebody is there: connections that brought no share and are gone,
+    /// ever. They are in none of the other figures of an end.
+    pub probes: AtomicU64,
     /// SV2 channels that were refused, ever.
     pub channels_refused: AtomicU64,
     /// Workers whose names were too long for extension 0x0002, ever.
@@ -71,6 +78,8 @@ pub struct ListenerContext {
     pub identity: Option<Sv2Identity>,
     /// What its miners have in common.
     pub policy: Arc<ListenerPolicy>,
+    /// For job declarator clients, where they are served.
+    pub declarators: Option<Declarators>,
     /// Which route each takes.
     pub routes: RouteChoices,
     /// The books.
@@ -99,6 +108,9 @@ pub struct ListenerContext {
     pub roster: Arc<Roster>,
     /// Miner ids.
     pub ids: Arc<MinerIdPool>,
+    /// In how many spaces the same ids may be given out to its miners: connections that there may be to each Stratum V1
+    /// pool of theirs.
+    pub id_spaces: u16,
     /// What workers' vardiff had learnt.
     pub memory: Arc<WorkerMemory>,
     /// The router's task.
@@ -162,8 +174,24 @@ impl ListenerContext {
         }
     }
 
+    /// Where a miner's id comes from.
+    pub(super) fn miner_ids(&self) -> impl MinerIdSource + '_ {
+        self.ids.handle(self.id_spaces, || self.epoch())
+    }
+
+    /// A miner has gone; `shared`: it had brought a good share.
+    pub(super) fn take_back(&self, id: MinerId, shared: bool) {
+        self.ids.take_back(id, shared, self.epoch());
+    }
+
+    /// A miner that only wanted to see whether somebody is there has gone.
+    pub(super) fn say_looked(&self, address: SocketAddr) {
+        self.figures.probes.fetch_add(1, Relaxed);
+        debug!(listener = self.name, %address, "a probe: it connected, took a look and is gone");
+    }
+
     /// Grows with each tip of each source: jobs of an epoch two before are dead.
-    pub(super) fn epoch(&self) -> work::Epoch {
+    fn epoch(&self) -> work::Epoch {
         work::Epoch(self.sources.iter().map(|s| s.tips.load(Relaxed)).sum())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use engine::miner::jdc::{JdsWay, PoolWay};
 use engine::miner::{Firmwares, ListenerPolicy, ReplyMode};
 use engine::router::{GoalSettings, MinersPerChannel, RouteSettings, Share, SourcePlan, Term};
 use engine::source::{DeclaredSettings, JdsSettings, SoloSettings, SourceSettings, Sv1Settings};
@@ -14,10 +15,12 @@ use template::sv2_tp::TpSettings;
 use work::coinbase::Output;
 
 use super::StartError;
+use super::upstream::DECLARATOR_FRAME;
 use crate::config::{self, Chain, Config, Interface, Name, RpcLogin, TemplateFrom};
-use crate::downstream::{RouteChoice, RouteChoices};
+use crate::downstream::{JdcWays, RouteChoice, RouteChoices};
+use crate::splits::{Bindings, Given};
 use crate::templates::{TemplateOrigin, TemplateSettings};
-use crate::upstream::{LaneSettings, Pinned, Pins};
+use crate::upstream::{LaneSettings, LineSettings, Pinned, Pins};
 
 /// Positions in the configuration; there are far fewer than 65,536 of anything.
 pub(super) fn position(at: usize) -> u16 {
@@ -37,6 +40,39 @@ pub(crate) fn source_settings(id: SourceId, url: &PoolUrl, source: &config::Sour
         work_selection: false,
         payout: source.payout_rule(),
     }
+}
+
+/// The ways of job declarator clients to each source, by its number; only Stratum V2 pools have any.
+pub(super) fn jdc_ways(config: &Config) -> Vec<Option<JdcWays>> {
+    let pools = config.sources.iter().enumerate().map(|(at, (name, source))| {
+        let url = source.url.sv2()?;
+        let line = |what: &str, url: &PoolUrl, max_frame| LineSettings {
+            name: format!("{name}, {what} of a job declarator client"),
+            url: url.clone(),
+            resolver: Resolver::system(config.limits.lookup),
+            connect_timeout: source.connect_timeout,
+            handshake_timeout: config.limits.handshake,
+            certificate_leeway: source.certificate_leeway,
+            max_frame,
+        };
+        let own_identities = source.miners_per_channel == Some(config::MinersPerChannel::AtMost(1));
+        let identity = (!own_identities).then(|| Arc::from(source.user_identity.as_str()));
+        let jds = source.jds_url.as_ref().map(|url| {
+            let way = JdsWay {
+                host: url.host().to_owned(),
+                port: url.port(),
+                insecure: source.insecure,
+                user_identifier: identity.clone(),
+            };
+            (way, line("job declarator server", url, DECLARATOR_FRAME))
+        });
+        let settings = source_settings(SourceId(position(at)), url, source);
+        // Each is told its own route.
+        let pool = PoolWay { settings, user_identity: identity, route: RouteId(0) };
+        Some(JdcWays { pool, to_pool: line("pool", url, config.limits.frame), jds })
+    });
+    let others = source_names(config).skip(config.sources.len()).map(|_| None);
+    pools.chain(others).collect()
 }
 
 /// A password that says nothing: pools know a worker by its name.
@@ -60,6 +96,7 @@ pub(crate) fn sv1_settings(
         ntime_slack: u32::try_from(source.ntime_slack.as_secs()).unwrap_or(u32::MAX),
         unsettled_max: source.shares_unsettled_max.map(|n| n as usize),
         payout: source.payout_rule(),
+        connections_max: usize::from(source.sv1_connections()),
     }
 }
 
@@ -95,27 +132,16 @@ pub(crate) fn lane_settings(
 
 /// The version bits that a source's miners may roll: those of every listener whose route has it.
 fn rolled_bits(name: &Name, config: &Config) -> u32 {
-    let routes =
-        config.routes.iter().filter(|(route, _)| sources_of(route, config).any(|source| source == name));
+    let bindings = Bindings::of(config);
+    let routes = config.routes.iter().filter(|(route, _)| bindings.sources_of(route).contains(&name));
     let listeners = routes.flat_map(|(_, route)| &route.listeners);
     listeners.filter_map(|name| config.listeners.get(name)).fold(0, |bits, one| bits | one.version_mask)
-}
-
-/// All sources of a route, its goals' too.
-fn sources_of<'a>(route: &Name, config: &'a Config) -> impl Iterator<Item = &'a Name> {
-    let own = config.routes.get(route).into_iter().flat_map(|route| &route.sources);
-    let goals: Vec<&config::Goal> = config.goals.values().filter(|goal| goal.route == *route).collect();
-    own.chain(goals.into_iter().flat_map(|goal| &goal.sources))
 }
 
 /// The version bits that SV2 miners of a listener may roll: all of BIP 323, which SV2 pools take, but where a pool that
 /// speaks SV1 may get their work it is what that was asked for.
 fn sv2_rolled_bits(name: &Name, listener: &config::Listener, config: &Config) -> u32 {
-    let routes = config.routes.iter().filter(|(_, route)| route.listeners.contains(name));
-    let mut sources = routes.flat_map(|(route, _)| sources_of(route, config));
-    let speaks_sv1 =
-        |source: &Name| config.sources.get(source).is_some_and(|source| source.url.sv2().is_none());
-    if listener.version_mask == 0 || sources.any(speaks_sv1) {
+    if listener.version_mask == 0 || !Bindings::of(config).sv1_pools(name).is_empty() {
         listener.version_mask
     } else {
         config::VERSION_BITS_ROLLABLE
@@ -150,11 +176,13 @@ pub(super) fn listener_policy(
     config: &Config,
     firmware: &Arc<Firmwares>,
 ) -> ListenerPolicy {
+    // What is not said is chosen before anybody is let in.
+    let split = Given::of(listener).usual();
     ListenerPolicy {
         id: ListenerId(position(at)),
         route: RouteId(position(route)),
-        extranonce1_size: listener.extranonce1_size,
-        extranonce2_size: listener.extranonce2_size,
+        extranonce1_size: split.extranonce1,
+        extranonce2_size: split.extranonce2,
         vardiff: work::vardiff::Settings {
             shares_per_minute: listener.shares_per_minute,
             min: listener.difficulty_min,
@@ -171,6 +199,7 @@ pub(super) fn listener_policy(
         setup_deadline: config.limits.setup,
         idle_deadline: config.limits.idle,
         identity: listener.identity.clone(),
+        declarators: listener.job_declarators > 0,
         hash_seed: rand::random(),
         firmware: Arc::clone(firmware),
     }

@@ -37,7 +37,7 @@ use crate::upstream::{
 };
 
 /// The longest frame of a job declarator server, bytes: the positions of 65,535 transactions.
-const DECLARATOR_FRAME: usize = 256 * 1024;
+pub(super) const DECLARATOR_FRAME: usize = 256 * 1024;
 
 /// Upstream, prepared: nothing but template providers has begun.
 pub(super) struct Upstream {

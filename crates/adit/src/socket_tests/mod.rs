@@ -5,12 +5,14 @@ mod accepting;
 mod caps;
 #[path = "../../tests/process/client.rs"]
 mod client;
+mod declarators;
 mod draining;
 mod opening;
 mod overload;
 mod panicking;
 mod proxied;
 mod sharing;
+mod small_pools;
 mod sv1_pools;
 mod sv2_miners;
 mod tls;

@@ -24,10 +24,15 @@ fn options() -> Sv1PoolOptions {
 
 /// A proxy with these sources in one fail-over list.
 async fn proxy(sources: &[(&str, &str, &str)]) -> Proxy {
+    proxy_with("", sources).await
+}
+
+/// The same with these lines in its listener, and tables behind.
+async fn proxy_with(listener: &str, sources: &[(&str, &str, &str)]) -> Proxy {
     let names: Vec<String> = sources.iter().map(|(name, ..)| format!("\"{name}\"")).collect();
     let mut text = format!(
         "version = 1\n[listener.main]\nlisten = \"127.0.0.1:0\"\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\n\
-         vardiff = false\n[route.main]\nlisteners = [\"main\"]\nreturn_after = \"1s\"\nsources = [{}]\n\
+         vardiff = false\n{listener}\n[route.main]\nlisteners = [\"main\"]\nreturn_after = \"1s\"\nsources = [{}]\n\
          [http]\nenabled = false\n",
         names.join(", ")
     );
@@ -149,13 +154,14 @@ async fn what_an_sv1_pool_cannot_give_is_said_and_the_next_source_is_used() {
     strict.refused_worker = Some("farm.1".into());
     let strict = Sv1Pool::bind(LOOPBACK, strict).await.expect("a pool");
     let good = Sv1Pool::bind(LOOPBACK, options()).await.expect("a pool");
-    let proxy = proxy(&[
-        ("fixed", &fixed.url(), ""),
-        ("strict", &strict.url(), ""),
-        ("small", &small.url(), ""),
-        ("good", &good.url(), ""),
-    ])
-    .await;
+    let sources = [
+        ("fixed", fixed.url(), ""),
+        ("strict", strict.url(), ""),
+        ("small", small.url(), ""),
+        ("good", good.url(), ""),
+    ];
+    let sources = sources.each_ref().map(|(name, url, more)| (*name, url.as_str(), *more));
+    let proxy = proxy_with("extranonce1_size = 4\nextranonce2_size = 4", &sources).await;
     let miner = Digger::start(proxy.addresses()[0], "farm.7");
     until("the good one is mined for", || good.stats().accepted >= 5).await;
     let unusable = |part: &str| {
@@ -234,13 +240,33 @@ async fn what_each_pool_offers_and_whom_it_fits_is_found_out_by_asking() {
     let probed = crate::probe::probe(&config).await;
     let shown: Vec<&str> = probed.iter().map(|one| one.text.as_str()).collect();
     let goods: Vec<bool> = probed.iter().map(|one| one.good).collect();
-    assert_eq!(goods, [true, false, true, false], "{shown:#?}");
+    assert_eq!(goods, [true, false, true, false, true], "{shown:#?}");
     assert!(shown[0].contains("4 bytes of its own, 8 to roll; version bits 1fffe000"), "{}", shown[0]);
-    assert!(shown[0].contains("fits listener.main (4 + 4 bytes)"), "{}", shown[0]);
-    assert!(shown[1].contains("extranonce1_size = 2 and extranonce2_size = 2 would fit"), "{}", shown[1]);
+    assert!(shown[0].contains("fits listener.main (2 + 2 bytes)"), "{}", shown[0]);
+    assert!(
+        shown[1].contains("does not fit listener.main (2 + 2 bytes): its miners may roll"),
+        "{}",
+        shown[1]
+    );
     assert!(shown[1].contains("version_mask = \"00000000\" would fit"), "{}", shown[1]);
     assert!(shown[2].contains("its authority key"), "{}", shown[2]);
     assert!(shown[3].contains("no work: cannot connect"), "{}", shown[3]);
+    assert!(shown[4].contains("extranonce 2 + 2 bytes, chosen because source.b leaves 4"), "{}", shown[4]);
+    assert!(
+        shown[4].contains("room for 65536 miners on a connection to a pool, 1048576 on 16"),
+        "{}",
+        shown[4]
+    );
+    assert!(shown[4].contains("source.d could not be asked"), "{}", shown[4]);
+
+    let given = text.replacen("[listener.main]\n", "[listener.main]\nextranonce1_size = 4\n", 1);
+    let config = Config::from_str_named("test", &given).unwrap_or_else(|errors| panic!("{errors}")).config;
+    let probed = crate::probe::probe(&config).await;
+    let shown: Vec<&str> = probed.iter().map(|one| one.text.as_str()).collect();
+    assert!(shown[1].contains("extranonce1_size = 2 and extranonce2_size = 2 would fit"), "{}", shown[1]);
+    assert!(shown[4].contains("extranonce 4 + 4 bytes\n"), "{}", shown[4]);
+    assert!(shown[4].contains("source.b leaves 4 bytes and is left out for its miners"), "{}", shown[4]);
+    assert!(!probed[4].good);
     new.shutdown().await;
 }
 

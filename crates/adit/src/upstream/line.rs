@@ -42,7 +42,7 @@ enum State {
 }
 
 /// What has happened on a line.
-pub(super) enum LineEvent {
+pub(crate) enum LineEvent {
     /// It stands.
     Up {
         /// Whether somebody vouches for the other side.
@@ -57,7 +57,7 @@ pub(super) enum LineEvent {
 }
 
 /// See the module.
-pub(super) struct Line {
+pub(crate) struct Line {
     settings: LineSettings,
     /// Where the next attempt goes: elsewhere, once, if the other side has asked for that.
     url: PoolUrl,
@@ -67,12 +67,12 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(settings: LineSettings) -> Self {
+    pub(crate) fn new(settings: LineSettings) -> Self {
         Self { url: settings.url.clone(), settings, state: State::Idle, stalled_since: None }
     }
 
     /// Makes the connection, unless it is there or being made.
-    pub(super) fn dial(&mut self) {
+    pub(crate) fn dial(&mut self) {
         if !matches!(self.state, State::Idle) {
             return;
         }
@@ -86,7 +86,7 @@ impl Line {
     }
 
     /// What happens next; nothing ever does on a line that is not wanted. May be dropped at any time.
-    pub(super) async fn event(&mut self) -> LineEvent {
+    pub(crate) async fn event(&mut self) -> LineEvent {
         match &mut self.state {
             State::Idle => std::future::pending().await,
             State::Dialling(dialling) => match dialling.await {
@@ -130,19 +130,19 @@ impl Line {
     }
 
     /// Reads what has come.
-    pub(super) fn read(&mut self) -> Result<(), LineEvent> {
+    pub(crate) fn read(&mut self) -> Result<(), LineEvent> {
         let State::Up(link) = &mut self.state else { return Ok(()) };
         link.read().map(drop).map_err(|error| self.lost(&error))
     }
 
     /// The next frame that is complete.
-    pub(super) fn frame(&mut self) -> Result<Option<OpenedFrame>, LineEvent> {
+    pub(crate) fn frame(&mut self) -> Result<Option<OpenedFrame>, LineEvent> {
         let State::Up(link) = &mut self.state else { return Ok(None) };
         link.frame(self.settings.max_frame).map_err(|error| self.lost(&error))
     }
 
     /// Sends frames, or drops them where there is no link.
-    pub(super) fn send(&mut self, frames: &mut BytesMut) -> Result<(), LineEvent> {
+    pub(crate) fn send(&mut self, frames: &mut BytesMut) -> Result<(), LineEvent> {
         let State::Up(link) = &mut self.state else {
             frames.clear();
             return Ok(());
@@ -156,7 +156,7 @@ impl Line {
     }
 
     /// Bytes that wait to be written.
-    pub(super) fn outbox(&self) -> usize {
+    pub(crate) fn outbox(&self) -> usize {
         match &self.state {
             State::Up(link) => link.outbox(),
             State::Idle | State::Dialling(_) => 0,
@@ -165,7 +165,7 @@ impl Line {
 
     /// Ends it, or the attempt. `reconnect_to`: the other side has named where to go next, under the same authority key or
     /// not at all (specification, 3.6.5).
-    pub(super) fn hang_up(&mut self, reconnect_to: Option<(String, u16)>) {
+    pub(crate) fn hang_up(&mut self, reconnect_to: Option<(String, u16)>) {
         self.state = State::Idle;
         let Some((host, port)) = reconnect_to else { return };
         let url = &self.settings.url;

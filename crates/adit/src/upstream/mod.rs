@@ -21,6 +21,7 @@ mod sv1_task;
 
 pub use declared_task::{DeclaredTask, run_declared};
 pub use line::LineSettings;
+pub(crate) use line::{Line, LineEvent};
 pub use messages::{
     GoalChange, GroupNews, Joined, Mailboxes, Moved, RouterMessage, RouterStatus, SHARE_QUEUE,
     SOLUTION_QUEUE, SourceDoor, SourceFigures, SourceReport,
@@ -41,7 +42,7 @@ const BATCH: usize = 256;
 /// wake-up, one record and one write for many shares. The first after a pause and blocks go at once.
 const GATHER: Duration = Duration::from_millis(2);
 /// No more shares are taken from the queue while this much waits to be written.
-const OUTBOX_FULL: usize = 256 * 1024;
+pub(crate) const OUTBOX_FULL: usize = 256 * 1024;
 /// A pool that takes nothing from a full outbox for this long is gone.
 const WRITE_STALL: Duration = Duration::from_secs(20);
 

@@ -215,5 +215,7 @@ fn for_nobody(user_identity: &str) -> OpenChannel {
         max_target: work::Target::MAX,
         miner_id_size: 1,
         extranonce2_size: 1,
+        space: 0,
+        standby: false,
     }
 }

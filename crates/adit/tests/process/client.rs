@@ -16,7 +16,8 @@ pub(crate) struct Client {
     user: String,
     /// As it was told at subscribe.
     pub(crate) extranonce1: Vec<u8>,
-    extranonce2_size: usize,
+    /// Likewise.
+    pub(crate) extranonce2_size: usize,
     difficulty: f64,
     job: Option<(NotifiedJob, f64)>,
     next_id: u64,
@@ -53,8 +54,18 @@ impl Client {
 
     /// Connects, subscribes, authorises and waits for a job.
     pub(crate) fn mining(address: SocketAddr, user: &str) -> Self {
+        Self::subscribing(address, user, "")
+    }
+
+    /// The same as this firmware.
+    #[allow(dead_code, reason = "two test programs use this file")]
+    pub(crate) fn mining_as(address: SocketAddr, user: &str, user_agent: &str) -> Self {
+        Self::subscribing(address, user, &format!("\"{user_agent}\""))
+    }
+
+    fn subscribing(address: SocketAddr, user: &str, agent: &str) -> Self {
         let mut client = Self::connect(address, user);
-        client.send("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}");
+        client.send(&format!("{{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[{agent}]}}"));
         client.send(&format!("{{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{user}\",\"x\"]}}"));
         client.next_id = 3;
         while client.job.is_none() {

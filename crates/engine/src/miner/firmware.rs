@@ -25,6 +25,10 @@ pub struct Firmware {
     pub difficulty_min: Option<f64>,
     /// It applies `mining.set_difficulty` at once to jobs that it has, unless a job with `clean_jobs` follows.
     pub difficulty_with_clean_jobs: bool,
+    /// It works with an `extranonce1` of no bytes.
+    pub empty_extranonce1: bool,
+    /// It also connects only to see whether somebody is there, and leaves without a share.
+    pub probe: bool,
 }
 
 impl Firmware {
@@ -40,6 +44,8 @@ impl Firmware {
             version_mask: u32::MAX,
             difficulty_min: None,
             difficulty_with_clean_jobs: false,
+            empty_extranonce1: false,
+            probe: false,
         }
     }
 

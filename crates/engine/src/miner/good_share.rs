@@ -6,7 +6,7 @@ use work::{Extranonce, Reject, ValidShare, Verdict};
 
 use super::ReplyMode;
 use crate::books::{AccountId, Books, Final, RejectReason, UnsentReason};
-use crate::feed::Feed;
+use crate::feed::ChannelState;
 use crate::ids::{MinerRef, SourceId};
 use crate::share::{OutgoingShare, ShareSink};
 
@@ -59,11 +59,11 @@ impl GoodShare {
         }
     }
 
-    /// Counts it, and sends it if its source wants it. `feed` is what its job came with; `None` when its channel is long
-    /// gone. `next_token` numbers those that wait for the source's answer.
+    /// Counts it, and sends it if its source wants it. `channel` is what its job came over, and that channel's tip; `None`
+    /// when it is long gone. `next_token` numbers those that wait for the source's answer.
     pub(super) fn send(
         &self,
-        feed: Option<&Feed>,
+        channel: Option<(&ChannelState, u32)>,
         finder: Finder<'_>,
         next_token: &mut u32,
         shares: &mut dyn ShareSink,
@@ -77,7 +77,7 @@ impl GoodShare {
             account.settle_at_once(stripe, Final::Local, self.credited, true);
             return Fate::Taken;
         }
-        let Some(feed) = feed.filter(|feed| feed.channel.takes(self.is_block)) else {
+        let Some((channel, generation)) = channel.filter(|(channel, _)| channel.takes(self.is_block)) else {
             let why = UnsentReason::NoSource;
             account.settle_at_once(stripe, Final::Unsent(why), self.source_difficulty, false);
             return Fate::Unsent(why);
@@ -87,8 +87,8 @@ impl GoodShare {
             *next_token
         });
         let share = OutgoingShare {
-            channel: feed.channel.key,
-            generation: feed.generation,
+            channel: channel.key,
+            generation,
             job_id: self.job_id,
             nonce: self.nonce,
             ntime: self.ntime,

@@ -3,6 +3,7 @@
 mod firmware;
 mod good_share;
 mod identity;
+pub mod jdc;
 mod mining;
 mod policy;
 mod strikes;
@@ -12,6 +13,7 @@ mod worker;
 
 pub use firmware::{Firmware, Firmwares, USER_AGENT_MAX, glob};
 pub use identity::{IdentityRule, rewrite_identity};
+pub use jdc::{JdcConnection, JdcDeclaring, JdcMining, JdcSetup};
 pub use policy::{CloseReason, ListenerPolicy, MinerIdSource, ReplyMode};
 pub use sv1::{Io, Sv1Miner};
 pub use sv2::{Sv2Io, Sv2Miner};

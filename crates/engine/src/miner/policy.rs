@@ -49,6 +49,8 @@ pub struct ListenerPolicy {
     pub setup_deadline: Duration,
     /// A miner without a good share for this long is closed.
     pub idle_deadline: Duration,
+    /// Job declarator clients are served: connections with work selection, and of the Job Declaration Protocol.
+    pub declarators: bool,
     /// For the sets that find duplicates.
     pub hash_seed: u64,
     /// What is known of the miners' firmware.
@@ -112,6 +114,9 @@ pub enum CloseReason {
     /// The route has had no source for too long.
     #[error("no pool")]
     NoSource,
+    /// A job declarator client's pool has gone, or its route mines for another source now.
+    #[error("the pool that its work was selected for is not mined for any more")]
+    PoolChanged,
     /// It does not read what it is sent.
     #[error("it does not read")]
     SlowReader,
@@ -125,7 +130,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::WrongProtocol,
         Self::ProxyHeader,
         Self::Tls,
@@ -142,6 +147,7 @@ impl CloseReason {
         Self::NoMinerId,
         Self::Firmware,
         Self::NoSource,
+        Self::PoolChanged,
         Self::SlowReader,
         Self::Overload,
         Self::ShuttingDown,
@@ -167,6 +173,7 @@ impl CloseReason {
             Self::NoMinerId => "no_miner_id",
             Self::Firmware => "firmware",
             Self::NoSource => "no_source",
+            Self::PoolChanged => "pool_changed",
             Self::SlowReader => "slow_reader",
             Self::Overload => "overload",
             Self::ShuttingDown => "shutting_down",

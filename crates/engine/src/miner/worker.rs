@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use sv2::extensions::UserIdentity;
 
 use super::identity::{IdentityRule, rewrite_identity};
@@ -39,6 +40,34 @@ impl Worker {
     /// The name is too long for extension 0x0002.
     pub(super) fn is_cut(&self) -> bool {
         self.wire.len() != self.name.len()
+    }
+}
+
+/// Workers' names that a connection keeps; beyond it all are forgotten, and kept again as they come.
+const MAX_NAMES: usize = 4_096;
+
+/// Workers' names that came with shares (extension 0x0002), and as they go up: each made once for all shares of its worker.
+#[derive(Debug)]
+pub(super) struct WireNames(HashMap<Arc<str>, Arc<str>, foldhash::fast::FixedState>);
+
+impl WireNames {
+    /// None yet.
+    pub(super) fn new(seed: u64) -> Self {
+        Self(HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)))
+    }
+
+    /// What goes up of a name, as these rules rewrite it.
+    pub(super) fn wire(&mut self, name: &UserIdentity<'_>, rules: &[IdentityRule]) -> Arc<str> {
+        let text = String::from_utf8_lossy(name.as_bytes());
+        if let Some(known) = self.0.get(&*text) {
+            return Arc::clone(known);
+        }
+        if self.0.len() >= MAX_NAMES {
+            self.0.clear();
+        }
+        let worker = Worker::new(&text, rules);
+        self.0.insert(worker.given, Arc::clone(&worker.wire));
+        worker.wire
     }
 }
 

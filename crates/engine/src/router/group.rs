@@ -71,6 +71,8 @@ pub(super) struct Group {
     pub(super) peak: f64,
     pub(super) miner_id_size: u8,
     pub(super) extranonce2_size: u8,
+    /// Of its miners' ids: the bytes of an id are told once in it.
+    pub(super) space: u8,
     /// Set when the group is one miner with a channel of its own.
     pub(super) identity: Option<Arc<str>>,
     pub(super) meter: Arc<GroupMeter>,

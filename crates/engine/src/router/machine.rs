@@ -42,6 +42,8 @@ pub struct JoinRequest {
     pub miner_id_size: u8,
     /// Bytes of extranonce2.
     pub extranonce2_size: u8,
+    /// The space of its miner id: miners of different spaces share no channel, on no source.
+    pub space: u8,
 }
 
 /// What the router wants done.
@@ -201,6 +203,7 @@ impl Router {
                 && g.members < g.limit
                 && g.miner_id_size == request.miner_id_size
                 && g.extranonce2_size == request.extranonce2_size
+                && g.space == request.space
         };
         let found = if limit > 1 {
             self.open_groups.iter().rev().copied().find(|id| self.groups.get(id).is_some_and(fits))
@@ -235,6 +238,7 @@ impl Router {
             peak: 0.0,
             miner_id_size: request.miner_id_size,
             extranonce2_size: request.extranonce2_size,
+            space: request.space,
             identity: (limit == 1).then(|| Arc::clone(&request.identity)),
             meter: Arc::default(),
             current: None,
@@ -592,6 +596,8 @@ impl Router {
             max_target: Target::MAX,
             miner_id_size: group.miner_id_size,
             extranonce2_size: group.extranonce2_size,
+            space: group.space,
+            standby: false,
         };
         self.out.push_back(Output::Command(source, SourceCommand::Open(wish)));
     }
@@ -642,6 +648,8 @@ impl Router {
                     // Nobody mines on it: whatever the pool leaves will do.
                     miner_id_size: 1,
                     extranonce2_size: 1,
+                    space: 0,
+                    standby: true,
                 };
                 self.out.push_back(Output::Command(id, SourceCommand::Open(wish)));
             }

@@ -26,6 +26,11 @@ pub struct OpenChannel {
     pub miner_id_size: u8,
     /// Bytes of extranonce2 in each miner's extranonce.
     pub extranonce2_size: u8,
+    /// The space of the miners' ids ([`work::MinerId::space`]): what is given to one must not reach those of another, who
+    /// may have the same bytes. A channel with an extranonce prefix of its own is enough.
+    pub space: u8,
+    /// Nobody mines on it: it shows that the source works.
+    pub standby: bool,
 }
 
 /// What a source is told to do.
@@ -63,6 +68,18 @@ pub enum ChannelRefusal {
     /// The pool did not answer in time.
     #[error("the pool did not answer OpenExtendedMiningChannel in time")]
     Silent,
+    /// A Stratum V1 pool has all connections that it may have.
+    #[error(
+        "all {0} connections that there may be to this pool are in use: raise connections_max of the source, or give \
+         the listeners one split and a larger extranonce1_size"
+    )]
+    Connections(usize),
+    /// A Stratum V1 pool does not tell its connections apart.
+    #[error(
+        "the pool gave two connections the same extranonce1, so that miners on them would search the same: set \
+         connections_max = 1"
+    )]
+    SameExtranonce,
 }
 
 /// Why a source does not give work.

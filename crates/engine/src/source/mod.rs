@@ -9,7 +9,7 @@ mod settle;
 mod solo;
 mod status;
 mod sv1_pool;
-mod sv2_pool;
+pub(crate) mod sv2_pool;
 
 pub use backoff::Backoff;
 pub use declared::{

@@ -102,4 +102,6 @@ pub struct PoolStatus {
     pub unknown_messages: u64,
     /// Answers for shares or channels that are not open, ignored.
     pub stray_answers: u64,
+    /// Bytes that a Stratum V1 pool leaves to be rolled (its `extranonce2`), as it last answered `mining.subscribe`.
+    pub extranonce2_size: Option<usize>,
 }

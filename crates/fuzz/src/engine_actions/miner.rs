@@ -7,7 +7,7 @@ use engine::miner::{CloseReason, Io, MinerIdSource, Sv1Miner};
 use engine::{Feed, GroupId, MinerRef, Now, OutgoingShare, ShareSink};
 use sv1::client::{self, ServerMessage};
 use sv1::{Method, RequestErrorKind, parse_request};
-use work::{MinerId, MinerIds};
+use work::MinerId;
 
 use super::source::Source;
 
@@ -25,16 +25,23 @@ pub(super) struct Miner {
     jobs: Vec<(String, u32)>,
 }
 
-/// Ids for the machines.
+/// Ids for the machines: every one is given out twice, in one space and in another.
 pub(super) struct Ids {
-    pub(super) ids: MinerIds<()>,
     pub(super) size: u8,
+    /// Twice the next id, and its space.
+    pub(super) next: u32,
+    /// Of miners that are there.
+    pub(super) live: usize,
 }
 
 impl MinerIdSource for Ids {
     fn allocate(&mut self, size: u8) -> Option<MinerId> {
         assert_eq!(size, self.size, "an id of another size than the listener's");
-        self.ids.allocate().ok()
+        let (number, space) = ((self.next / 2).to_be_bytes(), u8::from(!self.next.is_multiple_of(2)));
+        self.next = self.next.wrapping_add(1);
+        self.live += 1;
+        let id = MinerId::from_bytes(&number[number.len() - usize::from(size)..]).ok()?;
+        Some(id.in_space(space))
     }
 }
 

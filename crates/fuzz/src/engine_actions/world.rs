@@ -1,6 +1,6 @@
 //! Everything together, and what holds after each action.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use engine::source::{SourceEvent, SourceSettings, Sv2Pool};
 use engine::{Feed, GoalId, GroupId, ListenerId, MinerRef, Now, RouteId, SourceId};
 use sv1::client;
 use sv2::FrameHeader;
-use work::{Epoch, MinerIds, MinerIdsLimits, vardiff};
+use work::vardiff;
 
 use super::action::Action;
 use super::miner::{Asked, Doors, Ids, Miner, Outcome};
@@ -66,6 +66,7 @@ impl World {
             setup_deadline: Duration::from_secs(10),
             idle_deadline: Duration::from_secs(7_200),
             identity: Vec::new(),
+            declarators: false,
             hash_seed: 1,
             firmware: Arc::default(),
         };
@@ -112,10 +113,7 @@ impl World {
             miners: [const { None }; 4],
             groups: BTreeMap::new(),
             policy: Arc::new(policy),
-            ids: Ids {
-                ids: MinerIds::new(id_size, u32::from(c), 1, MinerIdsLimits::default()),
-                size: id_size,
-            },
+            ids: Ids { size: id_size, next: u32::from(c), live: 0 },
             next_miner: 0,
             queue: if c & 1 == 0 { 1_000 } else { 2 },
             lazy: c & 2 == 2,
@@ -137,7 +135,20 @@ impl World {
         let after = self.books.totals();
         assert_eq!(after.submitted() - before, self.shares - shares, "{action:?} changed what was submitted");
         self.balance(&after);
+        self.nobody_searches_what_another_does();
         self.most_hashrate = self.most_hashrate.max(self.router.hashrate(ROUTE));
+    }
+
+    /// Where the same id is given out in two spaces, no channel has both.
+    fn nobody_searches_what_another_does(&self) {
+        let mut searched = BTreeSet::new();
+        for miner in self.miners.iter().flatten() {
+            let feed = miner.group.and_then(|group| self.groups.get(&group)?.as_ref());
+            let (Some(feed), Some(id)) = (feed, miner.machine.miner_id()) else { continue };
+            let key = feed.channel.key;
+            let space = (key.source, key.connection, key.channel_id, id.as_bytes().to_vec());
+            assert!(searched.insert(space), "two miners with id {id} on one channel");
+        }
     }
 
     fn balance(&self, totals: &Totals) {
@@ -214,9 +225,7 @@ impl World {
     fn leave(&mut self, at: usize) {
         let Some(mut miner) = self.miners[at].take() else { return };
         miner.machine.ended();
-        if let Some(id) = miner.machine.miner_id() {
-            self.ids.ids.release(id, Epoch(0), None);
-        }
+        self.ids.live -= usize::from(miner.machine.miner_id().is_some());
         if let Some(group) = miner.group {
             self.router.leave(miner.me, group, self.now);
         }
@@ -297,6 +306,7 @@ impl World {
             identity: miner.machine.identity().cloned().unwrap_or_default(),
             miner_id_size: self.policy.extranonce1_size,
             extranonce2_size: self.policy.extranonce2_size,
+            space: miner.machine.miner_id().map_or(0, |id| id.space()),
         };
         let (group, meter, feed) = self.router.join(&request, self.now);
         meter.shift_hashrate(hashrate);
@@ -479,7 +489,7 @@ impl World {
         self.balance(&totals);
         assert_eq!(totals.pending, 0, "shares that no end was found for");
         assert!(self.groups.is_empty(), "groups without miners: {:?}", self.groups.keys());
-        assert_eq!(self.ids.ids.live(), 0, "miner ids of nobody");
+        assert_eq!(self.ids.live, 0, "miner ids of nobody");
         let left = self.router.hashrate(ROUTE);
         assert!(left <= self.most_hashrate * ROUNDING, "{left} of {} hashes per second", self.most_hashrate);
     }

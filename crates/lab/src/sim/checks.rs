@@ -243,6 +243,9 @@ impl World {
         self.check_company();
         self.check_caps();
         self.check_declaring();
+        if let Some(text) = self.adit.searched_twice(&self.plan) {
+            self.broken("I3", text);
+        }
         if self.now % (60 * SECOND) < SECOND {
             for at in 0..self.adit.sources.len() {
                 self.hold_source(at);

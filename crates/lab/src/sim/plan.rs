@@ -183,6 +183,8 @@ pub(super) struct Plan {
     pub(super) miners: Vec<MinerPlan>,
     pub(super) faults: Vec<Fault>,
     pub(super) extranonce1_size: u8,
+    /// Spaces in which the same miner ids are given out.
+    pub(super) id_spaces: usize,
     pub(super) extranonce2_size: u8,
     pub(super) reply: ReplyMode,
     pub(super) shares_per_minute: f64,
@@ -251,6 +253,8 @@ impl Plan {
             miners,
             faults,
             extranonce1_size,
+            // Not drawn, either. The simulated pools that speak SV1 have one connection, and a declared job one channel.
+            id_spaces: if declares || sv1_pool.is_some() { 1 } else { 2 },
             extranonce2_size,
             reply,
             shares_per_minute: rng.log_range(3.0, 8.0),

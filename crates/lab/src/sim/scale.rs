@@ -218,6 +218,7 @@ pub fn scale(miners: usize) -> ScaleReport {
         setup_deadline: Duration::from_secs(10),
         idle_deadline: Duration::from_secs(7200),
         identity: Vec::new(),
+        declarators: false,
         hash_seed: 3,
         firmware: Arc::default(),
     });
@@ -251,6 +252,7 @@ pub fn scale(miners: usize) -> ScaleReport {
             identity: machine.identity().cloned().unwrap_or_default(),
             miner_id_size: 4,
             extranonce2_size: 4,
+            space: 0,
         };
         let (group, meter, feed) = farm.router.join(&request, now);
         meter.shift_hashrate(hashrate);

@@ -179,6 +179,7 @@ impl World {
             identity: Arc::from("farm.rig"),
             miner_id_size: 4,
             extranonce2_size: 4,
+            space: 0,
         };
         let (group, meter, _) = self.router.join(&request, now);
         meter.shift_hashrate(guess);

@@ -20,6 +20,10 @@ pub struct ListenerSnapshot {
     pub name: String,
     /// The address that it is bound to, `host:port`.
     pub address: String,
+    /// Bytes of a miner's `extranonce1`; absent until it is chosen, at the start.
+    pub extranonce1_size: Option<u8>,
+    /// Bytes that a miner rolls itself, likewise.
+    pub extranonce2_size: Option<u8>,
     /// Miners there now.
     pub miners: MinersSnapshot,
     /// Connections accepted since the start.

@@ -89,6 +89,8 @@ pub(crate) fn snapshot() -> Snapshot {
         listeners: vec![ListenerSnapshot {
             name: "sv1".into(),
             address: "127.0.0.1:3333".into(),
+            extranonce1_size: Some(4),
+            extranonce2_size: Some(4),
             miners: MinersSnapshot { connected: 12, authorised: 11 },
             connections_total: 40,
             closed_total: reasons([("peer_closed", 25), ("slow_reader", 3)]),

@@ -29,6 +29,8 @@ fn feed(solo: &mut Solo, template: &Arc<Template>) -> Feed {
         max_target: Target::MAX,
         miner_id_size: 4,
         extranonce2_size: 4,
+        space: 0,
+        standby: false,
     };
     solo.command(SourceCommand::Open(wish), NOW, &mut fx);
     let work = fx.events.into_iter().find_map(|event| match event {

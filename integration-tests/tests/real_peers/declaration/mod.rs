@@ -1,5 +1,6 @@
 //! Job declaration between Adit and real peers: the reference pool, the reference client, our own pool over a real node.
 
+mod below;
 mod outages;
 mod own_pool;
 mod reference_client;

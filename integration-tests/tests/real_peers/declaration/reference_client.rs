@@ -90,6 +90,7 @@ fn settings(pool: &DevPool) -> JdClientSettings {
         user_identity: "farm".to_owned(),
         shares_per_minute: SHARES,
         share_batch_size: 1,
+        lives: 1,
         log: "info",
     }
 }

@@ -11,6 +11,10 @@ pub(super) fn check(name: &Name, source: &Source, reader: &mut Reader<'_>) {
         SourceUrl::Sv2(url) => {
             let insecure = source.insecure || reader.is_bad(&format!("source.{name}.insecure"));
             authority(&format!("source.{name}.url"), url, insecure, "pool", "insecure", reader);
+            if let Some(url) = &source.jds_url {
+                let path = format!("source.{name}.jds_url");
+                authority(&path, url, insecure, "job declarator", "insecure", reader);
+            }
             ("Stratum V2", "Stratum V1 (stratum+tcp://)")
         }
         SourceUrl::Sv1(url) => {

@@ -24,6 +24,11 @@ table! {
         difficulty_min: Option<f64> = Maybe(Number(1e-9..=1e15)), default None, says "not set: the listener's";
         /// It applies a new difficulty to jobs that it has: it gets one only together with `clean_jobs`.
         difficulty_with_clean_jobs: bool = Flag, default false;
+        /// It works with an `extranonce1` of no bytes: others are refused where the listener's `extranonce1_size` is 0.
+        empty_extranonce1: bool = Flag, default false;
+        /// It also connects only to see whether a pool is there, and leaves: such a connection counts as a probe and not as
+        /// a miner that failed.
+        probe: bool = Flag, default false;
         /// Where this is known from.
         known_from: Option<String> = Maybe(Text { at_most: 200 }), default None, says "not set";
     }

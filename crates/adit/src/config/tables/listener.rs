@@ -15,10 +15,10 @@ use crate::config::table::table;
 /// `listener.NAME.listen`: this machine only, since SV1 is not encrypted. 3333 is the port that miners'
 /// manuals use.
 pub const LISTENER_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3333);
-/// `listener.NAME.extranonce1_size`, in bytes.
-pub const EXTRANONCE1_SIZE: u8 = 4;
-/// `listener.NAME.extranonce2_size`, in bytes: NiceHash refuses less than 4, cgminer stops above 8.
-pub const EXTRANONCE2_SIZE: u8 = 4;
+/// `listener.NAME.extranonce1_size`, in bytes, where no pool leaves too little for it.
+pub const EXTRANONCE1_SIZE: u8 = work::ExtranonceSplit::DEFAULT_MINER_ID;
+/// `listener.NAME.extranonce2_size`, in bytes, likewise: NiceHash refuses less than 4, cgminer stops above 8.
+pub const EXTRANONCE2_SIZE: u8 = work::ExtranonceSplit::DEFAULT_EXTRANONCE2;
 /// `listener.NAME.shares_per_minute`.
 pub const SHARES_PER_MINUTE: f64 = 20.0;
 /// `listener.NAME.difficulty_start`: right for 92 GH/s at 20 shares a minute, in the middle, on a scale of
@@ -30,6 +30,9 @@ pub const DIFFICULTY_MIN: f64 = 0.0001;
 pub const VERSION_MASK: u32 = 0x1fff_e000;
 /// `listener.NAME.max_connections_per_address`.
 pub const MAX_CONNECTIONS_PER_ADDRESS: u32 = 1_024;
+
+/// The most that `listener.NAME.job_declarators` may be: each may have 16 MiB of transactions on their way.
+const JOB_DECLARATORS_MAX: u32 = 1_000;
 
 /// When a miner is told what became of its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,10 +85,13 @@ table! {
         /// `adit keys` makes one. Miners are given the public key that belongs to it.
         authority_secret_key: Option<AuthoritySecret> = Maybe(AuthorityKey), default None,
             says "not set: Stratum V2 is not served";
-        /// Bytes of a miner's `extranonce1`, its number at Adit, which never changes while it is connected.
-        extranonce1_size: u8 = Whole(1..=8), default EXTRANONCE1_SIZE;
+        /// Bytes of a miner's `extranonce1`, its number at Adit, which never changes while it is connected. With 0 each miner
+        /// takes a connection to a Stratum V1 pool for itself, and its firmware must be known to work with it.
+        extranonce1_size: Option<u8> = Maybe(Whole(0..=work::MAX_MINER_ID)), default None,
+            says "not set: 4, or what the Stratum V1 pools of the listener's routes leave room for at the start";
         /// Bytes that a miner rolls itself. A source must grant `extranonce1_size` + `extranonce2_size`.
-        extranonce2_size: u8 = Whole(1..=8), default EXTRANONCE2_SIZE;
+        extranonce2_size: Option<u8> = Maybe(Whole(1..=8)), default None,
+            says "not set: 4, or what the Stratum V1 pools leave room for";
         /// Shares a minute that each miner's difficulty aims at.
         shares_per_minute: f64 = Number(0.1..=600.0), default SHARES_PER_MINUTE;
         /// Difficulty of a miner about which nothing is known yet.
@@ -107,6 +113,9 @@ table! {
         /// matches. `*` in a pattern stands for any text, and in the name for that text: `* = edge-1.*` is a prefix. A name
         /// that matches none stays as it is.
         identity: Vec<IdentityRule> = Identities, default Vec::new();
+        /// Job declarator clients that are served at a time, each with a connection of its own to the pool and one to the
+        /// pool's job declarator (`jds_url` of the source). They select their work themselves.
+        job_declarators: u32 = Whole(0..=JOB_DECLARATORS_MAX), default 0;
         /// Connections on this port.
         max_connections: Option<u32> = Maybe(Whole(1..=CONNECTIONS_MAX)), default None,
             says "not set: only `limits.max_connections` holds";

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use noise::PoolUrl;
 use work::coinbase::{PayoutRule, WHOLE};
 
 use super::seconds;
 use crate::config::kind::{
     Channels, FilePath, Flag, Hashrate, Identity, Maybe, MinersPerChannel, Number, Password, PayScript,
-    PayoutScript, Pool, Secret, SourceUrl, Span, Whole,
+    PayoutScript, Pool, Secret, SourceUrl, Span, Url, Whole,
 };
 use crate::config::table::table;
 
@@ -23,6 +24,10 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// `source.NAME.payout_percent`: nothing is let through unseen. Where a pool keeps a fee in the coinbase, the first job's
 /// refusal says what it pays, and that is what to write.
 pub const PAYOUT_PERCENT: f64 = 100.0;
+/// The most that `connections_max` may be.
+const SV1_CONNECTIONS_MAX: u16 = 256;
+/// `source.NAME.connections_max` where miners share connections: pools take a few from one address without a question.
+const SV1_CONNECTIONS: u16 = 16;
 /// The least that `shares_unsettled_max` may be: below it a pool's batches alone could fill it.
 pub const SHARES_UNSETTLED_MIN: u32 = 4_096;
 /// The most that `shares_unsettled_max` may be, about 64 MiB.
@@ -40,10 +45,18 @@ table! {
         /// Stratum V1: go where the pool sends its miners, also outside of its own domain. The connection is not
         /// encrypted, so anyone on the way can send them anywhere.
         allow_reconnect: bool = Flag, default false;
+        /// Stratum V1: connections at a time. Where an `extranonce1` is so short that they do not suffice for all miners, the
+        /// same ones are given out again on a further connection.
+        connections_max: Option<u16> = Maybe(Whole(1..=SV1_CONNECTIONS_MAX)), default None,
+            says "not set: 16, or 256 where miners_per_channel is 1";
         /// Stratum V1 with TLS: a file with certificates in PEM. Only they vouch for the pool then, in place of the
         /// authorities that browsers trust.
         ca_file: Option<PathBuf> = Maybe(FilePath("/etc/adit/pool-ca.pem")), default None,
             says "not set: the authorities that browsers trust";
+        /// The pool's job declarator and the authority key that it must prove: for job declarator clients of a listener with
+        /// `job_declarators`, which reach it through Adit.
+        jds_url: Option<PoolUrl> = Maybe(Url("job declarator")), default None,
+            says "not set: they are told that there is none";
         /// Allow a URL without authority key: anyone on the way can then pose as the pool.
         insecure: bool = Flag, default false;
         /// How far the pool's clock may be off when its certificate's dates are checked.
@@ -74,9 +87,9 @@ table! {
 }
 
 /// Keys that only a Stratum V2 pool has.
-const SV2: [&str; 4] = ["insecure", "certificate_leeway", "nominal_hashrate", "worker_names"];
+const SV2: [&str; 5] = ["jds_url", "insecure", "certificate_leeway", "nominal_hashrate", "worker_names"];
 /// Keys that only a Stratum V1 pool has.
-const SV1: [&str; 3] = ["password", "allow_reconnect", "ca_file"];
+const SV1: [&str; 4] = ["password", "allow_reconnect", "connections_max", "ca_file"];
 
 impl Source {
     /// Keys of the protocol that it does not speak.
@@ -85,6 +98,13 @@ impl Source {
             SourceUrl::Sv2(_) => &SV1,
             SourceUrl::Sv1(_) => &SV2,
         }
+    }
+
+    /// How many connections there may be to a Stratum V1 pool.
+    #[must_use]
+    pub fn sv1_connections(&self) -> u16 {
+        let own = self.miners_per_channel == Some(crate::config::MinersPerChannel::AtMost(1));
+        self.connections_max.unwrap_or(if own { SV1_CONNECTIONS_MAX } else { SV1_CONNECTIONS })
     }
 
     /// What every job of this pool must pay, if that is configured.

@@ -91,7 +91,7 @@ fn problems_name_the_variable_and_what_to_set() {
             "environment variable ADIT__LISTENER__MAIN__EXTRANONCE2_SIZE: listener.main.extranonce2_size
     expected: a whole number from 1 to 8
     found:    \"nine\"
-    fix:      ADIT__LISTENER__MAIN__EXTRANONCE2_SIZE=4 (the default)
+    fix:      write a whole number from 1 to 8
 ",
         ),
         (

@@ -38,7 +38,7 @@ fn a_short_configuration_gets_every_default() {
     } = load(&good().text()).config;
     let listener = &listeners["main"];
     assert_eq!(listener.listen.to_string(), "127.0.0.1:3333");
-    assert_eq!((listener.extranonce1_size, listener.extranonce2_size), (4, 4));
+    assert_eq!((listener.extranonce1_size, listener.extranonce2_size), (None, None));
     assert_eq!((listener.shares_per_minute, listener.vardiff), (20.0, true));
     assert_eq!((listener.difficulty_start, listener.difficulty_min), (64.0, 0.0001));
     assert_eq!((listener.difficulty_max, listener.max_connections), (None, None));

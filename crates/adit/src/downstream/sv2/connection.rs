@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use engine::miner::sv2::{JoinWish, MAX_PAYLOAD};
-use engine::miner::{CloseReason, ReplyMode, Sv2Io, Sv2Miner};
+use engine::miner::{CloseReason, JdcSetup, ReplyMode, Sv2Io, Sv2Miner};
 use engine::router::JoinRequest;
 use engine::{Answer, GroupId, MinerRef};
 use futures_util::FutureExt;
@@ -28,6 +28,7 @@ use tracing::{debug, error};
 use super::groups::{ChannelMoves, Groups};
 use super::handshake::{Failed, shake_hands};
 use super::identity::Sv2Identity;
+use super::jdc::{self, Wire};
 use crate::downstream::connection::{JOIN_DEADLINE, READ_AT_ONCE, next_answer};
 use crate::downstream::context::{Doors, ListenerContext};
 use crate::downstream::opening::Opened;
@@ -64,6 +65,8 @@ enum End {
     Left,
     /// Adit closes it.
     Close(CloseReason),
+    /// It goes on as something else: a job declarator client's.
+    HandOver(JdcSetup),
 }
 
 impl From<CloseReason> for End {
@@ -151,6 +154,12 @@ pub(in crate::downstream) async fn serve(opened: &Opened, transport: Transport, 
         (end, _) => end,
     });
     match end {
+        Ok(End::HandOver(setup)) => {
+            let Connection { sealer, opener, input, outbox, .. } = connection;
+            let wire = Wire { stream, sealer, opener, input, outbox };
+            // Few are, and it would make every connection's task larger.
+            return Box::pin(jdc::serve(opened, setup, wire, context)).await;
+        }
         Ok(End::Left) => context.say_left(*address),
         Ok(End::Close(why)) => {
             connection.say_last_words(why);
@@ -259,6 +268,7 @@ impl Connection<'_> {
             identity: wish.identity,
             miner_id_size: policy.extranonce1_size,
             extranonce2_size: policy.extranonce2_size,
+            space: self.machine.pending_miner_id().map_or(0, |id| id.space()),
         };
         let sent = context.router.send(RouterMessage::Join { request, reply }).await;
         let joined = match sent {
@@ -307,7 +317,7 @@ impl Connection<'_> {
         }
         self.show();
         for left in left {
-            context.ids.release(left.miner_id, context.epoch());
+            context.take_back(left.miner_id, left.learnt.is_some());
             if let Some(difficulty) = left.learnt {
                 context.memory.remember(&left.identity, difficulty);
             }
@@ -400,7 +410,7 @@ impl Connection<'_> {
                 now: self.context.clock.now(),
                 out: plain,
                 shares: &mut Doors(&self.context.doors),
-                ids: &mut self.context.ids.handle(),
+                ids: &mut self.context.miner_ids(),
             };
             let result = work(&mut self.machine, &mut io);
             self.send(plain, sealed)?;
@@ -430,36 +440,34 @@ impl Connection<'_> {
             for _ in 0..shares {
                 self.context.latencies.share_to_reply().observe(took);
             }
-            Ok(result?)
+            result
         })
     }
 
     /// Takes all frames that are whole.
-    fn frames(
-        &mut self,
-        cipher: &mut BytesMut,
-        plain: &mut BytesMut,
-        shares: &mut u32,
-    ) -> Result<(), CloseReason> {
+    fn frames(&mut self, cipher: &mut BytesMut, plain: &mut BytesMut, shares: &mut u32) -> Result<(), End> {
         let mut io = Sv2Io {
             now: self.context.clock.now(),
             out: plain,
             shares: &mut Doors(&self.context.doors),
-            ids: &mut self.context.ids.handle(),
+            ids: &mut self.context.miner_ids(),
         };
         loop {
             let frame = match self.opener.open(cipher, MAX_PAYLOAD) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(()),
-                Err(OpenError::TooLong { .. }) => return Err(CloseReason::LineTooLong),
+                Err(OpenError::TooLong { .. }) => return Err(CloseReason::LineTooLong.into()),
                 Err(error) => {
                     debug!(listener = self.context.name, %error, "cannot decrypt");
-                    return Err(CloseReason::NotAuthentic);
+                    return Err(CloseReason::NotAuthentic.into());
                 }
             };
             let header = FrameHeader::parse(&frame.header);
             *shares += u32::from(SHARES.contains(&header.msg_type));
             self.machine.frame(&header, &frame.payload, &mut io)?;
+            if let Some(setup) = self.machine.hand_over() {
+                return Err(End::HandOver(setup));
+            }
         }
     }
 

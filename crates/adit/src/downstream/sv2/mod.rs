@@ -4,6 +4,7 @@ mod connection;
 mod groups;
 mod handshake;
 mod identity;
+mod jdc;
 
 pub(super) use connection::{begin, serve};
 pub use identity::Sv2Identity;

@@ -66,6 +66,8 @@ pub struct Sv1Miner {
     strikes: Strikes,
     since: Duration,
     last_share: Duration,
+    /// It has brought a good share.
+    shared: bool,
     waiting: VecDeque<Waiting>,
     next_token: u32,
 }
@@ -87,6 +89,7 @@ impl Sv1Miner {
             strikes: Strikes::default(),
             since: now.mono,
             last_share: now.mono,
+            shared: false,
             waiting: VecDeque::new(),
             next_token: 0,
         }
@@ -176,6 +179,19 @@ impl Sv1Miner {
     #[must_use]
     pub fn miner_id(&self) -> Option<MinerId> {
         self.miner_id
+    }
+
+    /// It has brought a good share: another with its id could find the same again while the jobs of now live.
+    #[must_use]
+    pub fn has_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// It is one that may only want to see whether somebody is there, and has brought nothing.
+    #[must_use]
+    pub fn only_looked(&self) -> bool {
+        let probes = self.setup.firmware.as_ref().is_some_and(|firmware| firmware.probe);
+        probes && !self.has_shared()
     }
 
     /// The newest difficulty that the miner was told.

@@ -97,7 +97,14 @@ impl Sv1Miner {
         user_agent: Option<&str>,
         io: &mut Io<'_>,
     ) -> Result<(), CloseReason> {
-        if let Some(firmware) = user_agent.and_then(|agent| self.policy.firmware.find(agent)) {
+        let firmware = user_agent.and_then(|agent| self.policy.firmware.find(agent));
+        if self.policy.extranonce1_size == 0 && firmware.is_none_or(|firmware| !firmware.empty_extranonce1) {
+            let text = "This port gives an empty extranonce1, and this firmware is not known to work with one: use \
+                        another port, or set empty_extranonce1 = true in its [firmware] profile";
+            sv1::write_error(io.out, id, ErrorCode::Other, text);
+            return Err(CloseReason::Firmware);
+        }
+        if let Some(firmware) = firmware {
             let takes = firmware.extranonce2_min..=firmware.extranonce2_max;
             if !takes.contains(&self.policy.extranonce2_size) {
                 let text = format!(
@@ -118,7 +125,12 @@ impl Sv1Miner {
             Some(miner_id) => miner_id,
             None => {
                 let Some(miner_id) = io.ids.allocate(self.policy.extranonce1_size) else {
-                    sv1::write_error(io.out, id, ErrorCode::Other, "Full: no miner id is free");
+                    let text = format!(
+                        "Full: every extranonce1 of {} bytes is taken, on every connection that there may be to the \
+                         pool: use another port, or your backup pool",
+                        self.policy.extranonce1_size
+                    );
+                    sv1::write_error(io.out, id, ErrorCode::Other, &text);
                     return Err(CloseReason::NoMinerId);
                 };
                 *self.miner_id.insert(miner_id)

@@ -79,7 +79,7 @@ impl Sv1Miner {
     ) {
         let account = self.account(Some(found.source));
         let finder = Finder { books: &self.books, account, miner: self.me, worker, reply: self.policy.reply };
-        match found.send(feed, finder, &mut self.next_token, io.shares) {
+        match found.send(feed.map(Feed::place), finder, &mut self.next_token, io.shares) {
             Fate::Taken => sv1::write_true(io.out, id),
             Fate::Waits(token) => self.wait(token, id, io),
             Fate::Unsent(why) => sv1::write_error(io.out, id, ErrorCode::Other, unsent_text(why)),
@@ -99,6 +99,7 @@ impl Sv1Miner {
     /// A good share, whatever becomes of it, tells how fast the miner is.
     fn learn(&mut self, source: SourceId, credited: f64, io: &mut Io<'_>) {
         self.last_share = io.now.mono;
+        self.shared = true;
         self.strikes.good_share(io.now.mono);
         let Some(mining) = &mut self.mining else { return };
         mining.meter_of(source).count_share(credited);

@@ -43,6 +43,7 @@ fn policy(vardiff_enabled: bool) -> Arc<ListenerPolicy> {
         setup_deadline: Duration::from_secs(10),
         idle_deadline: Duration::from_secs(7_200),
         identity: Vec::new(),
+        declarators: false,
         hash_seed: 3,
         firmware: Arc::default(),
     })

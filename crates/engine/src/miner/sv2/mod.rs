@@ -11,9 +11,9 @@
 mod channel;
 mod group;
 mod jobs;
-mod open;
-mod setup;
-mod shares;
+pub(super) mod open;
+pub(super) mod setup;
+pub(super) mod shares;
 mod update;
 
 use std::collections::VecDeque;
@@ -21,15 +21,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use hashbrown::HashMap;
 use sv2::mining::{self, CloseChannel, SubmitSharesExtended, SubmitSharesStandard};
 use sv2::{
     AnyMessage, CommonMessage, ExtensionsMessage, FrameHeader, Message, MiningMessage, Str0255, write_frame,
 };
 use work::MinerId;
 
+use super::jdc::JdcSetup;
 use super::policy::{CloseReason, ListenerPolicy, MinerIdSource};
 use super::strikes::Strikes;
+use super::worker::WireNames;
 use crate::books::{AccountId, AccountKey, Books, Final, RejectReason};
 use crate::ids::{GroupId, MinerRef, RouteId, SourceId};
 use crate::now::{Now, earliest};
@@ -47,9 +48,6 @@ pub const MAX_PAYLOAD: usize = 64 * 1024;
 pub const MAX_CHANNELS: usize = 4_096;
 /// Sources whose accounts are kept at hand; with more, they are looked up again.
 const MAX_ACCOUNTS: usize = 16;
-
-/// Workers' names as they came, and as they go up.
-type Names = HashMap<Arc<str>, Arc<str>, foldhash::fast::FixedState>;
 
 /// What the state machine works with during one call.
 pub struct Sv2Io<'a> {
@@ -99,7 +97,7 @@ pub struct Sv2Miner {
     /// The route of the next channel that joins.
     next_route: RouteId,
     /// Workers' names that came with shares (extension 0x0002), and as they go up.
-    names: Option<Box<Names>>,
+    names: Option<Box<WireNames>>,
     strikes: Strikes,
     /// The most channels that there were at a time.
     most_channels: usize,
@@ -212,6 +210,13 @@ impl Sv2Miner {
     #[must_use]
     pub fn is_set_up(&self) -> bool {
         self.setup.is_done()
+    }
+
+    /// What this connection is instead of miners': it was not answered, and no frame after its `SetupConnection` is to
+    /// be given to this machine.
+    #[must_use]
+    pub fn hand_over(&self) -> Option<JdcSetup> {
+        self.setup.hand_over
     }
 
     /// It has a channel.

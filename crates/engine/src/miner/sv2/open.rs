@@ -71,7 +71,7 @@ pub(super) fn begin_vardiff(
 }
 
 /// A hashrate that is a number and not negative.
-pub(super) fn hashrate_of(nominal: f32) -> Option<f64> {
+pub(in crate::miner) fn hashrate_of(nominal: f32) -> Option<f64> {
     (nominal.is_finite() && nominal >= 0.0).then(|| f64::from(nominal))
 }
 

@@ -1,5 +1,6 @@
 //! `SetupConnection` (specification, section 3.6.1) and the negotiation of extensions (extension 0x0001).
 
+use bytes::BytesMut;
 use sv2::common::{
     PROTOCOL_MINING, PROTOCOL_VERSION, SetupConnection, SetupConnectionError, SetupConnectionSuccess,
 };
@@ -11,6 +12,7 @@ use sv2::{Seq064K, Str0255, error_code, write_frame};
 
 use super::{Sv2Io, Sv2Miner};
 use crate::miner::CloseReason;
+use crate::miner::jdc::JdcSetup;
 
 /// What the two sides have agreed on.
 #[derive(Debug, Default)]
@@ -21,6 +23,7 @@ pub(super) struct Setup {
     /// The miner takes only jobs whose version may be rolled.
     pub(super) version_rolling: bool,
     worker_names: bool,
+    pub(super) hand_over: Option<JdcSetup>,
 }
 
 impl Setup {
@@ -46,11 +49,15 @@ impl Sv2Miner {
             supported |= REQUIRES_VERSION_ROLLING;
         }
         let unsupported = setup.flags & !supported;
+        let of_jdc = JdcSetup::of(setup, rolls).filter(|_| self.policy.declarators);
         let versions = setup.min_version..=setup.max_version;
-        let refused = if setup.protocol != PROTOCOL_MINING {
+        let refused = if setup.protocol != PROTOCOL_MINING && of_jdc.is_none() {
             Some((0, error_code::UNSUPPORTED_PROTOCOL))
         } else if !versions.contains(&PROTOCOL_VERSION) {
             Some((0, error_code::PROTOCOL_VERSION_MISMATCH))
+        } else if of_jdc.is_some() {
+            self.setup.hand_over = of_jdc;
+            return Ok(());
         } else if unsupported != 0 {
             Some((unsupported, error_code::UNSUPPORTED_FEATURE_FLAGS))
         } else {
@@ -69,20 +76,25 @@ impl Sv2Miner {
     }
 
     pub(super) fn request_extensions(&mut self, request: &RequestExtensions<'_>, io: &mut Sv2Io<'_>) {
-        let request_id = request.request_id;
-        let names = request.requested_extensions.iter().any(|e| e == WORKER_HASHRATE_TRACKING);
-        self.setup.worker_names = names;
-        if names || request.requested_extensions.is_empty() {
-            let granted = self.setup.extensions();
-            let supported_extensions = Seq064K::from_slice(granted).unwrap_or_default();
-            write_frame(&RequestExtensionsSuccess { request_id, supported_extensions }, io.out);
-            return;
-        }
-        let unsupported: Vec<u16> = request.requested_extensions.iter().collect();
-        // It is as long as the list that came.
-        let unsupported_extensions = Seq064K::from_slice(&unsupported).unwrap_or_default();
-        let required_extensions = Seq064K::default();
-        let error = RequestExtensionsError { request_id, unsupported_extensions, required_extensions };
-        write_frame(&error, io.out);
+        self.setup.worker_names = grant_extensions(request, io.out);
     }
+}
+
+/// Answers a request for extensions: whether extension 0x0002 is granted, the only one that there is.
+pub(in crate::miner) fn grant_extensions(request: &RequestExtensions<'_>, out: &mut BytesMut) -> bool {
+    let request_id = request.request_id;
+    let names = request.requested_extensions.iter().any(|e| e == WORKER_HASHRATE_TRACKING);
+    if names || request.requested_extensions.is_empty() {
+        let granted: &[u16] = if names { &[WORKER_HASHRATE_TRACKING] } else { &[] };
+        let supported_extensions = Seq064K::from_slice(granted).unwrap_or_default();
+        write_frame(&RequestExtensionsSuccess { request_id, supported_extensions }, out);
+        return names;
+    }
+    let unsupported: Vec<u16> = request.requested_extensions.iter().collect();
+    // It is as long as the list that came.
+    let unsupported_extensions = Seq064K::from_slice(&unsupported).unwrap_or_default();
+    let required_extensions = Seq064K::default();
+    let error = RequestExtensionsError { request_id, unsupported_extensions, required_extensions };
+    write_frame(&error, out);
+    false
 }

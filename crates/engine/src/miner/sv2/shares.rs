@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use hashbrown::HashMap;
 use sv2::extensions::UserIdentity;
 use sv2::mining::{SubmitSharesError, SubmitSharesExtended, SubmitSharesStandard, SubmitSharesSuccess};
 use sv2::{Message, Str0255, error_code, write_frame};
@@ -16,13 +15,11 @@ use crate::books::{Final, RefuseCode, RejectReason, UnsentReason};
 use crate::ids::{RouteId, SourceId};
 use crate::miner::good_share::{Fate, Finder, GoodShare};
 use crate::miner::sv1::MAX_WAITING;
-use crate::miner::worker::Worker;
+use crate::miner::worker::WireNames;
 use crate::share::Answer;
 
 /// A share counts as easier than the channel's difficulty below this part of it: the rest is rounding.
 const EASIER: f64 = 0.999;
-/// Workers' names that a connection keeps; beyond it all are forgotten, and kept again as they come.
-const MAX_NAMES: usize = 4_096;
 
 /// A share that waits for the source's answer.
 #[derive(Debug)]
@@ -113,7 +110,7 @@ impl Sv2Miner {
         let account = self.account(route, Some(good.source));
         let finder = Finder { books: &self.books, account, miner: self.me, worker, reply: self.policy.reply };
         let feed = self.channels[at].mining.feed_of(good.source, good.generation);
-        match good.send(feed.map(|feed| &**feed), finder, &mut self.next_token, io.shares) {
+        match good.send(feed.map(|feed| feed.place()), finder, &mut self.next_token, io.shares) {
             Fate::Taken => self.accept(at, share.sequence_number, good.credited),
             Fate::Waits(token) => self.wait(Waiting {
                 token,
@@ -178,36 +175,20 @@ impl Sv2Miner {
     pub fn answer(&mut self, answer: Answer, out: &mut BytesMut) {
         let at = self.waiting.iter().position(|waiting| waiting.token == answer.token);
         let Some(waiting) = at.and_then(|at| self.waiting.remove(at)) else { return };
-        let code = match answer.end {
-            Final::Acknowledged | Final::Local => {
+        match answered_code(answer.end) {
+            None => {
                 if let Some(at) = self.find(waiting.channel_id) {
                     self.accept(at, waiting.sequence_number, waiting.credited);
                 }
-                return;
             }
-            Final::Refused(RefuseCode::Other) | Final::Rejected(_) => error_code::INVALID_SHARE,
-            Final::Refused(code) => code.as_str(),
-            Final::Unsent(why) => unsent_code(why),
-            Final::Unknown => "answer-lost",
-        };
-        write_error(waiting.channel_id, waiting.sequence_number, code, out);
+            Some(code) => write_error(waiting.channel_id, waiting.sequence_number, code, out),
+        }
     }
 
-    /// What goes up of a worker's name that came with a share: made once for all shares of the worker.
+    /// What goes up of a worker's name that came with a share.
     fn name(&mut self, name: &UserIdentity<'_>) -> Arc<str> {
-        let text = String::from_utf8_lossy(name.as_bytes());
-        let names = self.names.get_or_insert_with(|| {
-            Box::new(HashMap::with_hasher(foldhash::fast::FixedState::with_seed(self.policy.hash_seed)))
-        });
-        if let Some(known) = names.get(&*text) {
-            return Arc::clone(known);
-        }
-        if names.len() >= MAX_NAMES {
-            names.clear();
-        }
-        let worker = Worker::new(&text, &self.policy.identity);
-        names.insert(worker.given, Arc::clone(&worker.wire));
-        worker.wire
+        let names = self.names.get_or_insert_with(|| Box::new(WireNames::new(self.policy.hash_seed)));
+        names.wire(name, &self.policy.identity)
     }
 
     /// A good share, whatever becomes of it, tells how fast the miner is.
@@ -246,13 +227,24 @@ impl Sv2Miner {
     }
 }
 
-fn write_error(channel_id: u32, sequence_number: u32, code: &str, out: &mut BytesMut) {
+pub(in crate::miner) fn write_error(channel_id: u32, sequence_number: u32, code: &str, out: &mut BytesMut) {
     let error_code = Str0255::truncated(code);
     write_frame(&SubmitSharesError { channel_id, sequence_number, error_code }, out);
 }
 
+/// What a miner is told of a share that waited for its source's answer; nothing where it was good.
+pub(in crate::miner) fn answered_code(end: Final) -> Option<&'static str> {
+    match end {
+        Final::Acknowledged | Final::Local => None,
+        Final::Refused(RefuseCode::Other) | Final::Rejected(_) => Some(error_code::INVALID_SHARE),
+        Final::Refused(code) => Some(code.as_str()),
+        Final::Unsent(why) => Some(unsent_code(why)),
+        Final::Unknown => Some("answer-lost"),
+    }
+}
+
 /// What a miner is told of a share that Adit rejects.
-fn rejected_code(why: RejectReason) -> &'static str {
+pub(in crate::miner) fn rejected_code(why: RejectReason) -> &'static str {
     match why {
         RejectReason::UnknownJob => error_code::INVALID_JOB_ID,
         RejectReason::Stale => error_code::STALE_SHARE,
@@ -270,7 +262,7 @@ fn rejected_code(why: RejectReason) -> &'static str {
 }
 
 /// What a miner is told of a good share that was not sent: the books' words, as codes.
-fn unsent_code(why: UnsentReason) -> &'static str {
+pub(in crate::miner) fn unsent_code(why: UnsentReason) -> &'static str {
     match why {
         UnsentReason::StaleInQueue => error_code::STALE_SHARE,
         UnsentReason::NoSource => "no-source",

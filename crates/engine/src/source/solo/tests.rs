@@ -60,6 +60,8 @@ pub(super) fn wish(request: u64) -> OpenChannel {
         max_target: work::Target::MAX,
         miner_id_size: 4,
         extranonce2_size: 4,
+        space: 0,
+        standby: false,
     }
 }
 

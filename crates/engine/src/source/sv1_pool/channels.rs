@@ -1,10 +1,10 @@
-//! Channels, as the router asks for them: those with one split and one identity share a connection.
+//! Channels, as the router asks for them: those with one split, one space of miner ids and one identity share a connection.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::jobs::{FeedError, feed, split};
-use super::lane::{Lane, LaneState, Sizes};
+use super::lane::{Lane, Miners};
 use super::{MAX_SV1_CONNECTIONS, Sv1Effects, Sv1Pool};
 use crate::feed::ChannelState;
 use crate::ids::ChannelKey;
@@ -18,7 +18,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub(super) struct Channel {
     pub(super) state: Arc<ChannelState>,
     pub(super) lane: u32,
-    pub(super) sizes: Sizes,
+    pub(super) miners: Miners,
     /// Nobody mines on it.
     pub(super) standby: bool,
     /// It was closed, and goes then.
@@ -35,50 +35,84 @@ pub(super) struct Waiting {
 impl Sv1Pool {
     pub(super) fn open(&mut self, wish: OpenChannel, now: Now, fx: &mut Sv1Effects) {
         let sizes = (wish.miner_id_size, wish.extranonce2_size);
-        // The router's own, so that jobs come.
-        let standby = wish.nominal_hashrate <= 0.0 && sizes == (1, 1);
+        let miners = Miners { sizes, space: wish.space };
         let Some((first, lane)) = self.lanes.iter().find(|(_, lane)| lane.is_ready()) else {
             return not_opened(&wish, ChannelRefusal::ByPool("not connected".into()), fx);
         };
-        if standby {
-            return self.attach(*first, &wish, true, now, fx);
+        if wish.standby {
+            return self.attach(*first, &wish, now, fx);
         }
         // A pool gives all connections the same size: what does not fit here needs no further connection.
         if let Err(why) = split(lane.extranonce2_size, sizes) {
             return not_opened(&wish, why, fx);
         }
         let fits = |lane: &Lane| {
-            lane.identity == wish.user_identity && lane.sizes.is_none_or(|present| present == sizes)
+            lane.identity == wish.user_identity && lane.miners.is_none_or(|present| present == miners)
         };
         let mut found = self.lanes.iter().filter(|(_, lane)| lane.is_ready() && fits(lane));
-        let shared = found.clone().find(|(_, lane)| lane.sizes.is_some()).or_else(|| found.next());
+        let shared = found.clone().find(|(_, lane)| lane.miners.is_some()).or_else(|| found.next());
         if let Some(number) = shared.map(|(number, _)| *number) {
-            return self.attach(number, &wish, false, now, fx);
+            return self.attach(number, &wish, now, fx);
         }
         let coming = self.lanes.iter().find(|(_, lane)| !lane.is_ready() && fits(lane));
-        let number = match coming {
-            Some((number, _)) => *number,
-            None if self.lanes.len() >= MAX_SV1_CONNECTIONS => {
-                let why =
-                    format!("Adit has {MAX_SV1_CONNECTIONS} connections to this pool, and makes no more");
-                return not_opened(&wish, ChannelRefusal::ByPool(why), fx);
+        let number = match coming.map(|(number, _)| *number) {
+            Some(number) => number,
+            None if self.lanes.len() >= self.connections_max() && !self.drop_unused(fx) => {
+                return not_opened(&wish, ChannelRefusal::Connections(self.connections_max()), fx);
             }
-            None => self.add_lane(Arc::clone(&wish.user_identity), Some(sizes)),
+            None => self.add_lane(Arc::clone(&wish.user_identity), Some(miners)),
         };
         self.waiting.push(Waiting { lane: number, wish });
     }
 
     /// A connection that is to be made.
-    pub(super) fn add_lane(&mut self, identity: Arc<str>, sizes: Option<Sizes>) -> u32 {
+    pub(super) fn add_lane(&mut self, identity: Arc<str>, miners: Option<Miners>) -> u32 {
         self.next_channel = self.next_channel.wrapping_add(1);
         // Its number is the channel's `connection`: one that is never used again.
         let number = self.next_channel;
-        self.lanes.insert(number, Lane::new(identity, sizes));
+        self.lanes.insert(number, Lane::new(identity, miners));
         number
     }
 
+    fn connections_max(&self) -> usize {
+        self.settings.connections_max.clamp(1, MAX_SV1_CONNECTIONS)
+    }
+
+    /// Ends a connection that nobody mines on, to make room for another. False: there is none.
+    fn drop_unused(&mut self, fx: &mut Sv1Effects) -> bool {
+        let used = |number: u32| self.channels.values().any(|c| c.lane == number && !c.standby);
+        let unused =
+            |(number, lane): &(&u32, &Lane)| lane.is_ready() && lane.open.is_empty() && !used(**number);
+        let Some(number) = self.lanes.iter().find(unused).map(|(number, _)| *number) else { return false };
+        for channel_id in self.channels_on(number) {
+            self.remove_channel(channel_id);
+            let reason = "its connection makes room for another".to_owned();
+            fx.common.events.push(SourceEvent::Closed { channel_id, reason });
+        }
+        if let Some(lane) = self.lanes.remove(&number) {
+            lane.end();
+            fx.hang_up.push(number);
+        }
+        true
+    }
+
     /// Puts a channel on a connection that is ready: it has work at once.
-    fn attach(&mut self, number: u32, wish: &OpenChannel, standby: bool, now: Now, fx: &mut Sv1Effects) {
+    fn attach(&mut self, number: u32, wish: &OpenChannel, now: Now, fx: &mut Sv1Effects) {
+        let standby = wish.standby;
+        let Some(lane) = self.lanes.get(&number) else { return };
+        // With nobody on it whatever the pool leaves will do.
+        let sizes = if standby { (0, 1) } else { (wish.miner_id_size, wish.extranonce2_size) };
+        let miners = Miners { sizes, space: wish.space };
+        // Where the same ids are given out in several spaces it is the pool that must tell them apart.
+        let same = |other: &Channel| {
+            other.lane != number
+                && !other.standby
+                && other.miners.space != wish.space
+                && self.lanes.get(&other.lane).is_some_and(|of| of.extranonce1 == lane.extranonce1)
+        };
+        if !standby && self.channels.values().any(same) {
+            return not_opened(wish, ChannelRefusal::SameExtranonce, fx);
+        }
         let Some(lane) = self.lanes.get_mut(&number) else { return };
         let channel_id = self.next_channel.wrapping_add(1);
         self.next_channel = channel_id;
@@ -86,7 +120,7 @@ impl Sv1Pool {
         let channel = Channel {
             state: Arc::new(ChannelState::sized_by_pool(key)),
             lane: number,
-            sizes: (wish.miner_id_size, wish.extranonce2_size),
+            miners,
             standby,
             ends: None,
         };
@@ -94,7 +128,7 @@ impl Sv1Pool {
             Ok(feed) => {
                 lane.idle_since = None;
                 if !standby {
-                    lane.sizes = Some(channel.sizes);
+                    lane.miners = Some(miners);
                 }
                 let target = feed.job.source_target;
                 let state = Arc::clone(&channel.state);
@@ -112,7 +146,7 @@ impl Sv1Pool {
     /// A connection became ready: those who wait for it are served.
     pub(super) fn serve_waiting(&mut self, number: u32, now: Now, fx: &mut Sv1Effects) {
         for waiting in self.take_waiting(number) {
-            self.attach(number, &waiting.wish, false, now, fx);
+            self.attach(number, &waiting.wish, now, fx);
         }
     }
 
@@ -143,16 +177,11 @@ impl Sv1Pool {
         self.channels.remove(&channel_id);
     }
 
-    /// Notes when a connection lost its last channel; another split may have it then.
+    /// Notes when a connection lost its last channel.
     pub(super) fn note_idle(&mut self, number: u32, now: Now) {
-        let mut on_it = self.channels.values().filter(|channel| channel.lane == number).peekable();
-        let none = on_it.peek().is_none();
-        let only_standby = on_it.all(|channel| channel.standby);
+        let used = self.channels.values().any(|channel| channel.lane == number);
         if let Some(lane) = self.lanes.get_mut(&number) {
-            if only_standby && lane.state == LaneState::Ready {
-                lane.sizes = None;
-            }
-            if !none {
+            if used {
                 lane.idle_since = None;
             } else if lane.idle_since.is_none() {
                 lane.idle_since = Some(now.mono);

@@ -113,7 +113,7 @@ pub(super) fn feed(lane: &Lane, channel: &Channel, ntime_slack: u32, now: Now) -
     let Some(current) = &lane.current else {
         return Err(FeedError::Misfit(ChannelRefusal::ByPool("no job yet".into())));
     };
-    let split = split(current.extranonce2_size, channel.sizes).map_err(FeedError::Misfit)?;
+    let split = split(current.extranonce2_size, channel.miners.sizes).map_err(FeedError::Misfit)?;
     let place = Place {
         state: &channel.state,
         generation: current.generation,

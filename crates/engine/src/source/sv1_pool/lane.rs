@@ -51,6 +51,13 @@ pub(super) enum LaneState {
 /// How a connection's extranonce2 is split: bytes of miner id and of the miners' own extranonce2.
 pub(super) type Sizes = (u8, u8);
 
+/// Whose connection it is: no two miners of these have the same id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Miners {
+    pub(super) sizes: Sizes,
+    pub(super) space: u8,
+}
+
 /// A job that shares may still come of.
 #[derive(Debug)]
 pub(super) struct JobName {
@@ -77,8 +84,8 @@ pub(super) struct Lane {
     pub(super) state: LaneState,
     /// Whom it was authorised for.
     pub(super) identity: Arc<str>,
-    /// The split of the miners on it; nothing while there are none.
-    pub(super) sizes: Option<Sizes>,
+    /// Whose miners are on it; once there were any, it is for nobody else: another's would search what they have searched.
+    pub(super) miners: Option<Miners>,
     pub(super) extranonce1: sv1::Extranonce,
     pub(super) extranonce2_size: usize,
     pub(super) mask: u32,
@@ -99,11 +106,11 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(identity: Arc<str>, sizes: Option<Sizes>) -> Self {
+    pub(super) fn new(identity: Arc<str>, miners: Option<Miners>) -> Self {
         Self {
             state: LaneState::Wanted,
             identity,
-            sizes,
+            miners,
             extranonce1: sv1::Extranonce::new(&[]).expect("nothing fits"),
             extranonce2_size: 0,
             mask: 0,

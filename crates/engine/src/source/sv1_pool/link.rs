@@ -77,7 +77,7 @@ impl Sv1Pool {
         self.enter(SourceState::Waiting { until: now.mono + wait }, now);
     }
 
-    fn channels_on(&self, number: u32) -> Vec<u32> {
+    pub(super) fn channels_on(&self, number: u32) -> Vec<u32> {
         self.channels.iter().filter(|(_, channel)| channel.lane == number).map(|(id, _)| *id).collect()
     }
 

@@ -2,8 +2,8 @@
 //!
 //! An SV1 connection is one extranonce space: the pool's `extranonce1` is the prefix, its `extranonce2` what filler, miner
 //! id and the miner's own extranonce2 must fit into. The channels that the router asks for are kept here: those with one
-//! split and one identity share a connection, since no two miners have the same id; for another split or identity a further
-//! connection is made.
+//! split, one space of miner ids and one identity share a connection, since no two of their miners have the same id; for
+//! another split, space or identity a further connection is made.
 //!
 //! A plain state machine: the caller connects what [`Sv1Pool::to_dial`] names, feeds lines and time in, and sends out what
 //! [`Sv1Effects`] holds.
@@ -37,7 +37,7 @@ use crate::books::Books;
 use crate::ids::SourceId;
 use crate::now::{Now, earliest};
 
-/// Connections of one source at a time.
+/// The most connections that one source may have at a time.
 pub const MAX_SV1_CONNECTIONS: usize = 256;
 /// Each step of the set-up is answered within this, and the first job has come within this.
 pub(super) const STEP_DEADLINE: Duration = Duration::from_secs(10);
@@ -77,6 +77,8 @@ pub struct Sv1Settings {
     pub unsettled_max: Option<usize>,
     /// Whom every job must pay.
     pub payout: Option<PayoutRule>,
+    /// Connections at a time, at most [`MAX_SV1_CONNECTIONS`].
+    pub connections_max: usize,
 }
 
 impl std::fmt::Debug for Sv1Settings {
@@ -157,6 +159,8 @@ pub struct Sv1Pool {
     next_generation: u32,
     open_shares: usize,
     refused_in_a_row: u32,
+    /// Bytes that the pool leaves, as it last said.
+    offered: Option<usize>,
     /// Shares sent in the current and the last full second, for the bound on open ones.
     rate: (u64, usize, usize),
     unknown_messages: u64,
@@ -183,6 +187,7 @@ impl Sv1Pool {
             next_generation: 0,
             open_shares: 0,
             refused_in_a_row: 0,
+            offered: None,
             rate: (0, 0, 0),
             unknown_messages: 0,
             stray_answers: 0,
@@ -228,6 +233,7 @@ impl Sv1Pool {
                 worker_names: false,
                 unknown_messages: self.unknown_messages,
                 stray_answers: self.stray_answers,
+                extranonce2_size: self.offered,
             }),
             declared: None,
         }

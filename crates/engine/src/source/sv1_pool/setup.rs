@@ -111,6 +111,7 @@ impl Sv1Pool {
                 let reply = response.subscribe_result().map_err(|error| protocol(error.to_string()))?;
                 lane.extranonce1 = reply.extranonce1;
                 lane.extranonce2_size = reply.extranonce2_size;
+                self.offered = Some(reply.extranonce2_size);
                 let (identity, password) = (lane.identity.clone(), self.settings.password.as_str());
                 sv1::client::write_authorize(fx.to(number), AUTHORIZE, &identity, password);
                 self.step(number, Step::Authorize, now);

@@ -1,5 +1,7 @@
 //! An SV1 pool by hand: its lines in, ours out.
 
+mod spaces;
+
 use proptest::prelude::*;
 use work::Extranonce;
 
@@ -38,6 +40,7 @@ impl Test {
             ntime_slack: 600,
             unsettled_max: None,
             payout: None,
+            connections_max: 16,
         };
         change(&mut settings);
         let pool = Sv1Pool::new(settings, Arc::clone(&books), 7);
@@ -71,6 +74,13 @@ impl Test {
         self.pool.timer(self.now, &mut self.fx);
     }
 
+    /// The other's connection, set up under this extranonce1: it has what waited for it.
+    fn further(&mut self, extranonce1: &str) -> u32 {
+        let lane = self.dial();
+        self.set_up_as(lane, 8, extranonce1);
+        lane
+    }
+
     /// A pool that leaves `size` bytes of extranonce2, set up, with one job.
     fn ready(&mut self, size: usize) -> u32 {
         let lane = self.dial();
@@ -79,6 +89,10 @@ impl Test {
     }
 
     fn set_up(&mut self, lane: u32, size: usize) {
+        self.set_up_as(lane, size, "aabbcc");
+    }
+
+    fn set_up_as(&mut self, lane: u32, size: usize, extranonce1: &str) {
         self.size = size;
         assert!(self.sent(lane).contains("mining.configure"));
         self.says(
@@ -88,7 +102,7 @@ impl Test {
         assert!(self.sent(lane).contains("mining.subscribe"));
         self.says(
             lane,
-            &format!(r#"{{"id":2,"result":[[["mining.notify","ab"]],"aabbcc",{size}],"error":null}}"#),
+            &format!(r#"{{"id":2,"result":[[["mining.notify","ab"]],"{extranonce1}",{size}],"error":null}}"#),
         );
         assert!(self.sent(lane).contains("mining.authorize"));
         self.says(lane, r#"{"id":null,"method":"mining.set_difficulty","params":[0.5]}"#);
@@ -109,6 +123,11 @@ impl Test {
     }
 
     fn open(&mut self, request: u64, identity: &str) -> Vec<SourceEvent> {
+        self.open_in(request, identity, 0)
+    }
+
+    /// For miners whose ids are of this space.
+    fn open_in(&mut self, request: u64, identity: &str, space: u8) -> Vec<SourceEvent> {
         let wish = OpenChannel {
             request,
             user_identity: identity.into(),
@@ -116,6 +135,8 @@ impl Test {
             max_target: work::Target::MAX,
             miner_id_size: 2,
             extranonce2_size: 4,
+            space,
+            standby: false,
         };
         self.events();
         self.pool.command(SourceCommand::Open(wish), self.now, &mut self.fx);
@@ -403,6 +424,87 @@ fn a_further_connection_that_nobody_uses_is_closed_and_the_last_one_is_not() {
         test.timer(seconds);
     }
     assert!(!test.pool.has(lane) && test.pool.has(second) && test.pool.is_ready());
+}
+
+#[test]
+fn the_same_ids_are_used_again_on_a_further_connection_and_never_on_one_that_had_others() {
+    let mut test = Test::new();
+    let lane = test.ready(8);
+    let first = test.feed(1);
+    assert!(test.open_in(2, "farm.1", 1).is_empty(), "the first connection is the first space's");
+    let second = test.further("ddeeff");
+    let events = test.events();
+    let [SourceEvent::Opened { request: 2, channel, .. }, SourceEvent::Work(feed)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((channel.key.connection, first.channel.key.connection), (second, lane));
+    assert_ne!(feed.job.constant_extranonce(), first.job.constant_extranonce());
+    // The first space's miners have gone; their connection is free, and still for nobody else's.
+    let channel_id = first.channel.key.channel_id;
+    test.pool.command(SourceCommand::Close { channel_id }, test.now, &mut test.fx);
+    test.timer(10);
+    assert!(test.open_in(3, "farm.1", 2).is_empty());
+    let third = test.further("112233");
+    assert!(![lane, second].contains(&third));
+    assert_eq!(test.events().len(), 2);
+    let again = test.open_in(4, "farm.1", 0);
+    assert!(
+        matches!(&again[..], [SourceEvent::Opened { channel, .. }, _] if channel.key.connection == lane),
+        "{again:?}"
+    );
+}
+
+#[test]
+fn beyond_its_connections_a_space_is_refused_unless_one_is_unused() {
+    let mut test = Test::with(|settings| settings.connections_max = 2);
+    let lane = test.ready(8);
+    let first = test.feed(1);
+    test.open_in(2, "farm.1", 1);
+    test.further("ddeeff");
+    let events = test.open_in(3, "farm.1", 2);
+    let [SourceEvent::NotOpened { request: 3, why }] = &events[..] else { panic!("{events:?}") };
+    assert!(why.to_string().contains("all 2 connections") && why.to_string().contains("connections_max"));
+    let channel_id = first.channel.key.channel_id;
+    test.pool.command(SourceCommand::Close { channel_id }, test.now, &mut test.fx);
+    test.timer(10);
+    assert!(
+        test.open_in(4, "farm.1", 2).is_empty(),
+        "it waits for the connection that takes the unused one's place"
+    );
+    assert!(test.fx.hang_up.contains(&lane) && !test.pool.has(lane));
+    test.further("112233");
+    assert!(matches!(test.events()[..], [SourceEvent::Opened { request: 4, .. }, SourceEvent::Work(_)]));
+    assert!(test.pool.is_ready());
+}
+
+#[test]
+fn a_pool_that_does_not_tell_its_connections_apart_gets_one_space_only() {
+    let mut test = Test::new();
+    test.ready(8);
+    let first = test.feed(1);
+    test.open_in(2, "farm.1", 1);
+    let second = test.dial();
+    test.set_up(second, 8);
+    let events = test.events();
+    let [SourceEvent::NotOpened { request: 2, why: ChannelRefusal::SameExtranonce }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert!(first.channel.is_alive());
+    // Another identity's miners have other ids.
+    assert_eq!(test.open(3, "farm.1").len(), 2);
+}
+
+#[test]
+fn what_the_pool_leaves_is_told_before_it_is_ready() {
+    let mut test = Test::with(|settings| settings.version_mask = 0);
+    let lane = test.dial();
+    let offered = |test: &Test| test.pool.status().pool.and_then(|pool| pool.extranonce2_size);
+    assert_eq!(offered(&test), None);
+    test.says(lane, r#"{"id":2,"result":[[["mining.notify","ab"]],"aabbcc",4],"error":null}"#);
+    assert!(!test.pool.is_ready());
+    assert_eq!(offered(&test), Some(4));
+    test.pool.disconnected(lane, DownReason::Lost("gone".into()), test.now, &mut test.fx);
+    assert_eq!(offered(&test), Some(4), "it will leave as many the next time");
 }
 
 #[test]

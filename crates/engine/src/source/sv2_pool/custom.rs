@@ -10,27 +10,27 @@ use crate::feed::ChannelState;
 
 /// A channel that custom jobs can be set on.
 #[derive(Debug)]
-pub(in crate::source) struct CustomChannel<'a> {
-    pub(in crate::source) state: &'a Arc<ChannelState>,
+pub(crate) struct CustomChannel<'a> {
+    pub(crate) state: &'a Arc<ChannelState>,
     /// The extranonce prefix in force.
-    pub(in crate::source) prefix: &'a [u8],
-    pub(in crate::source) split: &'a ExtranonceSplit,
+    pub(crate) prefix: &'a [u8],
+    pub(crate) split: &'a ExtranonceSplit,
     /// The target in force for jobs to come.
-    pub(in crate::source) target: Target,
+    pub(crate) target: Target,
     /// Names the channel's present tip among all tips of all of the source's channels.
-    pub(in crate::source) generation: u32,
+    pub(crate) generation: u32,
 }
 
 impl CustomChannel<'_> {
     /// The whole extranonce: prefix and rollable part.
-    pub(in crate::source) fn extranonce_len(&self) -> usize {
+    pub(crate) fn extranonce_len(&self) -> usize {
         self.prefix.len() + usize::from(self.split.extranonce_size())
     }
 }
 
 impl Sv2Pool {
     /// A channel that is open and not about to be closed.
-    pub(in crate::source) fn custom_channel(&self, channel_id: u32) -> Option<CustomChannel<'_>> {
+    pub(crate) fn custom_channel(&self, channel_id: u32) -> Option<CustomChannel<'_>> {
         self.channels.get(&channel_id).filter(|channel| channel.draining.is_none()).map(|channel| {
             CustomChannel {
                 state: &channel.state,
@@ -43,12 +43,12 @@ impl Sv2Pool {
     }
 
     /// The target that the pool judges a channel's next job by, also while the channel is about to be closed.
-    pub(in crate::source) fn channel_target(&self, channel_id: u32) -> Option<Target> {
+    pub(crate) fn channel_target(&self, channel_id: u32) -> Option<Target> {
         self.channels.get(&channel_id).map(|channel| channel.target)
     }
 
     /// The tip has changed for a channel: shares on the old one are stale from now on.
-    pub(in crate::source) fn new_generation(&mut self, channel_id: u32) {
+    pub(crate) fn new_generation(&mut self, channel_id: u32) {
         self.next_generation = self.next_generation.wrapping_add(1);
         if let Some(channel) = self.channels.get_mut(&channel_id) {
             channel.generation = self.next_generation;
@@ -56,14 +56,14 @@ impl Sv2Pool {
     }
 
     /// The tip has changed for all channels, those about to be closed with them.
-    pub(in crate::source) fn new_generations(&mut self) {
+    pub(crate) fn new_generations(&mut self) {
         let mut ids: Vec<u32> = self.channels.keys().copied().collect();
         ids.sort_unstable();
         ids.into_iter().for_each(|id| self.new_generation(id));
     }
 
     /// Every channel that is not about to be closed, in the order of their ids.
-    pub(in crate::source) fn custom_channels(&self) -> Vec<u32> {
+    pub(crate) fn custom_channels(&self) -> Vec<u32> {
         let open = self.channels.iter().filter(|(_, channel)| channel.draining.is_none());
         let mut ids: Vec<u32> = open.map(|(id, _)| *id).collect();
         ids.sort_unstable();
@@ -71,12 +71,12 @@ impl Sv2Pool {
     }
 
     /// How long a pool that refuses the shares of custom jobs is to be left alone: longer each time, until it takes one.
-    pub(in crate::source) fn next_wait(&mut self) -> Duration {
+    pub(crate) fn next_wait(&mut self) -> Duration {
         self.backoff.next_wait()
     }
 
     /// A number for a request that is not a channel's.
-    pub(in crate::source) fn request_id(&mut self) -> u32 {
+    pub(crate) fn request_id(&mut self) -> u32 {
         self.next_request = self.next_request.wrapping_add(1);
         self.next_request
     }

@@ -6,7 +6,7 @@
 
 mod channel;
 mod channels;
-mod custom;
+pub(crate) mod custom;
 mod drafts;
 mod jobs;
 mod link;
@@ -189,6 +189,7 @@ impl Sv2Pool {
                 worker_names: self.worker_names,
                 unknown_messages: self.unknown_messages,
                 stray_answers: self.stray_answers,
+                extranonce2_size: None,
             }),
             declared: None,
         }
@@ -423,16 +424,16 @@ impl Sv2Pool {
 }
 
 /// Reads a message. TLV fields of extensions that were not negotiated are passed over.
-pub(in crate::source) fn parse<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, DownReason> {
+pub(crate) fn parse<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, DownReason> {
     M::decode_with_tlvs(payload, &[]).map(|(message, _)| message).map_err(|e| protocol(e.to_string()))
 }
 
-pub(in crate::source) fn protocol(what: impl Into<String>) -> DownReason {
+pub(crate) fn protocol(what: impl Into<String>) -> DownReason {
     DownReason::Protocol(what.into())
 }
 
 /// A pool's text, fit for a log line: printable, at most 100 characters.
-pub(in crate::source) fn shown(text: &[u8]) -> String {
+pub(crate) fn shown(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().filter(|c| !c.is_control()).take(100).collect()
 }
 

@@ -50,6 +50,8 @@ impl Pool {
             max_target: work::Target::MAX,
             miner_id_size: 4,
             extranonce2_size: 4,
+            space: 0,
+            standby: false,
         };
         pool.machine.command(SourceCommand::Open(wish), now(), &mut pool.fx);
         pool.say(&OpenExtendedMiningChannelSuccess {

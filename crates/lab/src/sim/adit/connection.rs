@@ -261,6 +261,7 @@ impl World {
             identity,
             miner_id_size: policy.extranonce1_size,
             extranonce2_size: policy.extranonce2_size,
+            space: c.machine.miner_id().map_or(0, |id| id.space()),
         };
         c.joining = Some(self.now);
         c.place = None;

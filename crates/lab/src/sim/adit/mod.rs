@@ -163,9 +163,9 @@ pub(super) struct SourceTask {
     pub(super) checked: u64,
 }
 
-/// Miner ids of the process.
+/// Miner ids of the process: of one space, or of two that are filled by turns, so that the same ids are there twice.
 pub(super) struct Ids {
-    ids: MinerIds<()>,
+    spaces: Vec<MinerIds<()>>,
     size: u8,
     planted: Option<PlantedBug>,
     given: u64,
@@ -177,23 +177,27 @@ impl MinerIdSource for Ids {
         if super::planted::is_planted(self.planted, PlantedBug::IdReuse) && self.given.is_multiple_of(5) {
             return MinerId::from_bytes(&[7; 4][..usize::from(self.size)]).ok();
         }
-        self.ids.allocate().ok()
+        let at = usize::try_from(self.given).unwrap_or(0) % self.spaces.len();
+        let space = u8::try_from(at).unwrap_or(0);
+        Some(self.spaces[at].allocate().ok()?.in_space(space))
     }
 }
 
 impl Ids {
-    fn new(size: u8, start: u32, seed: u64, planted: Option<PlantedBug>) -> Self {
-        Self { ids: MinerIds::new(size, start, seed, MinerIdsLimits::default()), size, planted, given: 0 }
+    fn new(size: u8, spaces: usize, (start, seed): (u32, u64), planted: Option<PlantedBug>) -> Self {
+        let space = || MinerIds::new(size, start, seed, MinerIdsLimits::default());
+        Self { spaces: (0..spaces).map(|_| space()).collect(), size, planted, given: 0 }
     }
 
     /// A miner has gone: its id rests until no job of its time is alive.
     fn release(&mut self, id: MinerId, tips: u64) {
-        self.ids.release(id, Epoch(tips), None);
-        self.ids.expire(Epoch(tips.saturating_sub(2)));
+        let Some(ids) = self.spaces.get_mut(usize::from(id.space())) else { return };
+        ids.release(id, Epoch(tips), None);
+        ids.expire(Epoch(tips.saturating_sub(2)));
     }
 
     pub(super) fn live(&self) -> usize {
-        self.ids.live()
+        self.spaces.iter().map(MinerIds::live).sum()
     }
 }
 
@@ -269,6 +273,7 @@ impl Adit {
             setup_deadline: Duration::from_secs(10),
             idle_deadline: plan.idle,
             identity: Vec::new(),
+            declarators: false,
             hash_seed: rng.next(),
             firmware: Arc::default(),
         };
@@ -335,6 +340,7 @@ impl Adit {
                         ntime_slack: settings.ntime_slack,
                         unsettled_max: settings.unsettled_max,
                         payout: None,
+                        connections_max: 16,
                     };
                     let need = u16::from(plan.extranonce1_size) + u16::from(plan.extranonce2_size);
                     let old = OldPool::new(Sv1Pool::new(sv1, books, seed), need);
@@ -372,7 +378,7 @@ impl Adit {
             mailboxes: BTreeMap::new(),
             books,
             policy: Arc::new(policy),
-            ids: Ids::new(plan.extranonce1_size, rng.word(), rng.next(), planted),
+            ids: Ids::new(plan.extranonce1_size, plan.id_spaces, (rng.word(), rng.next()), planted),
             memory: BTreeMap::new(),
             next_miner: 0,
             draining: false,
@@ -387,6 +393,23 @@ impl Adit {
             active_at: 0,
             closed: BTreeMap::new(),
         }
+    }
+
+    /// Two miners that search the same: on one channel, under one id; on a pool that speaks SV1 all channels of a
+    /// connection are one.
+    pub(super) fn searched_twice(&self, plan: &Plan) -> Option<String> {
+        let mut searched = BTreeMap::new();
+        for c in self.connections.iter().flatten() {
+            let feed = c.group.and_then(|group| self.cells.get(&group)?.feed.as_ref());
+            let (Some(feed), Some(id)) = (feed, c.machine.miner_id()) else { continue };
+            let key = feed.channel.key;
+            let sv1 = plan.pools.get(usize::from(key.source.0)).is_some_and(|pool| pool.sv1);
+            let what = (key.source, key.connection, (!sv1).then_some(key.channel_id), id.as_bytes().to_vec());
+            if let Some(other) = searched.insert(what, c.miner) {
+                return Some(format!("miners {other} and {} have the id {id:?} on {key:?}", c.miner));
+            }
+        }
+        None
     }
 
     pub(super) fn router_queued(&mut self) -> &mut bool {

@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
       |                    ^^^^^^
     expected: a whole number from 1 to 8
     found:    "four"
-    fix:      extranonce2_size = 4 (the default)
+    fix:      write a whole number from 1 to 8
 "#,
     },
     Case {

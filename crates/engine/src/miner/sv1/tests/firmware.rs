@@ -13,11 +13,17 @@ struct Odd {
 impl Odd {
     /// A miner whose firmware has these limits, and which mines at a source of `DIFFICULTY` once it has joined.
     fn new(limits: impl FnOnce(&mut Firmware)) -> Self {
+        Self::on(4, limits)
+    }
+
+    /// The same on a listener whose extranonce1 has so many bytes.
+    fn on(extranonce1_size: u8, limits: impl FnOnce(&mut Firmware)) -> Self {
         let mut firmware = Firmware::unlimited("odd", &["ODD/*"]);
         limits(&mut firmware);
         let mut policy = ListenerPolicy::clone(&policy(true));
         policy.vardiff.min = DIFFICULTY / 1e3;
         policy.difficulty_start = DIFFICULTY / 10.0;
+        policy.extranonce1_size = extranonce1_size;
         policy.firmware = Arc::new(Firmwares::new(vec![firmware]));
         let now = Now { mono: Duration::ZERO, unix: 1_700_000_000 };
         let machine = Sv1Miner::new(Arc::new(policy), Arc::new(Books::default()), MinerRef(1), now);
@@ -52,6 +58,32 @@ fn a_split_that_the_firmware_cannot_use_is_refused_with_the_reason() {
     assert_eq!(end, Err(CloseReason::Firmware));
     let (end, _) = Odd::new(|odd| (odd.extranonce2_min, odd.extranonce2_max) = (4, 4)).line(SUBSCRIBE);
     assert_eq!(end, Ok(()));
+}
+
+#[test]
+fn without_an_extranonce1_only_firmware_that_is_known_to_take_it_is_let_in() {
+    let (end, said) = Odd::on(0, |_| ()).line(SUBSCRIBE);
+    assert_eq!(end, Err(CloseReason::Firmware));
+    assert!(said.contains("empty_extranonce1 = true"), "{said}");
+    let mut able = Odd::on(0, |odd| odd.empty_extranonce1 = true);
+    assert_eq!(able.line(SUBSCRIBE).0, Ok(()));
+    let unknown = r#"{"id":1,"method":"mining.subscribe","params":["unheard-of/1"]}"#;
+    assert_eq!(Odd::on(0, |odd| odd.empty_extranonce1 = true).line(unknown).0, Err(CloseReason::Firmware));
+    let silent = r#"{"id":1,"method":"mining.subscribe","params":[]}"#;
+    assert_eq!(Odd::on(0, |odd| odd.empty_extranonce1 = true).line(silent).0, Err(CloseReason::Firmware));
+}
+
+#[test]
+fn who_may_have_come_to_look_only_is_known_until_the_first_share() {
+    let mut other = Odd::new(|_| ());
+    other.join();
+    assert!(!other.machine.only_looked());
+    let mut miner = Odd::new(|odd| odd.probe = true);
+    assert!(!miner.machine.only_looked(), "nobody knows yet");
+    miner.join();
+    assert!(miner.machine.only_looked() && !miner.machine.has_shared());
+    mine(&mut miner, 1);
+    assert!(!miner.machine.only_looked() && miner.machine.has_shared());
 }
 
 #[test]

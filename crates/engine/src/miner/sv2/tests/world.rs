@@ -96,6 +96,7 @@ pub(super) fn policy(reply: ReplyMode) -> Arc<ListenerPolicy> {
         reply,
         setup_deadline: Duration::from_secs(10),
         idle_deadline: Duration::from_secs(7_200),
+        declarators: false,
         hash_seed: 3,
         firmware: Arc::default(),
         identity: Vec::new(),

@@ -248,6 +248,8 @@ impl World {
             max_target: Target::MAX,
             miner_id_size: 4,
             extranonce2_size: 4,
+            space: 0,
+            standby: false,
         };
         self.source.command(SourceCommand::Open(wish), now, &mut self.fx);
         self.look();
