@@ -153,6 +153,14 @@ fn switching(read: &Arguments, (from, to): (u64, u64)) -> bool {
             for report in runs(&run, &seeds.collect::<Vec<_>>(), read.threads) {
                 sum.add(&report.switching);
                 farms += 1;
+                if report.switching.disconnects > 0 {
+                    let closed = report.tally.ends().filter(|(end, n)| end.starts_with("closed") && *n > 0);
+                    println!(
+                        "seed {}: {}",
+                        report.seed,
+                        closed.map(|(end, _)| end).collect::<Vec<_>>().join(", ")
+                    );
+                }
                 if !report.violations.is_empty() {
                     println!("{}", line_of(&report));
                     good = false;
