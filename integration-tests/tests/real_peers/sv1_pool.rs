@@ -92,10 +92,14 @@ fn more_miners_than_two_bytes_tell_apart_are_spread_over_connections_of_an_sv1_p
         // The pool knows shares by their hash, wherever they come from.
         let source = adit.source("pool");
         assert_eq!(source["books"]["refused"]["duplicate-share"].as_u64().unwrap_or(0), 0, "{source}");
+        let (rejected, refused) = (adit.rejections(), source["books"]["refused"].clone());
         adit.stop();
         promise::kept(
             "more miners than an SV1 pool's bytes tell apart are spread over several connections to it",
-            &format!("para pool leaves 2 bytes; {MINERS} miners on 3 connections; {books}"),
+            &format!(
+                "para pool leaves 2 bytes; {MINERS} miners on 3 connections; {books}; rejected {rejected:?}, refused \
+                 {refused}"
+            ),
         );
     });
 }

@@ -21,6 +21,8 @@ const BATCH: usize = 512;
 /// The status is renewed at most this often.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
 
+/// What miners are told whose source serves others and not them.
+const UNSERVED: &str = "The pool takes no further connection for you: use your backup pool";
 const OUTAGE: &str = "No pool is reachable: use your backup pool";
 
 struct Cells {
@@ -44,6 +46,7 @@ impl Cells {
         );
         self.spreading = Some((source, received, Arc::clone(&fanout)));
         cell.send_modify(|news| {
+            news.farewell.take_if(|farewell| *farewell == UNSERVED);
             news.feed = Some(feed);
             news.fanout = Some(fanout);
         });
@@ -68,6 +71,12 @@ impl Cells {
         let news = self.cell(place.group, route, place.feed);
         if let Some(mover) = self.movers.get(&miner) {
             mover.send_replace(Some(Moved { group: place.group, meter: place.meter, news }));
+        }
+    }
+
+    fn unserved(&self, group: GroupId) {
+        if let Some((_, cell)) = self.by_group.get(&group) {
+            cell.send_modify(|news| news.farewell = news.farewell.or(Some(UNSERVED)));
         }
     }
 
@@ -204,6 +213,14 @@ fn carry_out(
                     "no pool for too long: miners are sent away"
                 );
                 cells.farewell(Some(route), OUTAGE);
+            }
+            Output::Unserved(group) => {
+                let route = router.route_of(group).map_or("", |r| route_names[usize::from(r.0)].as_str());
+                warn!(
+                    route,
+                    "a pool that serves other miners has no channel for some, which are sent away: the status says why"
+                );
+                cells.unserved(group);
             }
             Output::OutageOver(route) => {
                 info!(route = route_names[usize::from(route.0)], "a pool is there again");

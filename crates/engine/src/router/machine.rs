@@ -61,6 +61,9 @@ pub enum Output {
     OutageTold(RouteId),
     /// The route has a source again.
     OutageOver(RouteId),
+    /// The group's source has no channel for it, while it has for others, for longer than the route's grace: its miners are
+    /// to be told and closed.
+    Unserved(GroupId),
     /// A route's goal mines for another source now: from, to.
     Switched(RouteId, GoalId, Option<SourceId>, Option<SourceId>),
 }
@@ -235,7 +238,9 @@ impl Router {
             awaited: 0,
             awaited_hashrate: 0.0,
             idle_since: None,
-            peak: 0.0,
+            most: 0.0,
+            // One miner's own channel has its own estimate.
+            peak: if limit > 1 { self.goals[usize::from(goal.0)].had.now(now.mono) } else { 0.0 },
             miner_id_size: request.miner_id_size,
             extranonce2_size: request.extranonce2_size,
             space: request.space,
@@ -252,6 +257,7 @@ impl Router {
             opened_at: Duration::ZERO,
             shares_seen: (0, now.mono),
             recent_shares: 0.0,
+            unserved_since: None,
             refused: None,
             incoming_since: now.mono,
         };
@@ -291,16 +297,20 @@ impl Router {
         if !self.comes_back(route) {
             let idle: Vec<GroupId> =
                 self.groups.values().filter(|g| g.route == route && g.members == 0).map(|g| g.id).collect();
-            idle.into_iter().for_each(|id| self.end_group(id));
+            idle.into_iter().for_each(|id| self.end_group(id, now));
             self.keep_standby(now);
         }
     }
 
     /// Nobody is in the group, and nobody will be.
-    fn end_group(&mut self, id: GroupId) {
+    fn end_group(&mut self, id: GroupId, now: Now) {
         self.open_groups.retain(|open| *open != id);
         let Some(g) = self.groups.remove(&id) else { return };
-        self.goals[usize::from(g.goal.0)].work_before += g.meter.work();
+        let goal = &mut self.goals[usize::from(g.goal.0)];
+        goal.work_before += g.meter.work();
+        if g.limit > 1 {
+            goal.had.ended(g.most, now.mono);
+        }
         for bound in g.current.into_iter().chain(g.incoming) {
             self.close(&bound);
         }
@@ -549,7 +559,7 @@ impl Router {
                 let groups: Vec<(GroupId, u32)> =
                     self.groups.values().filter(|g| g.goal == id).map(|g| (g.id, g.members)).collect();
                 for (group, members) in groups {
-                    if members == 0 { self.end_group(group) } else { self.bind(group, now) }
+                    if members == 0 { self.end_group(group, now) } else { self.bind(group, now) }
                 }
             }
         }
@@ -669,20 +679,22 @@ impl Router {
         let mut further = Vec::new();
         let mut unbound = Vec::new();
         let mut jobless = Vec::new();
+        let mut unserved = Vec::new();
         let mut left = Vec::new();
         for group in self.groups.values_mut() {
             let elapsed = now.since(group.shares_seen.1).as_secs_f64();
             group.look(now.mono);
             let route = &self.routes[usize::from(group.route.0)];
             let active = self.goals[usize::from(group.goal.0)].active;
-            if route.is_split() {
-                group.look_at_peak(elapsed);
-            }
+            group.look_at_peak(route.is_split(), elapsed);
             if let Some(since) = group.idle_since.filter(|_| group.members == 0) {
                 if now.since(since) >= KEPT_IDLE || group.current.is_none() && group.incoming.is_none() {
                     left.push(group.id);
                 }
                 continue;
+            }
+            if group.is_given_up(active.is_some(), route.settings.outage_grace, now.mono) {
+                unserved.push(group.id);
             }
             if group.incoming.is_some() && now.since(group.incoming_since) >= FIRST_JOB_DEADLINE {
                 jobless.push(group.id);
@@ -722,7 +734,7 @@ impl Router {
             }
         }
         for id in left {
-            self.end_group(id);
+            self.end_group(id, now);
         }
         for (id, source) in further {
             self.open(id, source, now);
@@ -733,6 +745,8 @@ impl Router {
         for id in unbound {
             self.bind(id, now);
         }
+        // After what was published: the last word counts.
+        self.out.extend(unserved.into_iter().map(Output::Unserved));
         self.share_out_by_time(now);
         self.keep_standby(now);
     }

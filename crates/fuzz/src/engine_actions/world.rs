@@ -454,9 +454,14 @@ impl World {
                 let now = self.now;
                 self.sources[usize::from(at)].command(command, now);
             }
-            Output::OutageTold(_) => {
+            Output::OutageTold(_) | Output::Unserved(_) => {
+                let of = match output {
+                    Output::Unserved(group) => Some(group),
+                    _ => None,
+                };
                 for at in 0..self.miners.len() {
-                    let mined = self.miners[at].as_ref().is_some_and(|miner| miner.group.is_some());
+                    let its = |group: GroupId| of.is_none_or(|of| of == group);
+                    let mined = self.miners[at].as_ref().is_some_and(|miner| miner.group.is_some_and(its));
                     if mined {
                         self.call(at, |machine, io| {
                             machine.tell("No pool is reachable", io.out);

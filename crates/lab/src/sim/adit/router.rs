@@ -160,6 +160,13 @@ impl World {
                     self.adit.outage_told = true;
                     self.say_farewell(OUTAGE);
                 }
+                Output::Unserved(group) => {
+                    self.trace(|| format!("no channel for group {group:?}"));
+                    self.broken(
+                        "I5",
+                        format!("a source that serves others has no channel for group {group:?}"),
+                    );
+                }
                 Output::OutageOver(_) => {
                     self.trace(|| "outage over".to_owned());
                     self.adit.outage_told = false;

@@ -62,10 +62,12 @@ struct World {
     groups: BTreeMap<GroupId, Option<Arc<Feed>>>,
     miners: Vec<Miner>,
     next_miner: u64,
+    /// Groups that were given up.
+    unserved: BTreeSet<GroupId>,
 }
 
 impl World {
-    fn new(connections_max: usize) -> Self {
+    fn new(connections_max: usize, outage_grace: u64) -> Self {
         let mut other = Test::new();
         other.ready(8);
         let sample = other.feed(1);
@@ -87,7 +89,7 @@ impl World {
             id: RouteId(0),
             goals: vec![goal(0, vec![OLD, NEW]), goal(1, vec![NEW, OLD])],
             return_after: Duration::from_secs(20),
-            outage_grace: Duration::from_secs(100_000),
+            outage_grace: Duration::from_secs(outage_grace),
             keepalive: Duration::from_secs(30),
         };
         let router = Router::new((0..3).map(plan).collect(), vec![route], 5, old.now);
@@ -102,6 +104,7 @@ impl World {
             groups: BTreeMap::new(),
             miners: Vec::new(),
             next_miner: 0,
+            unserved: BTreeSet::new(),
         }
     }
 
@@ -220,6 +223,7 @@ impl World {
                     miner.feed = place.feed.or(miner.feed.take());
                 }
             }
+            Output::Unserved(group) => drop(self.unserved.insert(group)),
             Output::Ended(group) => drop(self.groups.remove(&group)),
             Output::Command(OLD, command) => {
                 self.old.pool.command(command, self.old.now, &mut self.old.fx);
@@ -257,13 +261,32 @@ impl World {
     }
 }
 
+#[test]
+fn whom_the_pool_has_no_connection_for_is_given_up_after_the_grace_and_the_others_are_not() {
+    let mut world = World::new(1, 300);
+    world.settle();
+    (0..6).for_each(|_| world.act(&Action::Join));
+    world.act(&Action::Pass(299));
+    assert_eq!(world.unserved, BTreeSet::new());
+    world.act(&Action::Pass(10));
+    let (without, with): (Vec<&Miner>, Vec<&Miner>) =
+        world.miners.iter().partition(|miner| world.unserved.contains(&miner.group));
+    assert!(with.iter().all(|miner| miner.feed.is_some()) && !with.is_empty());
+    assert!(without.iter().all(|miner| miner.feed.is_none()) && !without.is_empty());
+    // The other source takes all of them.
+    world.act(&Action::NewUp);
+    world.act(&Action::OldDown);
+    world.act(&Action::Pass(30));
+    assert_eq!(world.without_work(), 0);
+}
+
 proptest! {
     #[test]
     fn nobody_searches_what_another_does_whatever_comes_and_goes(
         actions in prop::collection::vec(action(), 1..60),
         connections in 1usize..6,
     ) {
-        let mut world = World::new(connections);
+        let mut world = World::new(connections, 100_000);
         world.settle();
         for action in &actions {
             world.act(action);
