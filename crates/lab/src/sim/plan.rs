@@ -262,7 +262,12 @@ impl Plan {
             return_after: Duration::from_secs(rng.range(10, 90)),
             outage_grace,
             keepalive: Duration::from_secs(rng.range(20, 60)),
-            idle: Duration::from_secs_f64(rng.log_range(250.0, 7200.0)),
+            // A slow miner that insists on a difficulty may bring nothing for minutes, moved or not.
+            idle: Duration::from_secs_f64(rng.log_range(250.0, 7200.0).max(if options.weights.is_some() {
+                7200.0
+            } else {
+                0.0
+            })),
             worker_names: rng.chance(0.6),
             share_queue: if small_queues { usize::try_from(rng.range(1, 8)).unwrap_or(1) } else { 65_536 },
             outbox: 64 * 1024,
