@@ -222,6 +222,8 @@ pub struct Books {
     pub acknowledged: u64,
     /// Refused by the source.
     pub refused: u64,
+    /// Of these, for a job of a tip that was passed while they were on their way.
+    pub refused_stale: u64,
     /// The link ended before an answer.
     pub unknown: u64,
     /// Open: not answered yet.
@@ -253,6 +255,7 @@ impl Books {
             forwarded: number("forwarded"),
             acknowledged: number("acknowledged"),
             refused: number("refused_total"),
+            refused_stale: books["refused"]["stale-share"].as_u64().unwrap_or(0),
             unknown: number("unknown"),
             pending: number("pending"),
             told_true_lost: number("told_true_lost"),

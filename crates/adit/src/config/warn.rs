@@ -41,6 +41,13 @@ pub(crate) fn add_warnings(
                 .to_owned();
             reader.warn(&format!("listener.{name}.job_declarators"), message);
         }
+        if listener.job_declarators > 0 && !reaches_declarator(name, config) {
+            let message =
+                "none of the sources of its routes has a jds_url: job declarator clients find no job \
+                           declarator"
+                    .to_owned();
+            reader.warn(&format!("listener.{name}.job_declarators"), message);
+        }
         if !listener.vardiff && reader.spot(&format!("listener.{name}.shares_per_minute")).is_some() {
             let message = "this has no effect with vardiff = false".to_owned();
             reader.warn(&format!("listener.{name}.shares_per_minute"), message);
@@ -76,6 +83,16 @@ pub(crate) fn add_warnings(
             reader.warn("limits.max_connections", message);
         }
     }
+}
+
+/// Whether a listener's routes have a pool whose job declarator is known.
+fn reaches_declarator(listener: &Name, config: &Config) -> bool {
+    let routes = config.routes.iter().filter(|(_, route)| route.listeners.contains(listener));
+    let mut sources = routes.flat_map(|(name, route)| {
+        let goals = config.goals.values().filter(move |goal| goal.route == *name);
+        route.sources.iter().chain(goals.flat_map(|goal| &goal.sources))
+    });
+    sources.any(|name| config.sources.get(name).is_some_and(|source| source.jds_url.is_some()))
 }
 
 /// Sources of whatever kind that no route uses, and templates that none of them uses.

@@ -8,7 +8,12 @@ use engine::miner::jdc::{JdsWay, PoolWay};
 use engine::{RouteId, SourceId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::pace::Pace;
 use crate::upstream::{LineSettings, RouterStatus};
+
+/// Connections upstream that a listener's JDCs have made a second, of each kind: whoever connects again and again is not to
+/// make the pool think that the farm does.
+const CONNECTIONS_PER_SECOND: u32 = 4;
 
 /// The ways of a JDC to a source: a Stratum V2 pool.
 #[derive(Clone)]
@@ -102,6 +107,8 @@ pub struct Declarators {
     mining: Arc<Semaphore>,
     /// Places for connections of the Job Declaration Protocol.
     declaring: Arc<Semaphore>,
+    mining_pace: Pace,
+    declaring_pace: Pace,
     /// Where they can go.
     pub(super) routes: JdcRoutes,
 }
@@ -111,7 +118,16 @@ impl Declarators {
     #[must_use]
     pub fn new(most: u32, routes: JdcRoutes) -> Self {
         let places = || Arc::new(Semaphore::new(most as usize));
-        Self { mining: places(), declaring: places(), routes }
+        let pace = || Pace::new(CONNECTIONS_PER_SECOND);
+        Self { mining: places(), declaring: places(), mining_pace: pace(), declaring_pace: pace(), routes }
+    }
+
+    /// Waits until one more connection upstream may be made.
+    pub(super) async fn turn(&self, setup: JdcSetup) {
+        match setup {
+            JdcSetup::Mining => self.mining_pace.turn().await,
+            JdcSetup::Declaring { .. } => self.declaring_pace.turn().await,
+        }
     }
 
     /// A place for a connection, if there is one.

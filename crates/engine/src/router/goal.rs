@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::group::Remembered;
 use super::settings::{GoalSettings, RouteSettings};
 use crate::ids::{GoalId, RouteId, SourceId};
 
@@ -53,6 +54,8 @@ pub(super) struct Goal {
     pub(super) work_before: f64,
     /// Hashes of earlier runs of this program.
     pub(super) earlier: f64,
+    /// What the miners did who shared a channel and are gone.
+    pub(super) had: Remembered,
 }
 
 impl Goal {
@@ -69,6 +72,7 @@ impl Goal {
             switches: 0,
             work_before: 0.0,
             earlier: 0.0,
+            had: Remembered::default(),
         }
     }
 

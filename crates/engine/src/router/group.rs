@@ -29,6 +29,9 @@ pub(super) const UNSERVED_AT_LEAST: Duration = Duration::from_secs(60);
 pub(super) const KEPT_IDLE: Duration = Duration::from_secs(900);
 /// How long the most that a group did is remembered.
 const PEAK_FOR: Duration = Duration::from_secs(300);
+/// How long the miners of a group that has ended are expected back together: within this a farm that lost its power or
+/// its network for a moment has connected again.
+const BACK_WITHIN: Duration = Duration::from_secs(30);
 
 /// A channel that carries a group, or is about to.
 #[derive(Clone, Debug)]
@@ -56,6 +59,29 @@ pub(super) struct Opening {
     pub(super) nominal: f64,
 }
 
+/// The most that a goal's miners did together, for the channel of those that come back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Remembered {
+    hashrate: f64,
+    at: Duration,
+}
+
+impl Remembered {
+    /// A group of these miners is no more.
+    pub(super) fn ended(&mut self, most: f64, now: Duration) {
+        *self = Self { hashrate: self.now(now).max(most), at: now };
+    }
+
+    /// Hashes per second that may come back.
+    pub(super) fn now(&self, now: Duration) -> f64 {
+        faded(self.hashrate, now.saturating_sub(self.at).as_secs_f64(), PEAK_FOR)
+    }
+}
+
+fn faded(hashrate: f64, seconds: f64, within: Duration) -> f64 {
+    hashrate * (-seconds / within.as_secs_f64()).exp()
+}
+
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) id: GroupId,
@@ -70,7 +96,10 @@ pub(super) struct Group {
     pub(super) awaited_hashrate: f64,
     /// Empty since, and kept because miners come and go between goals.
     pub(super) idle_since: Option<Duration>,
-    /// The most that its miners did of late, where they come and go; else 0.
+    /// The most that its miners did of late.
+    pub(super) most: f64,
+    /// What its channel is to be right for at least: the most that its miners did where they come and go; else what those
+    /// of the group before it did, for as long as they are expected back.
     pub(super) peak: f64,
     pub(super) miner_id_size: u8,
     pub(super) extranonce2_size: u8,
@@ -106,10 +135,12 @@ impl Group {
     }
 
     /// Where miners come and go between goals, a channel that was told each going would have to be told each coming,
-    /// too late for the job at hand. So the most of the last minutes counts.
-    pub(super) fn look_at_peak(&mut self, seconds: f64) {
+    /// too late for the job at hand. So the most of the last minutes counts. Elsewhere it is kept for the group that comes
+    /// after this one.
+    pub(super) fn look_at_peak(&mut self, come_and_go: bool, seconds: f64) {
         let awaited = self.meter.hashrate() + self.awaited_hashrate;
-        self.peak = (self.peak * (-seconds / PEAK_FOR.as_secs_f64()).exp()).max(awaited);
+        self.most = faded(self.most, seconds, PEAK_FOR).max(awaited);
+        self.peak = if come_and_go { self.most } else { faded(self.peak, seconds, BACK_WITHIN) };
     }
 
     /// The sum of the miners' estimates, with an interval from how many shares came lately.

@@ -238,7 +238,9 @@ impl Router {
             awaited: 0,
             awaited_hashrate: 0.0,
             idle_since: None,
-            peak: 0.0,
+            most: 0.0,
+            // One miner's own channel has its own estimate.
+            peak: if limit > 1 { self.goals[usize::from(goal.0)].had.now(now.mono) } else { 0.0 },
             miner_id_size: request.miner_id_size,
             extranonce2_size: request.extranonce2_size,
             space: request.space,
@@ -295,16 +297,20 @@ impl Router {
         if !self.comes_back(route) {
             let idle: Vec<GroupId> =
                 self.groups.values().filter(|g| g.route == route && g.members == 0).map(|g| g.id).collect();
-            idle.into_iter().for_each(|id| self.end_group(id));
+            idle.into_iter().for_each(|id| self.end_group(id, now));
             self.keep_standby(now);
         }
     }
 
     /// Nobody is in the group, and nobody will be.
-    fn end_group(&mut self, id: GroupId) {
+    fn end_group(&mut self, id: GroupId, now: Now) {
         self.open_groups.retain(|open| *open != id);
         let Some(g) = self.groups.remove(&id) else { return };
-        self.goals[usize::from(g.goal.0)].work_before += g.meter.work();
+        let goal = &mut self.goals[usize::from(g.goal.0)];
+        goal.work_before += g.meter.work();
+        if g.limit > 1 {
+            goal.had.ended(g.most, now.mono);
+        }
         for bound in g.current.into_iter().chain(g.incoming) {
             self.close(&bound);
         }
@@ -553,7 +559,7 @@ impl Router {
                 let groups: Vec<(GroupId, u32)> =
                     self.groups.values().filter(|g| g.goal == id).map(|g| (g.id, g.members)).collect();
                 for (group, members) in groups {
-                    if members == 0 { self.end_group(group) } else { self.bind(group, now) }
+                    if members == 0 { self.end_group(group, now) } else { self.bind(group, now) }
                 }
             }
         }
@@ -680,9 +686,7 @@ impl Router {
             group.look(now.mono);
             let route = &self.routes[usize::from(group.route.0)];
             let active = self.goals[usize::from(group.goal.0)].active;
-            if route.is_split() {
-                group.look_at_peak(elapsed);
-            }
+            group.look_at_peak(route.is_split(), elapsed);
             if let Some(since) = group.idle_since.filter(|_| group.members == 0) {
                 if now.since(since) >= KEPT_IDLE || group.current.is_none() && group.incoming.is_none() {
                     left.push(group.id);
@@ -730,7 +734,7 @@ impl Router {
             }
         }
         for id in left {
-            self.end_group(id);
+            self.end_group(id, now);
         }
         for (id, source) in further {
             self.open(id, source, now);

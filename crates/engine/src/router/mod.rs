@@ -9,6 +9,8 @@ mod report;
 mod settings;
 pub mod share_out;
 mod term;
+#[cfg(test)]
+mod tests;
 
 pub use machine::{JoinRequest, Output, Place, Router};
 pub use report::GoalReport;

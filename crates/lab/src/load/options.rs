@@ -110,7 +110,8 @@ impl Options {
             connect_timeout: Duration::from_secs(60),
             connect_window: 512,
             settle: Duration::from_millis(500),
-            drain: Duration::from_secs(5),
+            // A server that answers all ends it at once; a busy machine may take its time.
+            drain: Duration::from_secs(30),
             mode: Mode::Rate,
             user: "load".to_owned(),
             password: "x".to_owned(),

@@ -248,9 +248,10 @@ impl Farm {
         let reasons = status.as_object().into_iter().flatten().filter(|(_, count)| **count != 0);
         let unsent = reasons.map(|(why, count)| format!("{count} {why}")).collect::<Vec<_>>().join(", ");
         // Those that were on their way when the tip changed, or waited for the milliseconds of an acknowledgement.
-        let stale = status["stale_in_queue"].as_u64().expect("the status page has the reason");
+        let queued = status["stale_in_queue"].as_u64().expect("the status page has the reason");
+        let stale = queued + books.refused_stale;
         let tips = u64::from(self.pool.tip().height - self.height);
-        assert!(stale <= STALE_A_TIP * tips, "{what}: {stale} stale in the queue, {tips} changes of tip");
+        assert!(stale <= STALE_A_TIP * tips, "{what}: {stale} stale on their way, {tips} changes of tip");
         let figures = format!("no share acknowledged for {pause:.1?} at most; {books}; unsent: {unsent}");
         promise::figure(row, &format!("{what}: {figures}"));
         self.adit.stop();

@@ -180,6 +180,25 @@ fn what_weakens_or_has_no_effect_is_warned_of() {
 }
 
 #[test]
+fn job_declarators_that_find_nothing_are_warned_of_and_a_declarator_without_key_is_refused() {
+    assert_eq!(
+        warnings(&load(&good().listener("job_declarators = 2").text())),
+        [
+            "adit.toml:3:19: listener.main.job_declarators: this has no effect without authority_secret_key: job \
+             declarator clients speak Stratum V2, which is not served",
+            "adit.toml:3:19: listener.main.job_declarators: none of the sources of its routes has a jds_url: job \
+             declarator clients find no job declarator",
+        ]
+    );
+    let jds_url = "jds_url = \"stratum2+tcp://pool.example:3334\"";
+    let text = good().source(jds_url).text();
+    let refused = Config::from_str_named("adit.toml", &text).unwrap_err();
+    assert_eq!(refused.problems()[0].key, "source.main.jds_url");
+    let text = good().source(&format!("{jds_url}\ninsecure = true")).text();
+    assert!(load(&text).config.sources["main"].jds_url.is_some());
+}
+
+#[test]
 fn connections_fit_the_limit_on_open_files() {
     let loaded = load_on(&good().text(), 1_024);
     assert_eq!(loaded.config.limits.max_connections, 524);

@@ -132,7 +132,10 @@ pub(super) async fn serve(opened: &Opened, setup: JdcSetup, mut wire: Wire<'_>, 
             error!(listener = context.name, %address, "a connection ended by a mistake of Adit: please report it");
         }
     }
-    connection.part().await;
+    let parted = AssertUnwindSafe(connection.part()).catch_unwind().await;
+    if parted.is_err() {
+        context.figures.panicked.fetch_add(1, Relaxed);
+    }
     drop(place);
 }
 
@@ -163,14 +166,21 @@ async fn begin(
     let route = context.routes.of("", opened.address.ip());
     let mut routes = declarators.routes.clone();
     let deadline = context.clock.instant(opened.began.mono + context.policy.setup_deadline);
-    let source = match tokio::time::timeout_at(deadline, routes.find(route, setup)).await {
+    let find = async {
+        let found = routes.find(route, setup).await;
+        if found.is_ok() {
+            declarators.turn(setup).await;
+        }
+        found
+    };
+    let source = match tokio::time::timeout_at(deadline, find).await {
         Ok(Ok(source)) => source,
         Ok(Err(advice)) => {
             let code = sv2::error_code::UNSUPPORTED_FEATURE_FLAGS;
             return Err(Refusal { why: CloseReason::SetupRefused, code, advice });
         }
         Err(_) => {
-            let advice = "the route mines for no pool".to_owned();
+            let advice = "the route mines for no pool, or too many came before it".to_owned();
             return Err(Refusal { why: CloseReason::NoSource, code: "no-source", advice });
         }
     };
