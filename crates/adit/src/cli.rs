@@ -32,7 +32,7 @@ pub enum Command {
     Keys(KeysArgs),
     /// Run the embedded development pool by itself, on a chain of its own or a node's.
     Pool(PoolArgs),
-    /// Mine on a Stratum V1 server with this machine's CPU.
+    /// Mine on a server with this machine's CPU, by Stratum V1 or V2.
     Miner(MinerArgs),
     /// Measure a server with many miners.
     Load(LoadArgs),
@@ -162,12 +162,16 @@ pub enum JdsMode {
 /// For `adit miner`.
 #[derive(Debug, Args)]
 pub struct MinerArgs {
-    /// `stratum+tcp://host:port`
-    pub url: ServerAddress,
-    /// The worker's name.
+    /// `stratum+tcp://host:port`, or `stratum2+tcp://host:port/authority-key` for Stratum V2; without the key anybody may be
+    /// the server.
+    pub url: MinersServer,
+    /// Stratum V2: open a standard channel instead of an extended one.
+    #[arg(long)]
+    pub standard: bool,
+    /// The worker's name; Stratum V2: the channel's identity.
     #[arg(long, default_value = "adit.miner")]
     pub user: String,
-    /// The password; `d=0.001` asks for a difficulty.
+    /// Stratum V1: the password; `d=0.001` asks for a difficulty.
     #[arg(long, default_value = "x")]
     pub password: String,
     /// Hashing threads.
@@ -199,7 +203,7 @@ pub enum LoadMode {
 #[derive(Debug, Args)]
 pub struct LoadArgs {
     /// `stratum+tcp://host:port` of the server, on this machine; `stratum2+tcp://host:port/authority-key` for Stratum V2.
-    pub url: LoadServer,
+    pub url: MinersServer,
     /// Stratum V2: open standard channels instead of extended ones.
     #[arg(long)]
     pub standard: bool,
@@ -238,16 +242,16 @@ pub struct LoadArgs {
     pub json: bool,
 }
 
-/// The server of a load run.
+/// A server that miners connect to.
 #[derive(Clone, Debug)]
-pub struct LoadServer {
+pub struct MinersServer {
     /// Where it is.
     pub address: ServerAddress,
     /// It speaks Stratum V2, and must prove this key, if there is one.
     pub sv2: Option<Option<noise::AuthorityPublicKey>>,
 }
 
-impl std::str::FromStr for LoadServer {
+impl std::str::FromStr for MinersServer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

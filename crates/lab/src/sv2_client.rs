@@ -49,17 +49,17 @@ pub struct Sv2Client {
 }
 
 impl Sv2Client {
-    /// Dials and shakes hands.
+    /// Dials and shakes hands. Without an authority's key anybody will do.
     ///
     /// # Errors
     /// When the server cannot be reached or is not who it should be.
     pub async fn connect(
         address: SocketAddr,
-        authority: AuthorityPublicKey,
+        authority: impl Into<Option<AuthorityPublicKey>>,
     ) -> Result<Sv2Client, Sv2ClientError> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let (initiator, act1) = Initiator::new(Some(authority), rand::random());
+        let (initiator, act1) = Initiator::new(authority.into(), rand::random());
         stream.write_all(&act1).await?;
         let mut act2 = [0; ACT2_LEN];
         stream.read_exact(&mut act2).await?;

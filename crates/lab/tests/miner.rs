@@ -120,3 +120,56 @@ async fn a_lost_server_is_dialled_until_it_is_back() {
     assert!(!books.connected);
     runtime.join().unwrap();
 }
+
+/// A development pool whose shares a CPU finds at once, and its URL's parts.
+async fn sv2_pool() -> lab::dev_pool::DevPool {
+    let mut options = lab::dev_pool::DevPoolOptions::default();
+    options.chain.nbits = 0x1d00_ffff;
+    options.shares_per_minute = 6_000.0;
+    let keys = lab::dev_pool::DevPoolKeys::random();
+    lab::dev_pool::DevPool::bind(([127, 0, 0, 1], 0).into(), options, keys).await.expect("it binds")
+}
+
+#[tokio::test]
+async fn a_miner_that_speaks_sv2_is_paid_on_both_kinds_of_channel_and_by_several_threads() {
+    use lab::sv2_miner::{LastingConfig, LastingMiner};
+    let pool = sv2_pool().await;
+    for standard in [false, true] {
+        let authority = Some(pool.authority_public_key());
+        let mut config = LastingConfig::new(pool.local_addr().into(), authority, "farm.one");
+        (config.standard, config.threads, config.hashes_per_second) = (standard, 2, Some(200_000.0));
+        let miner = LastingMiner::new(config);
+        let books = miner.books();
+        let enough = async move {
+            while books.snapshot().accepted < 60 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let books =
+            tokio::time::timeout(Duration::from_secs(60), miner.run(enough)).await.expect("it gets there");
+        assert_eq!((books.rejected_total(), books.connections), (0, 1), "{books:?}");
+        assert_eq!(books.submitted, books.accepted + books.unanswered + books.open);
+        assert!(books.hashes > 0 && !books.connected, "{books:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_miner_that_speaks_sv2_comes_back_to_its_pool_and_ends_when_it_is_told_to() {
+    use lab::sv2_miner::{LastingConfig, LastingMiner};
+    // Whoever takes a connection and closes it.
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let came = tokio::spawn(async move {
+        for _ in 0..3 {
+            let _ = server.accept().await;
+        }
+    });
+    let mut config = LastingConfig::new(address.into(), None, "farm.one");
+    (config.reconnect_min, config.hashes_per_second) = (Duration::from_millis(5), Some(1_000.0));
+    let thrice = async {
+        let _ = came.await;
+    };
+    let run = LastingMiner::new(config).run(thrice);
+    let books = tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends");
+    assert_eq!((books.connections, books.submitted), (0, 0), "no handshake, no connection");
+}

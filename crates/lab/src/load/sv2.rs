@@ -161,7 +161,7 @@ impl Sv2Side {
                 [&work.prev_hash[..], &job.coinbase_tx_suffix, &job.merkle_path.concat()].concat().into()
             }
         };
-        let news = News::Job { hashes: hashes_of(work.target), prev_hash: work.prev_hash, key };
+        let news = News::Job { hashes: work.hashes_per_share(), prev_hash: work.prev_hash, key };
         self.maker = Some(Maker::new(work, self.row));
         news
     }
@@ -215,28 +215,8 @@ impl Maker {
     }
 }
 
-/// Hashes that a share of this target takes on average.
-fn hashes_of(target: [u8; 32]) -> f64 {
-    let top = target.iter().rev().take(8).fold(0_u64, |top, byte| top << 8 | u64::from(*byte));
-    #[expect(clippy::cast_precision_loss, reason = "an average")]
-    let part = (top as f64 + 1.0) / 18_446_744_073_709_551_616.0;
-    1.0 / part
-}
-
 impl std::fmt::Debug for Sv2Side {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sv2Side").field("session", &self.session).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hashes_are_counted_by_the_target() {
-        assert!((hashes_of([0xff; 32]) - 1.0).abs() < 1e-9);
-        let difficulty_1 = Target::from_difficulty(1.0).to_le_bytes();
-        assert!((hashes_of(difficulty_1) / 4_294_967_296.0 - 1.0).abs() < 1e-3);
     }
 }

@@ -385,7 +385,9 @@ impl World {
                 self.broken("I4", format!("source {at} has {open} open shares, at most {most} were allowed"));
             }
         }
-        if self.adit.groups > self.adit.live + 64 {
+        // Where work is shared out, each goal keeps its groups for a while after their miners have gone to another.
+        let goals = self.plan.weights.map_or(1, <[f64]>::len);
+        if self.adit.groups > self.adit.live * goals + 64 {
             let text = format!("{} groups for {} connections", self.adit.groups, self.adit.live);
             self.broken("I4", text);
         }
@@ -450,6 +452,8 @@ impl World {
             | CloseReason::Tls => false,
             // The simulator's miners are of no known firmware, and ask for nothing that there is not.
             CloseReason::Firmware | CloseReason::SetupRefused => false,
+            // Nor does anybody below choose the work.
+            CloseReason::PoolChanged => false,
             CloseReason::ShuttingDown => self.adit.draining,
         };
         if !fine {

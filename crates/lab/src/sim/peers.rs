@@ -43,6 +43,7 @@ impl World {
                     self.tally.fault(kind);
                     self.network_block();
                 }
+                PoolAct::Judged { hash, taken } => self.switches.judged(hash, taken),
                 PoolAct::Complain(text) => self.broken("pool", format!("pool {at}: {text}")),
                 PoolAct::BlockSeen { tag, nonce } => {
                     if let Some(block) =
@@ -216,8 +217,11 @@ impl World {
             match act {
                 MinerAct::Broken(code, text) => self.broken(code, format!("miner {at}: {text}")),
                 MinerAct::Job { tag, prefix_at, prev_hash, ntime, difficulty } => {
+                    self.note_move(at, tag);
                     self.check_job(at, tag, &prefix_at, prev_hash, ntime, difficulty);
                 }
+                MinerAct::Good { tag, prefix_at, hash } => self.follow_share(at, tag, &prefix_at, hash),
+                MinerAct::Answered { hash, taken } => self.switches.answered(hash, taken),
                 MinerAct::Block { tag, mut prefix_at, nonce, hash } => {
                     let pool = self.pools.get(usize::from(tag.pool));
                     let len = pool.map_or(super::declaring::SOLO_PREFIX, |pool| pool.plan.prefix_len);

@@ -15,8 +15,6 @@ pub(super) const EASIEST: f64 = 2.4e-10;
 /// Network difficulty: a farm of 30 H/s finds a block in some minutes.
 pub(super) const NETWORK_BITS: u32 = 0x1f04_0000;
 
-/// Miners mine by SV2 at all: not before a campaign has been run with them.
-const SV2_MINERS: bool = false;
 /// One miner in so many mines by SV2.
 const SV2_EVERY: usize = 4;
 
@@ -36,6 +34,8 @@ pub struct RunOptions {
     pub only: Option<FaultKind>,
     /// Miners, at least.
     pub miners: usize,
+    /// The work is shared out by these weights among as many pools, by exactly so many miners, and no jobs are declared.
+    pub weights: Option<&'static [f64]>,
     /// A mistake that is made on purpose (see `planted`).
     pub planted: Option<super::planted::PlantedBug>,
     /// Events are told as lines.
@@ -46,7 +46,16 @@ impl RunOptions {
     /// One virtual hour with at least 20 miners, 2 pools and 30 faults.
     #[must_use]
     pub fn hour(seed: u64) -> Self {
-        Self { seed, duration: 60 * MINUTE, faults: 30, only: None, miners: 20, planted: None, trace: false }
+        Self {
+            seed,
+            duration: 60 * MINUTE,
+            faults: 30,
+            only: None,
+            miners: 20,
+            weights: None,
+            planted: None,
+            trace: false,
+        }
     }
 }
 
@@ -193,12 +202,14 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn draw(options: &RunOptions, rng: &mut Rng) -> Self {
         let pools = if rng.chance(0.3) { 3 } else { 2 };
-        let miners = options.miners + rng.index(6);
+        let pools = options.weights.map_or(pools, <[f64]>::len);
+        let more = rng.index(6);
+        let miners = options.miners + if options.weights.is_some() { 0 } else { more };
         let outage_grace = Duration::from_secs(rng.range(60, 300));
         let grace = outage_grace.as_secs() * SECOND;
         // One run in three declares; each kind of run walks through its own faults.
-        let declares =
-            options.only.map_or(options.seed.is_multiple_of(DECLARES), FaultKind::is_of_declaration);
+        let declares = options.weights.is_none()
+            && options.only.map_or(options.seed.is_multiple_of(DECLARES), FaultKind::is_of_declaration);
         let seed = if declares { options.seed / DECLARES } else { options.seed };
         let farm = (pools, miners);
         let mut faults =
@@ -222,16 +233,17 @@ impl Plan {
             first.work_selection = declares;
         }
         // Of the runs that do not declare one in four shares out.
-        let shares_out = !declares && options.seed % 4 == 1;
+        let shares_out = options.weights.is_some() || !declares && options.seed % 4 == 1;
         miners.iter_mut().for_each(|miner| miner.moves = shares_out);
-        let weights: &[f64] = if pools.len() == 2 { &[70.0, 30.0] } else { &[50.0, 30.0, 20.0] };
+        let drawn: &[f64] = if pools.len() == 2 { &[70.0, 30.0] } else { &[50.0, 30.0, 20.0] };
+        let weights = options.weights.unwrap_or(drawn);
         speak_sv1(&mut pools, options.seed, rng);
         let sv1_pool = pools.iter().position(|pool| pool.sv1);
         miners.iter_mut().for_each(|miner| miner.sv1_pool = sv1_pool);
         let reply = if rng.chance(0.25) { ReplyMode::Source } else { ReplyMode::Local };
         // Not drawn: so that all else is as it was before there were any. What a batch of the source's answers is for cannot
         // be told by SV1.
-        let sv2 = |n: usize| SV2_MINERS && reply == ReplyMode::Local && n % SV2_EVERY == 1;
+        let sv2 = |n: usize| reply == ReplyMode::Local && n % SV2_EVERY == 1;
         miners.iter_mut().enumerate().for_each(|(n, miner)| miner.sv2 = sv2(n));
         Self {
             duration: options.duration,
@@ -250,7 +262,12 @@ impl Plan {
             return_after: Duration::from_secs(rng.range(10, 90)),
             outage_grace,
             keepalive: Duration::from_secs(rng.range(20, 60)),
-            idle: Duration::from_secs_f64(rng.log_range(250.0, 7200.0)),
+            // A slow miner that insists on a difficulty may bring nothing for minutes, moved or not.
+            idle: Duration::from_secs_f64(rng.log_range(250.0, 7200.0).max(if options.weights.is_some() {
+                7200.0
+            } else {
+                0.0
+            })),
             worker_names: rng.chance(0.6),
             share_queue: if small_queues { usize::try_from(rng.range(1, 8)).unwrap_or(1) } else { 65_536 },
             outbox: 64 * 1024,

@@ -10,6 +10,7 @@ use super::plan::{Plan, RunOptions};
 use super::pool::job::NetTip;
 use super::pool::{Pool, PoolTimer};
 use super::rng::Rng;
+use super::switching::Switching;
 use super::tally::Tally;
 use super::time::{Micros, SECOND};
 use super::witness::Violation;
@@ -42,6 +43,8 @@ pub struct RunReport {
     pub blocks: u64,
     /// The longest that a miner that reads waited for a published job, virtual microseconds.
     pub longest_fanout: Micros,
+    /// Shares and moves, where work is shared out.
+    pub switching: Switching,
 }
 
 /// Runs a seed to its end, or until an invariant breaks.
@@ -72,6 +75,8 @@ pub fn run(options: &RunOptions, teller: Option<Teller>) -> RunReport {
     for (why, n) in world.adit.closed.clone() {
         world.tally.closed(why, n);
     }
+    let disconnects = world.adit.closed.values().sum();
+    let switching = world.switches.finish(disconnects);
     RunReport {
         seed: options.seed,
         event_hash: world.event_hash(),
@@ -85,6 +90,7 @@ pub fn run(options: &RunOptions, teller: Option<Teller>) -> RunReport {
         acknowledged: totals.acknowledged,
         blocks: totals.blocks,
         longest_fanout: world.adit.longest_fanout,
+        switching,
     }
 }
 

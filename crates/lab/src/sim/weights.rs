@@ -20,6 +20,9 @@ const SHARES_PER_SECOND: f64 = 1.0 / 3.0;
 const ESTIMATE: f64 = 120.0;
 const HOUR: u32 = 3_600;
 
+/// The weights of goals, one after the other, in percent.
+pub const WEIGHTS: [&[f64]; 3] = [&[50.0, 50.0], &[90.0, 10.0], &[70.0, 20.0, 10.0]];
+
 /// One simulated farm.
 #[derive(Clone, Debug)]
 pub struct Farm {
@@ -38,8 +41,7 @@ impl Farm {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let miners = if seed % 50 == 49 { 5_000 } else { [1, 2, 7, 200][(seed % 4) as usize] };
-        let weights: &[f64] =
-            [&[50.0, 50.0][..], &[90.0, 10.0], &[70.0, 20.0, 10.0]][(seed / 4 % 3) as usize];
+        let weights = WEIGHTS[(seed / 4 % 3) as usize];
         Self { miners, weights: weights.into(), unsteady: seed / 12 % 2 == 1, seed }
     }
 }

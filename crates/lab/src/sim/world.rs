@@ -207,6 +207,7 @@ pub(super) struct World {
     pub(super) tips: Vec<super::pool::job::NetTip>,
     /// The network's tip, by its place in `tips`.
     pub(super) blocks: Vec<FoundBlock>,
+    pub(super) switches: super::switching::Switches,
     upstream: Ready,
     downstream: Ready,
     pub(super) scratch: Vec<u8>,
@@ -244,6 +245,7 @@ impl World {
             witness: Witness::default(),
             tips: vec![tip],
             blocks: Vec::new(),
+            switches: super::switching::Switches::default(),
             upstream: Ready::default(),
             downstream: Ready::default(),
             scratch: Vec::with_capacity(16 * 1024),

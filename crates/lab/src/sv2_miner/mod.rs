@@ -1,28 +1,33 @@
 //! A CPU miner for SV2: standard and extended channels over one connection, with books of the answers.
 //!
-//! [`Session`] is the protocol without IO; [`Sv2Miner`] puts it on a connection with a thread that hashes all channels in
-//! turn.
+//! [`Session`] is the protocol without IO; [`Sv2Miner`] puts it on a connection with threads that hash all channels in
+//! turn; [`LastingMiner`] dials again whenever the connection is lost.
 
+mod hashing;
+mod lasting;
 mod session;
 mod work;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use noise::AuthorityPublicKey;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::sv2_client::{Sv2Client, Sv2ClientError};
 
+use hashing::Hashing;
+
+pub use lasting::{LastingBooks, LastingConfig, LastingMiner, Sv2MinerSnapshot};
 pub use session::{Channel, Session, SessionError, SessionOptions, SessionStats, Share};
 pub use work::{Extended, JobBody, Work};
 
-/// Hashes between two looks at the work.
-const BATCH: u64 = 2_048;
+/// How long the answers are awaited that are to come when a miner is to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// Shares that wait to be sent; hashing pauses when there are more.
 const FOUND_QUEUE: usize = 64;
 
@@ -35,60 +40,75 @@ pub enum Sv2MinerError {
     /// The protocol.
     #[error("{0}")]
     Session(#[from] SessionError),
-}
-
-/// What the hashing thread and the connection share.
-#[derive(Debug, Default)]
-struct Board {
-    work: Mutex<Vec<Arc<Work>>>,
-    generation: AtomicU64,
-    stop: AtomicBool,
-    hashes: AtomicU64,
-}
-
-impl Board {
-    fn work(&self) -> MutexGuard<'_, Vec<Arc<Work>>> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// There is nothing to mine on.
+    #[error("no channel is left: {0}")]
+    NoChannel(String),
+    /// Nothing came for so many seconds.
+    #[error("the server was silent for {0} s")]
+    Silent(u64),
 }
 
 /// What becomes of a miner, for whoever looks on.
 #[derive(Clone, Debug, Default)]
-pub struct Sv2MinerView(Arc<Mutex<(SessionStats, Vec<Vec<u8>>)>>);
+pub struct Sv2MinerView(Arc<Mutex<Shown>>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    stats: SessionStats,
+    prefixes: Vec<Vec<u8>>,
+    difficulty: f64,
+}
 
 impl Sv2MinerView {
     /// The books as they are now.
     pub fn stats(&self) -> SessionStats {
-        self.lock().0.clone()
+        self.lock().stats.clone()
     }
 
     /// The channels' extranonce prefixes, by channel id.
     pub fn prefixes(&self) -> Vec<Vec<u8>> {
-        self.lock().1.clone()
+        self.lock().prefixes.clone()
+    }
+
+    /// The difficulty of the first channel's job in work; 0 before the first.
+    pub fn difficulty(&self) -> f64 {
+        self.lock().difficulty
     }
 
     fn show(&self, session: &Session) {
         let prefixes = session.channels().values().map(|channel| channel.prefix.clone()).collect();
-        *self.lock() = (session.stats().clone(), prefixes);
+        let difficulty = session.work().first().map_or(0.0, |work| work.difficulty());
+        *self.lock() = Shown { stats: session.stats().clone(), prefixes, difficulty };
     }
 
-    fn lock(&self) -> MutexGuard<'_, (SessionStats, Vec<Vec<u8>>)> {
+    fn lock(&self) -> MutexGuard<'_, Shown> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A CPU miner. See the [module's page](self).
+/// A CPU miner on one connection. See the [module's page](self).
 #[derive(Debug)]
 pub struct Sv2Miner {
     options: SessionOptions,
+    threads: usize,
     hashes_per_second: f64,
     view: Sv2MinerView,
+    hashes: Arc<AtomicU64>,
+    /// It ends when nothing came for so long, or when there is nothing to mine on.
+    silence_timeout: Option<Duration>,
 }
 
 impl Sv2Miner {
-    /// A miner that hashes at most so fast, all channels together.
+    /// A miner with one thread that hashes at most so fast, all channels together.
     pub fn new(options: SessionOptions, hashes_per_second: f64) -> Self {
-        Self { options, hashes_per_second, view: Sv2MinerView::default() }
+        Self {
+            options,
+            threads: 1,
+            hashes_per_second,
+            view: Sv2MinerView::default(),
+            hashes: Arc::default(),
+            silence_timeout: None,
+        }
     }
 
     /// Its books.
@@ -96,31 +116,34 @@ impl Sv2Miner {
         self.view.clone()
     }
 
-    /// Mines on one connection until `shutdown` completes, and a little longer for the answers that are to come.
+    /// Mines on one connection until `shutdown` completes, and a little longer for the answers that are to come. Without an
+    /// authority's key anybody may be the server.
     ///
     /// # Errors
     /// Why the connection ended before.
     pub async fn run(
         self,
         address: SocketAddr,
-        authority: AuthorityPublicKey,
+        authority: impl Into<Option<AuthorityPublicKey>>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<SessionStats, Sv2MinerError> {
-        let mut client = Sv2Client::connect(address, authority).await?;
+        let client = Sv2Client::connect(address, authority).await?;
+        self.run_on(client, shutdown).await
+    }
+
+    async fn run_on(
+        self,
+        mut client: Sv2Client,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<SessionStats, Sv2MinerError> {
         let mut session = Session::new(self.options.clone());
         session.greet(&mut client.plain);
         client.flush().await?;
-        let board = Arc::new(Board::default());
         let (sender, mut found) = mpsc::channel(FOUND_QUEUE);
-        let hashing = {
-            let (board, rate) = (Arc::clone(&board), self.hashes_per_second);
-            std::thread::spawn(move || hash(&board, rate, &sender))
-        };
-        let end = self.talk(&mut client, &mut session, &board, &mut found, shutdown).await;
-        board.stop.store(true, Ordering::Release);
+        let hashing = Hashing::start(self.threads, self.hashes_per_second, &sender, &self.hashes);
+        let end = self.talk(&mut client, &mut session, &hashing, &mut found, shutdown).await;
         drop(found);
-        // It looks up every few milliseconds.
-        let _ = tokio::task::spawn_blocking(move || hashing.join()).await;
+        hashing.stop().await;
         self.view.show(&session);
         end.map(|()| session.stats().clone())
     }
@@ -129,18 +152,21 @@ impl Sv2Miner {
         &self,
         client: &mut Sv2Client,
         session: &mut Session,
-        board: &Board,
+        hashing: &Hashing,
         found: &mut mpsc::Receiver<Share>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Sv2MinerError> {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut generation = 0;
-        let mut leaving: Option<tokio::time::Instant> = None;
+        let mut leaving: Option<Instant> = None;
+        let mut heard = Instant::now();
         loop {
-            let over = leaving.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(3_600));
+            let patience = self.silence_timeout.unwrap_or(Duration::from_secs(24 * 3_600));
+            let over = leaving.unwrap_or(heard + patience);
             tokio::select! {
                 frame = client.recv() => {
                     let (header, payload) = frame?;
+                    heard = Instant::now();
                     session.on_frame(&header, &payload, &mut client.plain)?;
                 }
                 Some(share) = found.recv(), if leaving.is_none() => {
@@ -150,11 +176,14 @@ impl Sv2Miner {
                     }
                 }
                 () = &mut shutdown, if leaving.is_none() => {
-                    leaving = Some(tokio::time::Instant::now() + Duration::from_secs(5));
-                    board.work().clear();
-                    board.generation.fetch_add(1, Ordering::Release);
+                    leaving = Some(Instant::now() + LAST_ANSWERS);
+                    hashing.set(Vec::new());
                 }
-                () = tokio::time::sleep_until(over), if leaving.is_some() => return Ok(()),
+                () = tokio::time::sleep_until(over) => match (leaving, self.silence_timeout) {
+                    (Some(_), _) => return Ok(()),
+                    (None, Some(timeout)) => return Err(Sv2MinerError::Silent(timeout.as_secs())),
+                    (None, None) => {}
+                },
             }
             if !client.plain.is_empty() {
                 client.flush().await?;
@@ -166,42 +195,10 @@ impl Sv2Miner {
                 }
             } else if session.generation() != generation {
                 generation = session.generation();
-                *board.work() = session.work();
-                board.generation.store(generation, Ordering::Release);
+                hashing.set(session.work());
             }
-        }
-    }
-}
-
-/// Hashes all channels in turn until it is to stop.
-fn hash(board: &Board, rate: f64, found: &mpsc::Sender<Share>) {
-    // Where each channel's search has come to.
-    let mut places: BTreeMap<u32, u64> = BTreeMap::new();
-    let (mut started, mut hashed) = (Instant::now(), 0.0);
-    while !board.stop.load(Ordering::Acquire) {
-        let generation = board.generation.load(Ordering::Acquire);
-        let works = board.work().clone();
-        if works.is_empty() {
-            std::thread::sleep(Duration::from_millis(2));
-            (started, hashed) = (Instant::now(), 0.0);
-            continue;
-        }
-        for work in &works {
-            if board.generation.load(Ordering::Acquire) != generation {
-                break;
-            }
-            let place = places.entry(work.channel_id).or_default();
-            work.scan(*place, BATCH, |share| {
-                let _ = found.blocking_send(share);
-            });
-            *place += BATCH;
-            board.hashes.fetch_add(BATCH, Ordering::Relaxed);
-            #[expect(clippy::cast_precision_loss, reason = "a pace")]
-            let batch = BATCH as f64;
-            hashed += batch;
-            let ahead = hashed / rate - started.elapsed().as_secs_f64();
-            if ahead > 0.0 {
-                std::thread::sleep(Duration::from_secs_f64(ahead.min(0.1)));
+            if let Some(why) = session.is_without_channels().filter(|_| self.silence_timeout.is_some()) {
+                return Err(Sv2MinerError::NoChannel(why));
             }
         }
     }

@@ -132,6 +132,8 @@ impl SessionStats {
 pub struct Session {
     options: SessionOptions,
     set_up: bool,
+    /// For channels.
+    has_asked: bool,
     names: bool,
     channels: BTreeMap<u32, Channel>,
     requests: BTreeMap<u32, bool>,
@@ -145,6 +147,7 @@ impl Session {
         Self {
             options,
             set_up: false,
+            has_asked: false,
             names: false,
             channels: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -191,6 +194,15 @@ impl Session {
         self.channels.values().filter_map(|channel| channel.work.clone()).collect()
     }
 
+    /// Why there is nothing to mine on any more, nor will be.
+    pub fn is_without_channels(&self) -> Option<String> {
+        if !self.channels.is_empty() || !self.requests.is_empty() || !self.has_asked {
+            return None;
+        }
+        let codes = self.stats.refused.keys().cloned().collect::<Vec<_>>().join(", ");
+        Some(if codes.is_empty() { "the server has closed them".to_owned() } else { codes })
+    }
+
     /// Takes a frame; what is to be answered is appended to `out`.
     ///
     /// # Errors
@@ -227,6 +239,7 @@ impl Session {
     }
 
     fn open(&mut self, out: &mut BytesMut) {
+        self.has_asked = true;
         let all = self.options.standard + self.options.extended;
         for request_id in 1..=all {
             let identity = match all {
@@ -270,6 +283,7 @@ impl Session {
                 m.target,
             )?,
             MiningMessage::OpenMiningChannelError(m) => {
+                self.requests.remove(&m.request_id);
                 *self.stats.refused.entry(m.error_code.to_string()).or_default() += 1;
             }
             MiningMessage::NewMiningJob(m) => {

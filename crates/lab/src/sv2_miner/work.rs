@@ -103,6 +103,16 @@ impl Work {
         if self.extranonce_size == 0 { 1 + u64::from(u32::MAX) / NONCES } else { 1 }
     }
 
+    /// Hashes that a share takes on average.
+    pub fn hashes_per_share(&self) -> f64 {
+        hashes_of(self.target)
+    }
+
+    /// The difficulty of its shares.
+    pub fn difficulty(&self) -> f64 {
+        self.hashes_per_share() / 4_294_967_296.0
+    }
+
     /// The header of a row of the search space, and the extranonce that it has.
     pub fn header(&self, row: u64) -> (HeaderFields, Vec<u8>) {
         let size = self.extranonce_size;
@@ -130,5 +140,25 @@ impl Work {
             nbits: self.nbits,
         };
         (header, extranonce)
+    }
+}
+
+/// Hashes that a share of this target takes on average.
+fn hashes_of(target: [u8; 32]) -> f64 {
+    let top = target.iter().rev().take(8).fold(0_u64, |top, byte| top << 8 | u64::from(*byte));
+    #[expect(clippy::cast_precision_loss, reason = "an average")]
+    let part = (top as f64 + 1.0) / 18_446_744_073_709_551_616.0;
+    1.0 / part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_counted_by_the_target() {
+        assert!((hashes_of([0xff; 32]) - 1.0).abs() < 1e-9);
+        let difficulty_1 = Target::from_difficulty(1.0).to_le_bytes();
+        assert!((hashes_of(difficulty_1) / 4_294_967_296.0 - 1.0).abs() < 1e-3);
     }
 }

@@ -62,6 +62,8 @@ pub(super) struct Sent {
     pub(super) epoch: u32,
     /// Notifies seen when it was sent.
     pub(super) notifies: u64,
+    /// Of a good share.
+    pub(super) hash: Option<[u8; 32]>,
 }
 
 /// What a miner wants done.
@@ -71,6 +73,10 @@ pub(super) enum MinerAct {
     Broken(&'static str, String),
     /// It got a job: to be checked with the pool's record.
     Job { tag: Option<JobTag>, prefix_at: Vec<u8>, prev_hash: [u8; 32], ntime: u32, difficulty: f64 },
+    /// A good share was sent.
+    Good { tag: JobTag, prefix_at: Vec<u8>, hash: [u8; 32] },
+    /// A good share was answered.
+    Answered { hash: [u8; 32], taken: bool },
     /// A share that is a block was sent.
     Block { tag: JobTag, prefix_at: Vec<u8>, nonce: u32, hash: [u8; 32] },
     /// Draw the time of the next share.
@@ -138,6 +144,8 @@ pub(super) struct Miner {
     pub(super) connected_at: Micros,
     /// Pool, connection and time of the newest job that it was given.
     pub(super) last_given: Option<(GivenOn, Micros)>,
+    /// The pool of its newest job.
+    pub(super) mines_for: Option<u8>,
     /// When its hashrate or its manners last changed.
     pub(super) unsettled_at: Micros,
     /// When it sent the newest share that was taken.
@@ -195,6 +203,7 @@ impl Miner {
             turned_away_at: None,
             connected_at: 0,
             last_given: None,
+            mines_for: None,
             unsettled_at: 0,
             found_at: 0,
             was_slow: false,

@@ -34,6 +34,7 @@ impl Miner {
         self.reads = true;
         self.was_slow = false;
         self.last_given = None;
+        self.mines_for = None;
         self.outbox.clear();
         self.connected_at = io.now;
         self.next_id = self.next_id.next_multiple_of(100) + 1;
@@ -310,9 +311,14 @@ impl Miner {
             io.acts.push(MinerAct::Block { tag, prefix_at, nonce: found.nonce, hash: found.hash });
         }
         let params = self.submit_params(&job.job.job_id, found);
-        self.send_submit(&params, expect, io);
+        let id = self.send_submit(&params, expect, io);
         if expect == Expect::Good {
             self.last_line = Some(params.into_bytes());
+            if let (Some(sent), Some(tag)) = (self.submits.get_mut(&id), job.tag) {
+                sent.hash = Some(found.hash);
+                let prefix_at = job.job.coinb1.get(EXTRANONCE_AT..).unwrap_or_default().to_vec();
+                io.acts.push(MinerAct::Good { tag, prefix_at, hash: found.hash });
+            }
         }
     }
 
@@ -332,14 +338,15 @@ impl Miner {
         text
     }
 
-    pub(super) fn send_submit(&mut self, params: &str, expect: Expect, io: &mut MinerIo<'_>) {
+    pub(super) fn send_submit(&mut self, params: &str, expect: Expect, io: &mut MinerIo<'_>) -> u64 {
         use std::io::Write;
         let id = self.next_submit;
         self.next_submit += 1;
         io.tally.message(Message::Submit);
         let _ = writeln!(io.out, "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":{params}}}");
-        let sent = Sent { expect, at: io.now, epoch: self.epoch, notifies: self.notifies };
+        let sent = Sent { expect, at: io.now, epoch: self.epoch, notifies: self.notifies, hash: None };
         self.submits.insert(id, sent);
+        id
     }
 
     fn on_share_answer(&mut self, id: u64, taken: bool, error: Option<ReplyError>, io: &mut MinerIo<'_>) {
@@ -358,6 +365,9 @@ impl Miner {
             _ => Message::ShareOther,
         });
         self.taken += u64::from(taken);
+        if let Some(hash) = sent.hash {
+            io.acts.push(MinerAct::Answered { hash, taken });
+        }
         if taken {
             self.found_at = self.found_at.max(sent.at);
         }

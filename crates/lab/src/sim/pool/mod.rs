@@ -103,6 +103,11 @@ pub(super) enum PoolAct {
     Block,
     /// The network finds a block just now, as this fault wants it.
     TipNow(FaultKind),
+    /// A share was judged.
+    Judged {
+        hash: [u8; 32],
+        taken: bool,
+    },
     /// A share that no honest proxy forwards.
     Complain(String),
     /// A block-level share came, whatever became of it.

@@ -105,12 +105,10 @@ impl Pool {
                 share.channel_id, share.job_id
             )));
         }
-        if fault.is_none()
-            && let Some(code) = self.mood.refuse_all
-        {
-            self.truth.refused_by_mood += 1;
-            return Some(code);
-        }
+        let by_mood = self.mood.refuse_all.filter(|_| fault.is_none());
+        self.truth.refused_by_mood += u64::from(by_mood.is_some());
+        let fault = fault.or(by_mood);
+        io.acts.push(PoolAct::Judged { hash: judgement.hash, taken: fault.is_none() });
         fault
     }
 
