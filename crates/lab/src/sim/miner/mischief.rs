@@ -1,7 +1,7 @@
 //! What a miner does wrong while a fault of its own is on.
 
 use super::find::{Wish, network_target};
-use super::{Expect, Miner, MinerIo};
+use super::{ClientJob, Expect, Miner, MinerIo};
 use crate::pow::HeaderHasher;
 use crate::sim::faults::FaultKind;
 use crate::sim::tally::Message;
@@ -111,10 +111,13 @@ impl Miner {
         let target = if kind == FaultKind::LateBlock { network_target() } else { job.target };
         let ntime = job.job.ntime;
         let found = self.search(&job, &self.extranonce1, number, ntime, Wish::Meets(target), io.rng);
+        // Of another pool than what the miner has now: that may have been left, and not lost.
+        let pool = |job: &ClientJob| job.tag.as_ref().map(|tag| tag.pool);
+        let left = self.jobs.back().is_some_and(|newest| pool(newest) != pool(&job));
         if let Some(found) = &found {
             let expect = match found.is_block {
                 true => Expect::LateBlock,
-                false if self.plan.moves => Expect::OldJob,
+                false if self.plan.moves || left => Expect::OldJob,
                 false => Expect::Stale,
             };
             self.send_found(&job, found, expect, io);

@@ -46,7 +46,7 @@ pub(super) enum Expect {
     Code(i64),
     /// It was found for a dead job.
     Stale,
-    /// Good, or stale: a job from before it was moved to another goal.
+    /// Good, or stale: a job from before it was moved to another goal, or of an upstream that was left.
     OldJob,
     /// A block on a dead job: goes up all the same.
     LateBlock,
