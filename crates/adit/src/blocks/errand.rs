@@ -167,23 +167,28 @@ impl<N: Node> Errand<N> {
                 0
             }
         };
-        if let Some((number, outcome)) = outcome {
-            // A source that has ended needs to know nothing.
-            let _ = outcome.send((number, ending)).await;
-        }
-        decided.cancel();
-        let saved = saving.await.unwrap_or(false);
-        let ending = match ending {
-            BlockOutcome::Taken => Some(Ending::Taken),
-            BlockOutcome::Refused => Some(Ending::Refused),
-            BlockOutcome::NotAsked => None,
+        let put_aside = async {
+            if let Some((number, outcome)) = outcome {
+                // A source that has ended needs to know nothing.
+                let _ = outcome.send((number, ending)).await;
+            }
+            decided.cancel();
+            let saved = saving.await.unwrap_or(false);
+            let ending = match ending {
+                BlockOutcome::Taken => Some(Ending::Taken),
+                BlockOutcome::Refused => Some(Ending::Refused),
+                BlockOutcome::NotAsked => None,
+            };
+            if let Some(ending) = ending.filter(|_| saved) {
+                settle(&shared, name, ending).await;
+            }
+            shared.figures.in_work.fetch_sub(1, Relaxed);
         };
-        if let Some(ending) = ending.filter(|_| saved) {
-            settle(&shared, name, ending).await;
-        }
-        shared.figures.in_work.fetch_sub(1, Relaxed);
-        // What is under way to other nodes gets there, too.
-        while let Ok(Some(_)) = tokio::time::timeout_at(deadline, lanes.next()).await {}
+        // What is under way to other nodes gets there, too. Meanwhile: a lane whose turn has come keeps that node's other
+        // blocks waiting, and a disk may take its time.
+        let others =
+            async { while let Ok(Some(_)) = tokio::time::timeout_at(deadline, lanes.next()).await {} };
+        tokio::join!(put_aside, others);
     }
 }
 
