@@ -50,7 +50,7 @@ pub(crate) fn all(world: &mut World, kinds: &[Kind]) {
 /// 10,000 miners connect and only listen, while tips change.
 fn crowd(world: &mut World, kind: Kind, table: &mut Table) {
     let subject = Subject::start(kind, world, &world.pool);
-    let mut options = options(&subject, 10_000, 0.0, 20);
+    let mut options = options(kind, &subject, 10_000, 0.0, 20);
     options.mode = Mode::Idle;
     let (report, tips) = with_tips(world, kind, options);
     let Some(report) = report else { return table.put("10,000 miners", kind.name(), "failed") };
@@ -73,7 +73,7 @@ fn crowd(world: &mut World, kind: Kind, table: &mut Table) {
 fn busy(world: &mut World, kind: Kind, table: &mut Table) {
     let subject = Subject::start(kind, world, &world.pool);
     let who = kind.name();
-    let Some(calm) = run(options(&subject, 1_000, 10_000.0, 8)) else {
+    let Some(calm) = run(options(kind, &subject, 1_000, 10_000.0, 8)) else {
         return table.put("10,000 shares/s", who, "failed");
     };
     put_shares(&calm, &of_a_thousand(10_000.0), who, table);
@@ -83,7 +83,7 @@ fn busy(world: &mut World, kind: Kind, table: &mut Table) {
         if kind.is_proxy() {
             let _ = world.change_tip();
         }
-        let Some(report) = run(options(&subject, 1_000, rate, 8)) else { break };
+        let Some(report) = run(options(kind, &subject, 1_000, rate, 8)) else { break };
         put_shares(&report, &of_a_thousand(rate), who, table);
         let answered = report.shares.accepted_per_second / rate;
         if report.shares.latency_ms.p99 > P99_AT_MOST || answered < ANSWERED_AT_LEAST {
@@ -97,7 +97,7 @@ fn busy(world: &mut World, kind: Kind, table: &mut Table) {
     }
     drop(subject);
     let subject = Subject::start(kind, world, &world.pool);
-    let (report, tips) = with_tips(world, kind, options(&subject, 1_000, 30_000.0, 16));
+    let (report, tips) = with_tips(world, kind, options(kind, &subject, 1_000, 30_000.0, 16));
     let Some(report) = report else { return };
     put_tips(&report, &tips, "1,000 at 30,000 shares/s", who, table);
     if let Some(fanout) = subject.fanout() {
@@ -112,7 +112,7 @@ fn busy(world: &mut World, kind: Kind, table: &mut Table) {
 /// One connection sends as fast as it can; a hundred others do not notice.
 fn flood(world: &mut World, kind: Kind, table: &mut Table) {
     let subject = Subject::start(kind, world, &world.pool);
-    let mut options = options(&subject, 101, 100.0, 8);
+    let mut options = options(kind, &subject, 101, 100.0, 8);
     options.mode = Mode::Flood;
     let (report, tips) = with_tips(world, kind, options);
     let who = kind.name();
@@ -149,10 +149,10 @@ fn tenths(world: &mut World, kinds: &[Kind], table: &mut Table) {
 fn one_in_ten(world: &mut World, pool: &Pool, kind: Kind, table: &mut Table) {
     let subject = Subject::start_with(kind, world, pool, ANNOUNCED);
     // The pool sets its target by the hashrate that it is told when miners join, and a new target holds for new jobs.
-    let _ = run(options(&subject, 1_000, TENTH_RATE, 5));
+    let _ = run(options(kind, &subject, 1_000, TENTH_RATE, 5));
     let _ = world.change_tip();
     let before = subject.forwarded();
-    let Some(report) = run(options(&subject, 1_000, TENTH_RATE, 10)) else { return };
+    let Some(report) = run(options(kind, &subject, 1_000, TENTH_RATE, 10)) else { return };
     put_shares(&report, "60,000 shares/s, the pool wants one in ten", kind.name(), table);
     if let Some((before, after)) = before.zip(subject.forwarded()) {
         #[expect(clippy::cast_precision_loss, reason = "a ratio")]
@@ -168,7 +168,7 @@ fn one_in_ten(world: &mut World, pool: &Pool, kind: Kind, table: &mut Table) {
 fn sizes(world: &World, kind: Kind, table: &mut Table) {
     for miners in [100, 1_000, 10_000, 19_000] {
         let subject = Subject::start(kind, world, &world.pool);
-        let mut options = options(&subject, miners, 0.0, 1);
+        let mut options = options(kind, &subject, miners, 0.0, 1);
         options.mode = Mode::Idle;
         let Some(report) = run(options) else { continue };
         let Some(server) = &report.server else { continue };
@@ -184,11 +184,12 @@ fn sizes(world: &World, kind: Kind, table: &mut Table) {
     }
 }
 
-fn options(subject: &Subject, miners: usize, rate: f64, seconds: u64) -> Options {
+fn options(kind: Kind, subject: &Subject, miners: usize, rate: f64, seconds: u64) -> Options {
     let server = ServerAddress { host: "127.0.0.1".to_owned(), port: subject.port() };
     let mut options = Options::new(server, miners, rate);
     options.duration = Duration::from_secs(seconds);
     options.observe_pid = Some(subject.id());
+    options.sv2 = kind.sv2();
     options
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use integration_tests::child::Child;
 use integration_tests::pool::Pool;
-use integration_tests::proxy::{Adit, Settings};
+use integration_tests::proxy::{Adit, Settings, authority};
 use integration_tests::translator::Translator;
 use integration_tests::{http, peers};
+use lab::load::Sv2Options;
 
 use crate::world::World;
 
@@ -30,6 +31,10 @@ pub(crate) enum Kind {
     Adit,
     /// Adit, a channel for each miner.
     AditPerMiner,
+    /// Adit, all miners on one channel upstream; they speak SV2, each with an extended channel of its own connection.
+    AditSv2,
+    /// The same with standard channels.
+    AditSv2Standard,
     /// The reference translator, all miners on one channel.
     Translator,
     /// The reference translator, a channel for each miner.
@@ -37,14 +42,23 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Bare, Self::Adit, Self::AditPerMiner, Self::Translator, Self::TranslatorPerMiner];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Bare,
+        Self::Adit,
+        Self::AditPerMiner,
+        Self::AditSv2,
+        Self::AditSv2Standard,
+        Self::Translator,
+        Self::TranslatorPerMiner,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare",
             Self::Adit => "adit",
             Self::AditPerMiner => "adit-per-miner",
+            Self::AditSv2 => "adit-sv2",
+            Self::AditSv2Standard => "adit-sv2-standard",
             Self::Translator => "translator",
             Self::TranslatorPerMiner => "translator-per-miner",
         }
@@ -56,7 +70,17 @@ impl Kind {
     }
 
     pub(crate) fn is_adit(self) -> bool {
-        matches!(self, Self::Adit | Self::AditPerMiner)
+        matches!(self, Self::Adit | Self::AditPerMiner | Self::AditSv2 | Self::AditSv2Standard)
+    }
+
+    /// Its miners speak SV2.
+    pub(crate) fn sv2(self) -> Option<Sv2Options> {
+        let standard = match self {
+            Self::AditSv2 => false,
+            Self::AditSv2Standard => true,
+            _ => return None,
+        };
+        Some(Sv2Options { authority: Some(authority().public()), standard })
     }
 }
 
@@ -85,16 +109,12 @@ impl Subject {
                 child.wait_until("it listens", PATIENCE, |_| TcpStream::connect(("127.0.0.1", port)).ok());
                 Self::Bare { port, child }
             }
-            Kind::Adit | Kind::AditPerMiner => {
-                let channels = if kind == Kind::Adit { "\"all\"" } else { "1" };
-                let settings = Settings::default().listener(EASY).listener(listener).source(
-                    "pool",
-                    &pool.url(),
-                    &format!(
-                        "miners_per_channel = {channels}
-"
-                    ),
-                );
+            Kind::Adit | Kind::AditPerMiner | Kind::AditSv2 | Kind::AditSv2Standard => {
+                let channels = if kind == Kind::AditPerMiner { "1" } else { "\"all\"" };
+                let channels = format!("miners_per_channel = {channels}\n");
+                let settings = Settings::default().listener(EASY).listener(listener);
+                let settings = if kind.sv2().is_some() { settings.sv2_miners() } else { settings };
+                let settings = settings.source("pool", &pool.url(), &channels);
                 Self::Adit(Adit::start_ready(folder, &settings))
             }
             Kind::Translator | Kind::TranslatorPerMiner => {
