@@ -27,6 +27,8 @@ pub(super) const UNSERVED_AT_LEAST: Duration = Duration::from_secs(60);
 /// A group without miners whose route has several goals is kept for so long: longer than a miner that comes and goes
 /// stays away.
 pub(super) const KEPT_IDLE: Duration = Duration::from_secs(900);
+/// No more of them than a route's miners may come back to, and as many as this.
+pub(super) const KEPT_BEYOND: usize = 32;
 /// How long the most that a group did is remembered.
 const PEAK_FOR: Duration = Duration::from_secs(300);
 /// How long the miners of a group that has ended are expected back together: within this a farm that lost its power or

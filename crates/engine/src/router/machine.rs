@@ -708,6 +708,7 @@ impl Router {
         let mut jobless = Vec::new();
         let mut unserved = Vec::new();
         let mut left = Vec::new();
+        let mut idle = Vec::new();
         for group in self.groups.values_mut() {
             let elapsed = now.since(group.shares_seen.1).as_secs_f64();
             group.look(now.mono);
@@ -717,6 +718,8 @@ impl Router {
             if let Some(since) = group.idle_since.filter(|_| group.members == 0) {
                 if now.since(since) >= KEPT_IDLE || group.current.is_none() && group.incoming.is_none() {
                     left.push(group.id);
+                } else {
+                    idle.push((group.route, since, group.id));
                 }
                 continue;
             }
@@ -760,6 +763,7 @@ impl Router {
                 group.outgrown_since = None;
             }
         }
+        self.too_many_idle(idle, &mut left);
         for id in left {
             self.end_group(id, now);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::group::KEPT_BEYOND;
 use super::machine::{JoinRequest, Output, Place, Router};
 use super::settings::RouteSettings;
 use super::share_out::{Move, Share, ShareOut};
@@ -77,6 +78,19 @@ impl Router {
     pub(super) fn comes_back(&self, route: RouteId) -> bool {
         let share_out = self.routes.get(usize::from(route.0)).and_then(|route| route.share_out.as_ref());
         share_out.is_some_and(|share_out| !share_out.is_empty())
+    }
+
+    /// Of the groups that are kept empty, those that no miner of now can come back to: a miner with a channel of its own
+    /// has been in one of each goal. Miners that came under ever new names leave no more than a few behind.
+    pub(super) fn too_many_idle(&self, mut idle: Vec<(RouteId, Duration, GroupId)>, left: &mut Vec<GroupId>) {
+        // The longest empty go first.
+        idle.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(b.2.cmp(&a.2)));
+        for route in &self.routes {
+            let miners = route.share_out.as_ref().map_or(0, ShareOut::miners);
+            let kept = miners * route.settings.goals.len().saturating_sub(1) + KEPT_BEYOND;
+            let of_route = idle.iter().filter(|(of, ..)| *of == route.settings.id);
+            left.extend(of_route.skip(kept).map(|(.., group)| *group));
+        }
     }
 
     /// The goal for a miner that comes.

@@ -3,38 +3,48 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{GoalSettings, JoinRequest, Output, RouteSettings, Router, SourcePlan};
+use super::{GoalSettings, JoinRequest, MinersPerChannel, Output, RouteSettings, Router, SourcePlan};
 use crate::source::{SourceCommand, SourceEvent};
-use crate::{GoalId, GroupId, GroupMeter, MinerRef, Now, RouteId, SourceId};
+use crate::{ChannelKey, ChannelState, GoalId, GroupId, GroupMeter, MinerRef, Now, RouteId, SourceId};
+use work::Target;
 
 const MINER: f64 = 1e12;
 
 struct Farm {
     router: Router,
     now: Duration,
-    miners: Vec<(GroupId, Arc<GroupMeter>)>,
+    channels: u32,
+    miners: Vec<(MinerRef, GroupId, Arc<GroupMeter>)>,
 }
 
 impl Farm {
     fn new() -> Self {
+        Self::with(None, 1)
+    }
+
+    fn with(miners_per_channel: Option<MinersPerChannel>, goals: u16) -> Self {
         let source = SourcePlan {
             id: SourceId(0),
             user_identity: Arc::from("farm"),
             nominal_hashrate: None,
-            miners_per_channel: None,
+            miners_per_channel,
             declares: false,
         };
         let route = RouteSettings {
             id: RouteId(0),
-            goals: vec![GoalSettings::whole(GoalId(0), vec![SourceId(0)])],
+            goals: (0..goals).map(|id| GoalSettings::whole(GoalId(id), vec![SourceId(0)])).collect(),
             return_after: Duration::from_secs(30),
             outage_grace: Duration::from_secs(5),
             keepalive: Duration::from_secs(30),
             grows: false,
         };
         let now = Duration::ZERO;
-        let mut farm =
-            Self { router: Router::new(vec![source], vec![route], 1, at(now)), now, miners: Vec::new() };
+        let mut farm = Self {
+            router: Router::new(vec![source], vec![route], 1, at(now)),
+            now,
+            channels: 0,
+            miners: Vec::new(),
+        };
         farm.router.event(SourceId(0), SourceEvent::Ready { worker_names: false }, at(now));
         farm.opened();
         farm
@@ -50,6 +60,18 @@ impl Farm {
         wishes.filter(|nominal| *nominal > 0.0).collect()
     }
 
+    /// The source gives the channels that were asked for.
+    fn answer(&mut self) {
+        while let Some(output) = self.router.poll() {
+            let Output::Command(source, SourceCommand::Open(wish)) = output else { continue };
+            self.channels += 1;
+            let key = ChannelKey { source, connection: 1, channel_id: self.channels };
+            let channel = Arc::new(ChannelState::new(key));
+            let opened = SourceEvent::Opened { request: wish.request, channel, target: Target::MAX };
+            self.router.event(source, opened, at(self.now));
+        }
+    }
+
     fn pass(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.now += Duration::from_secs(1);
@@ -58,13 +80,17 @@ impl Farm {
     }
 
     fn join(&mut self, miners: u64) {
-        for miner in 0..miners {
+        self.join_as(0..miners, |_| "farm.rig".to_owned());
+    }
+
+    fn join_as(&mut self, miners: std::ops::Range<u64>, name: impl Fn(u64) -> String) {
+        for miner in miners {
             let request = JoinRequest {
                 miner: MinerRef(miner),
                 route: RouteId(0),
                 goal: None,
                 hashrate: MINER,
-                identity: Arc::from("farm.rig"),
+                identity: name(miner).into(),
                 space: 0,
                 miner_id_size: 4,
                 extranonce2_size: 4,
@@ -72,14 +98,14 @@ impl Farm {
             let (group, meter, _) = self.router.join(&request, at(self.now));
             meter.shift_hashrate(MINER);
             self.router.joined(group, at(self.now));
-            self.miners.push((group, meter));
+            self.miners.push((request.miner, group, meter));
         }
     }
 
     fn leave(&mut self) {
-        for (miner, (group, meter)) in std::mem::take(&mut self.miners).into_iter().enumerate() {
+        for (miner, group, meter) in std::mem::take(&mut self.miners) {
             meter.shift_hashrate(-MINER);
-            self.router.leave(MinerRef(miner as u64), group, at(self.now));
+            self.router.leave(miner, group, at(self.now));
         }
     }
 }
@@ -126,4 +152,23 @@ fn a_miner_that_comes_back_alone_is_not_taken_for_the_farm_for_long() {
     farm.pass(300);
     let group = farm.router.groups.values().next().expect("its group is there");
     assert!(group.hashrate() < 1.1 * MINER, "{}", group.hashrate());
+}
+
+#[test]
+fn miners_under_ever_new_names_leave_few_channels_behind() {
+    let mut farm = Farm::with(Some(MinersPerChannel::One), 2);
+    // One stays, so that the route goes on.
+    farm.join_as(0..1, |_| "farm.stays".to_owned());
+    let stays = farm.miners.pop().expect("it has joined");
+    for round in 1..100 {
+        farm.join_as(round * 10..round * 10 + 10, |miner| format!("farm.{miner}"));
+        farm.answer();
+        farm.leave();
+        farm.pass(1);
+        let groups = farm.router.groups.len();
+        // Its own, the one that it may come back to, and the one that it is on its way to.
+        assert!(groups <= 32 + 3, "{groups} groups for one miner");
+    }
+    farm.miners.push(stays);
+    farm.leave();
 }

@@ -174,6 +174,8 @@ const IMPOSSIBLE: &[&str] = &[
     // Miners here are of no known firmware, and ask for nothing that there is not.
     "closed firmware",
     "closed setup_refused",
+    // Nobody below chooses the work.
+    "closed pool_changed",
     // Who translates for SV2 miners knows its channel.
     "rejected unknown_channel",
     // Codes that a pool of the simulator has no occasion for.

@@ -277,6 +277,12 @@ impl ShareOut {
         self.goals.get(goal).is_some_and(|goal| goal.present)
     }
 
+    /// How many miners are there.
+    #[must_use]
+    pub fn miners(&self) -> usize {
+        self.members.len()
+    }
+
     /// No miner is there.
     #[must_use]
     pub fn is_empty(&self) -> bool {
