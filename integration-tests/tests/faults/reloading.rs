@@ -1,14 +1,17 @@
 //! Weights, pools, goals and a certificate change while 2,000 miners mine.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use integration_tests::certificate::Certificate;
 use integration_tests::folder::Folder;
 use integration_tests::proxy::{Adit, Settings};
 use integration_tests::wanderers::{Wanderers, Way};
-use integration_tests::{http, load, promise, wait};
+use integration_tests::{http, promise, wait};
 use lab::dev_pool::{DevPool, DevPoolKeys, DevPoolOptions};
-use serde_json::json;
+use lab::load::Options;
+use lab::sv1_miner::ServerAddress;
 
 use crate::PATIENCE;
 
@@ -16,9 +19,9 @@ use crate::PATIENCE;
 const MINERS: usize = 2_000;
 const BY_TLS: usize = 500;
 /// Shares a second of all miners together.
-const RATE: &str = "2000";
-/// Longer than all that is done here: how long shares come.
-const SECONDS: &str = "60";
+const RATE: f64 = 2_000.0;
+/// Longer than all that is done here: shares come until it is over.
+const AT_MOST: Duration = Duration::from_secs(900);
 
 /// Pools in this process, so that they can be asked what they have counted.
 struct Pools {
@@ -108,19 +111,14 @@ fn weights_pools_and_a_certificate_change_while_2000_miners_mine() {
         tls: Some(certificate.client()),
     };
     let by_tls = Wanderers::start(&way(&old), BY_TLS, Duration::from_secs(2));
-    let load = load::start(
-        &adit,
-        &[
-            "--miners",
-            &MINERS.to_string(),
-            "--shares-per-second",
-            RATE,
-            "--seconds",
-            SECONDS,
-            "--connect-seconds",
-            "4",
-        ],
-    );
+    let over = Arc::new(AtomicBool::new(false));
+    let mut options = Options::new(ServerAddress { host: "127.0.0.1".to_owned(), port }, MINERS, RATE);
+    (options.user, options.password) = ("farm.load".to_owned(), "d=1e-8".to_owned());
+    (options.connect_over, options.duration) = (Duration::from_secs(4), AT_MOST);
+    let load = {
+        let over = Arc::clone(&over);
+        std::thread::spawn(move || lab::load::run(options, over))
+    };
     wait::until_so("all have work", PATIENCE, || {
         by_tls.with_work() == BY_TLS && adit.connections() == (MINERS + BY_TLS) as f64
     });
@@ -166,17 +164,18 @@ fn weights_pools_and_a_certificate_change_while_2000_miners_mine() {
     assert_eq!(by_tls.with_work(), BY_TLS);
     assert_eq!(by_tls.outages(), Vec::<Duration>::new(), "nobody was closed");
     assert_eq!(by_tls.services().len(), BY_TLS, "nobody came twice");
-    let report = load.report();
-    let (connect, shares) = (&report["connect"], &report["shares"]);
-    assert_eq!((&connect["failed"], &connect["closed_later"]), (&json!(0), &json!(0)), "{connect}");
-    assert_eq!(connect["with_work"], MINERS, "{connect}");
-    assert_eq!((&shares["unanswered"], &shares["rejected"]), (&json!(0), &json!({})), "{shares}");
+    over.store(true, Ordering::Relaxed);
+    let report = load.join().expect("the load ends").expect("the load runs");
+    let (connect, shares) = (&report.connect, &report.shares);
+    assert_eq!((connect.failed, connect.closed_later), (0, 0), "{connect:?}");
+    assert_eq!(connect.with_work, MINERS as u64, "{connect:?}");
+    assert_eq!((shares.unanswered, shares.rejected.len()), (0, 0), "{shares:?}");
     assert!(!adit.log().contains("restart_for"), "nothing needs a new start: {}", adit.log());
 
     // The books, and what the pools have counted.
     drop(by_tls);
     let books = adit.settled(PATIENCE);
-    assert_eq!(books.submitted, shares["submitted"].as_u64().expect("a number"), "{books}");
+    assert_eq!(books.submitted, shares.submitted, "{books}");
     assert_eq!(
         (books.rejected, books.unsent, books.refused, books.unknown, books.pending),
         (0, 0, 0, 0, 0),

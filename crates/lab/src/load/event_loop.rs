@@ -230,7 +230,7 @@ impl EventLoop {
             }
             Phase::Draining { until } => {
                 let open = self.connections.iter().flatten().any(|connection| connection.open() > 0);
-                Ok((open && now < until && !stop).then_some(IDLE_WAIT))
+                Ok((open && now < until).then_some(IDLE_WAIT))
             }
         }
     }

@@ -126,7 +126,8 @@ struct Shared {
 
 /// Runs the load and reports. Blocks: from async code call it within `spawn_blocking`.
 ///
-/// `stop` ends the run early; what was measured until then is reported.
+/// `stop` ends the run early, once what was sent is answered (or not, for as long as [`Options::drain`]); what was measured
+/// until then is reported.
 ///
 /// # Errors
 /// When the run did not take place or could not go on.
