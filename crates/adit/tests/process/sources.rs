@@ -104,11 +104,12 @@ fn finish(mut adit: Adit, miners: Vec<Client>, by_pool: &[(usize, &str)]) {
     assert_eq!(adit.metric("adit_miner_closed_total"), 0.0, "nobody was disconnected");
     let stale: u64 = miners.iter().map(|miner| miner.stale).sum();
     assert_eq!((stale, adit.metric("adit_shares_total state=\"rejected\"")), (0, 0.0));
-    adit.until("every share has its final state", |adit| adit.metric("adit_shares_open") == 0.0);
-    for (at, source) in by_pool {
-        let counted = adit.pool(*at).stats().accepted;
-        assert_eq!(acknowledged(&adit, source), counted, "{source}");
-    }
+    // Both at once: what is still on its way to a pool when one is asked is counted by the time that the other is.
+    adit.until("every share has its final state, and each pool has counted what Adit has", |adit| {
+        let same =
+            |(at, source): &(usize, &str)| acknowledged(adit, source) == adit.pool(*at).stats().accepted;
+        adit.metric("adit_shares_open") == 0.0 && by_pool.iter().all(same)
+    });
     for state in ["unsent", "refused", "unknown"] {
         assert_eq!(adit.metric(&format!("adit_shares_total state=\"{state}\"")), 0.0, "{state}");
     }
