@@ -25,8 +25,9 @@ const ANSWERED_AT_LEAST: f64 = 0.98;
 const TENTH_RATE: f64 = 60_000.0;
 /// Adit's listener for it: a miner is announced to the pool as one that brings so many shares a minute.
 const ANNOUNCED: &str = "shares_per_minute = 600\n";
-/// A pool that wants so many shares a minute of each miner wants them ten times as hard as its miner does.
-const TENTH_OF_ANNOUNCED: f64 = 60.0;
+/// A pool that wants so many shares a minute of each miner wants one in ten of what it really brings, which is known by the
+/// second time that the miners come.
+const TENTH_OF_ANNOUNCED: f64 = 360.0;
 
 /// All rounds for all of `kinds`.
 pub(crate) fn all(world: &mut World, kinds: &[Kind]) {
