@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, info};
 
 use super::context::{Doors, ListenerContext};
+use super::end::End;
 use super::opening::Opened;
 use super::outbox::{Full, Outbox};
 use super::roster::{Attached, farewell};
@@ -49,26 +50,6 @@ thread_local! {
         text: Vec::new(),
         wire: Vec::new(),
     });
-}
-
-/// Why a connection has ended.
-enum End {
-    /// The miner left.
-    Left,
-    /// Adit closes it.
-    Close(CloseReason),
-}
-
-impl From<CloseReason> for End {
-    fn from(why: CloseReason) -> Self {
-        Self::Close(why)
-    }
-}
-
-impl From<io::Error> for End {
-    fn from(_: io::Error) -> Self {
-        Self::Left
-    }
 }
 
 struct Connection<'a> {

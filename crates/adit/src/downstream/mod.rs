@@ -6,6 +6,7 @@ mod certificate;
 mod connection;
 mod context;
 mod declarators;
+mod end;
 mod ids;
 mod listener;
 mod memory;

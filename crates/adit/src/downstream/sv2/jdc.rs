@@ -27,6 +27,7 @@ use tracing::{error, info};
 use crate::downstream::connection::READ_AT_ONCE;
 use crate::downstream::context::ListenerContext;
 use crate::downstream::declarators::{Declarators, JdcRoutes};
+use crate::downstream::end::End;
 use crate::downstream::opening::Opened;
 use crate::downstream::outbox::{Full, Outbox};
 use crate::downstream::roster::Attached;
@@ -46,26 +47,6 @@ pub(super) struct Wire<'a> {
     /// Ciphertext that is not a whole message yet.
     pub(super) input: BytesMut,
     pub(super) outbox: Outbox,
-}
-
-/// Why a connection has ended.
-enum End {
-    /// The JDC left.
-    Left,
-    /// Adit closes it.
-    Close(CloseReason),
-}
-
-impl From<CloseReason> for End {
-    fn from(why: CloseReason) -> Self {
-        Self::Close(why)
-    }
-}
-
-impl From<io::Error> for End {
-    fn from(_: io::Error) -> Self {
-        Self::Left
-    }
 }
 
 struct Connection<'a> {

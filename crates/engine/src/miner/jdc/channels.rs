@@ -12,6 +12,7 @@ use work::{Limits, MAX_EXTRANONCE, MinerId, Target, Validator};
 
 use super::mining::{JdcMining, refuse_channel};
 use crate::feed::ChannelState;
+use crate::miner::sv2::accepted::Accepted;
 use crate::miner::sv2::open::hashrate_of;
 use crate::miner::worker::Worker;
 use crate::now::Now;
@@ -51,9 +52,7 @@ pub(super) struct Channel {
     /// Judges its shares, by the pool's jobs as the JDC was told of them.
     pub(super) validator: Validator,
     /// Accepted shares that the JDC has not been told of.
-    pub(super) accepted: u32,
-    pub(super) last_sequence: u32,
-    pub(super) sum: f64,
+    pub(super) accepted: Accepted,
 }
 
 impl Channel {
@@ -153,9 +152,7 @@ impl JdcMining {
             prefix,
             extranonce_size,
             validator,
-            accepted: 0,
-            last_sequence: 0,
-            sum: 0.0,
+            accepted: Accepted::default(),
         });
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use sv2::mining::{SubmitSharesExtended, SubmitSharesSuccess};
+use sv2::mining::SubmitSharesExtended;
 use sv2::{Message, write_frame};
 use work::Submission;
 
@@ -90,7 +90,7 @@ impl JdcMining {
         let mut door = PoolDoor { pool: &mut self.pool, up: &mut self.up, now };
         let credited = good.credited;
         match good.send(place, finder, &mut self.next_token, &mut door) {
-            Fate::Taken => channel.accept(sequence_number, credited),
+            Fate::Taken => channel.accepted.add(sequence_number, credited),
             Fate::Waits(token) => {
                 self.waiting.push_back(Waiting { token, channel_id, sequence_number, credited });
             }
@@ -108,7 +108,7 @@ impl JdcMining {
         // A channel that is closed hears of nothing.
         let Some(at) = self.find(waiting.channel_id) else { return };
         match answered_code(answer.end) {
-            None => self.channels[at].accept(waiting.sequence_number, waiting.credited),
+            None => self.channels[at].accepted.add(waiting.sequence_number, waiting.credited),
             Some(code) => write_error(waiting.channel_id, waiting.sequence_number, code, out),
         }
     }
@@ -116,21 +116,9 @@ impl JdcMining {
     /// One `SubmitShares.Success` a channel for all that the pool has acknowledged together.
     pub(super) fn flush(&mut self, out: &mut BytesMut) {
         for channel in &mut self.channels {
-            let new_submits_accepted_count = std::mem::take(&mut channel.accepted);
-            if new_submits_accepted_count == 0 {
-                continue;
+            if let Some(success) = channel.accepted.tell(channel.id) {
+                write_frame(&success, out);
             }
-            let whole = channel.sum.floor();
-            channel.sum -= whole;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-            let new_shares_sum = whole as u64;
-            let success = SubmitSharesSuccess {
-                channel_id: channel.id,
-                last_sequence_number: channel.last_sequence,
-                new_submits_accepted_count,
-                new_shares_sum,
-            };
-            write_frame(&success, out);
         }
     }
 
@@ -153,14 +141,5 @@ impl JdcMining {
     fn count_rejected(&self, why: RejectReason) {
         let end = Final::Rejected(why);
         self.books.get(self.account).settle_at_once(self.me.stripe(), end, 0.0, false);
-    }
-}
-
-impl super::channels::Channel {
-    /// The JDC is to be told of an accepted share.
-    fn accept(&mut self, sequence_number: u32, credited: f64) {
-        self.accepted = self.accepted.saturating_add(1);
-        self.last_sequence = sequence_number;
-        self.sum += credited;
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use work::{Difficulty, Target};
 
 use super::LeftChannel;
+use super::accepted::Accepted;
 use crate::feed::Feed;
 use crate::ids::{GroupId, MinerRef, RouteId};
 use crate::miner::ListenerPolicy;
@@ -45,11 +46,8 @@ pub(super) struct Channel {
     /// When the miner said last that nothing mines (a hashrate of 0.0); when it was opened, before that.
     pub(super) zero_since: Duration,
     pub(super) last_share: Duration,
-    /// Shares accepted and not told yet, the last one's number, and the sum of their difficulties with what remained of
-    /// the sums before: they are told as whole numbers.
-    pub(super) accepted: u32,
-    pub(super) last_sequence: u32,
-    pub(super) sum: f64,
+    /// What the miner has not been told of.
+    pub(super) accepted: Accepted,
 }
 
 impl Channel {
@@ -84,13 +82,6 @@ impl Channel {
     /// The channel has not been given this work yet.
     pub(super) fn lacks(&self, feed: &std::sync::Arc<Feed>) -> bool {
         self.mining.feed.as_ref().is_none_or(|known| !std::sync::Arc::ptr_eq(known, feed))
-    }
-
-    /// A share was accepted.
-    pub(super) fn accept(&mut self, sequence_number: u32, difficulty: f64) {
-        self.accepted += 1;
-        self.last_sequence = sequence_number;
-        self.sum += difficulty;
     }
 
     /// When its timers are to be looked at.

@@ -8,6 +8,7 @@
 //! upstream does: upstream's own prefix stands at the end of each job's `coinbase_tx_prefix`. So all channels of a
 //! connection have an extranonce of one size, and those that get the same work are one group.
 
+pub(super) mod accepted;
 mod channel;
 mod group;
 mod jobs;

@@ -10,6 +10,7 @@ use sv2::{B032, Str0255, error_code, write_frame};
 use work::vardiff::{Start, Vardiff};
 use work::{Extranonce, MAX_EXTRANONCE, MinerId, Target, Validator};
 
+use super::accepted::Accepted;
 use super::channel::{Channel, Kind};
 use super::{LeftChannel, MAX_CHANNELS, Sv2Io, Sv2Miner};
 use crate::feed::{Feed, GroupMeter};
@@ -214,9 +215,7 @@ impl Sv2Miner {
             since: now,
             zero_since: now,
             last_share: now,
-            accepted: 0,
-            last_sequence: 0,
-            sum: 0.0,
+            accepted: Accepted::default(),
         };
         let feed = feed.filter(|feed| self.takes(feed));
         if let Some(feed) = feed {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use sv2::extensions::UserIdentity;
-use sv2::mining::{SubmitSharesError, SubmitSharesExtended, SubmitSharesStandard, SubmitSharesSuccess};
+use sv2::mining::{SubmitSharesError, SubmitSharesExtended, SubmitSharesStandard};
 use sv2::{Message, Str0255, error_code, write_frame};
 use work::Submission;
 
@@ -132,32 +132,19 @@ impl Sv2Miner {
     /// The miner is to be told of an accepted share, together with those that follow at once.
     fn accept(&mut self, at: usize, sequence_number: u32, credited: f64) {
         let channel = &mut self.channels[at];
-        if channel.accepted == 0 {
+        if channel.accepted.is_empty() {
             self.unflushed.push(channel.id);
         }
-        channel.accept(sequence_number, credited);
+        channel.accepted.add(sequence_number, credited);
     }
 
     /// Writes the `SubmitShares.Success` messages of all shares that were accepted since the last call: one a channel.
     pub fn flush(&mut self, out: &mut BytesMut) {
         while let Some(id) = self.unflushed.pop() {
             let Some(at) = self.find(id) else { continue };
-            let channel = &mut self.channels[at];
-            let new_submits_accepted_count = std::mem::take(&mut channel.accepted);
-            if new_submits_accepted_count == 0 {
-                continue;
+            if let Some(success) = self.channels[at].accepted.tell(id) {
+                write_frame(&success, out);
             }
-            let whole = channel.sum.floor();
-            channel.sum -= whole;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-            let new_shares_sum = whole as u64;
-            let success = SubmitSharesSuccess {
-                channel_id: channel.id,
-                last_sequence_number: channel.last_sequence,
-                new_submits_accepted_count,
-                new_shares_sum,
-            };
-            write_frame(&success, out);
         }
     }
 
