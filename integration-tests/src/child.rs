@@ -25,11 +25,20 @@ impl Child {
     /// When that fails.
     #[must_use]
     pub fn start(name: &str, command: &mut Command, log: &Path) -> Self {
+        Self::start_with_input(name, command, Stdio::null(), log)
+    }
+
+    /// With something at its standard input.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[must_use]
+    pub fn start_with_input(name: &str, command: &mut Command, input: Stdio, log: &Path) -> Self {
         let open = || {
             let file = File::options().create(true).append(true).open(log);
             file.unwrap_or_else(|error| panic!("{}: {error}", log.display()))
         };
-        let process = command.stdin(Stdio::null()).stdout(open()).stderr(open()).spawn();
+        let process = command.stdin(input).stdout(open()).stderr(open()).spawn();
         let process = process.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         Self { name: name.to_owned(), process, log: log.to_owned() }
     }

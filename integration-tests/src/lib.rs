@@ -18,6 +18,7 @@
 //! - [`relay`]: a TCP relay that can hold what goes one way; [`fault_pipe`]: one that breaks things; [`middleman`]:
 //!   one that ends Noise on both sides and does with frames what the test wants; [`spy`]: one that only reads them;
 //!   [`custom_jobs`]: one that notes when jobs are declared and acknowledged.
+//! - [`nats_server`]: Debian's NATS server; [`jetstream`]: a reader of its streams that is not the product's.
 //! - [`mempool`]: transactions for templates that are not empty.
 //! - [`dev_pool`], [`load`]: our own pool and our load generator as processes of their own, for the tests of faults;
 //!   [`blockless_pool`], where no block makes a share stale.
@@ -40,10 +41,13 @@ pub mod folder;
 pub mod haproxy;
 pub mod http;
 pub mod jd_client;
+pub mod jetstream;
 pub mod load;
 pub mod mempool;
 pub mod middleman;
 pub mod miners;
+pub mod nats_accounts;
+pub mod nats_server;
 pub mod node;
 pub mod para_pool;
 pub mod peers;

@@ -29,12 +29,20 @@ pub struct PoolSettings {
     pub worker_names: bool,
     /// It takes declared jobs: its embedded job declarator server listens.
     pub declarator: bool,
+    /// The output script that its coinbases pay, as hexadecimal.
+    pub pays: String,
 }
 
 impl Default for PoolSettings {
-    /// As it is shipped, with worker names.
+    /// As it is shipped, with worker names; its coinbases pay anybody.
     fn default() -> Self {
-        Self { share_batch_size: 10, shares_per_minute: 6.0, worker_names: true, declarator: false }
+        Self {
+            share_batch_size: 10,
+            shares_per_minute: 6.0,
+            worker_names: true,
+            declarator: false,
+            pays: "51".to_owned(),
+        }
     }
 }
 
@@ -100,7 +108,7 @@ impl Pool {
         let (port, jds, monitoring) = (http::free_port(), http::free_port(), http::free_port());
         let (keys, key) = fresh_keys();
         let secret = value_of(&keys, "authority_secret_key");
-        let PoolSettings { share_batch_size, shares_per_minute, worker_names, declarator } = settings;
+        let PoolSettings { share_batch_size, shares_per_minute, worker_names, declarator, pays } = settings;
         let extensions = if *worker_names { "[2]" } else { "[]" };
         let declarator = match declarator {
             true => format!("[jds]\nlisten_address = \"127.0.0.1:{jds}\"\n"),
@@ -112,7 +120,7 @@ impl Pool {
         let server_id = name.bytes().fold(0_u8, u8::wrapping_add);
         let configuration = format!(
             "{keys}cert_validity_sec = 3600\nlisten_address = \"127.0.0.1:{port}\"\n\
-             coinbase_reward_script = \"raw(51)\"\nserver_id = {server_id}\npool_signature = \"{name}\"\n\
+             coinbase_reward_script = \"raw({pays})\"\nserver_id = {server_id}\npool_signature = \"{name}\"\n\
              shares_per_minute = {shares_per_minute:?}\nshare_batch_size = {share_batch_size}\n\
              supported_extensions = {extensions}\nrequired_extensions = []\n\
              monitoring_address = \"127.0.0.1:{monitoring}\"\nmonitoring_cache_refresh_secs = 1\n\

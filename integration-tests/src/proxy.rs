@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -296,14 +298,48 @@ impl Adit {
     /// When it does not come up.
     #[must_use]
     pub fn start(folder: &Path, settings: &Settings) -> Self {
-        let (miners, port) = (http::free_port(), http::free_port());
-        let (configuration, log) = (folder.join("adit.toml"), folder.join("adit.log"));
+        let ports = (http::free_port(), http::free_port());
+        let mut adit = Self::launch(folder, settings, ports, "adit.log", &[], Stdio::null());
+        adit.child.wait_until("HTTP answers", PATIENCE, |_| http::get(ports.1, "/healthz").ok());
+        adit
+    }
+
+    /// Starts Adit on a port for miners that is open already, as a service manager gives it.
+    #[must_use]
+    pub fn start_on(folder: &Path, settings: &Settings, open: &TcpListener, http: u16, log: &str) -> Self {
+        let miners = open.local_addr().expect("it is open").port();
+        let given = OwnedFd::from(open.try_clone().expect("the system has a file left"));
+        let mut settings = settings.clone();
+        let shell = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_FDNAMES=main LISTEN_PID=$$ exec \"$0\" \"$@\"";
+        settings.starter = ["sh", "-c", shell].map(str::to_owned).to_vec();
+        let mut adit = Self::launch(folder, &settings, (miners, http), log, &[], given.into());
+        adit.child.wait_until("HTTP answers", PATIENCE, |_| http::get(http, "/healthz").ok());
+        adit
+    }
+
+    /// Starts another Adit that takes over from this one, with what else its environment has.
+    #[must_use]
+    pub fn successor(&self, settings: &Settings, log: &str) -> Self {
+        let folder = self.log.parent().expect("it is in a folder");
+        Self::launch(folder, settings, (self.miners, self.http), log, &["--take-over"], Stdio::null())
+    }
+
+    fn launch(
+        folder: &Path,
+        settings: &Settings,
+        (miners, port): (u16, u16),
+        log: &str,
+        more: &[&str],
+        input: Stdio,
+    ) -> Self {
+        let (configuration, log) = (folder.join("adit.toml"), folder.join(log));
         std::fs::write(&configuration, settings.toml(miners, port))
             .expect("the test's folder can be written");
         let program = peers::adit().into_os_string();
         let mut words = settings.starter.iter().map(OsString::from).chain([program]);
         let mut command = Command::new(words.next().expect("Adit at least"));
-        command.args(words).arg("run").arg("--config").arg(&configuration);
+        command.args(words).arg("run").arg("--config").arg(&configuration).args(more);
+        command.env("XDG_STATE_HOME", folder.join("state"));
         command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
         // What the person who runs the tests has set for an Adit of theirs is not for this one.
         for (name, _) in std::env::vars_os() {
@@ -311,8 +347,7 @@ impl Adit {
                 command.env_remove(name);
             }
         }
-        let mut child = Child::start("adit", &mut command, &log);
-        child.wait_until("HTTP answers", PATIENCE, |_| http::get(port, "/healthz").ok());
+        let child = Child::start_with_input("adit", &mut command, input, &log);
         Self { miners, http: port, log, child }
     }
 
@@ -336,6 +371,19 @@ impl Adit {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.miners
+    }
+
+    /// What `adit check` says of its configuration, and whether all is well.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn check(&self, more: &[&str]) -> (bool, String) {
+        let mut command = Command::new(peers::adit());
+        command.arg("check").arg("--config").arg(self.log.with_file_name("adit.toml")).args(more);
+        let output = command.output().expect("the program is there");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Writes its configuration anew and tells it so (SIGHUP); waits until it is taken over, and says how long that took.
@@ -547,6 +595,11 @@ impl Adit {
     #[must_use]
     pub fn connections(&self) -> f64 {
         self.metric("adit_miners", &[])
+    }
+
+    /// Ends it as a loss of power does, as far as a process can be: SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill();
     }
 
     /// Sends it a signal, by `kill`'s name for it.

@@ -38,6 +38,8 @@ struct Shared {
     with_work: AtomicUsize,
     outages: Mutex<Vec<Duration>>,
     services: Mutex<Vec<Duration>>,
+    /// Connections that were refused.
+    refused: AtomicUsize,
     leave: Notify,
 }
 
@@ -80,6 +82,12 @@ impl Wanderers {
     #[must_use]
     pub fn with_work(&self) -> usize {
         self.shared.with_work.load(SeqCst)
+    }
+
+    /// Connections that were refused.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.shared.refused.load(SeqCst)
     }
 
     /// From each attempt to connect that was served to its work.
@@ -132,7 +140,11 @@ async fn wander(way: Way, shared: Arc<Shared>, begin: tokio::time::Instant, apar
             }
         });
         tokio::select! {
-            _ = link => {}
+            ended = link => {
+                if ended.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+                    shared.refused.fetch_add(1, SeqCst);
+                }
+            }
             () = shared.leave.notified() => {}
         }
         if has_work {

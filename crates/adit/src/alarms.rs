@@ -1,12 +1,14 @@
 //! What a person should look at: each alarm holds or does not hold, for a listener, a route, a source or Adit itself.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use telemetry::{AlarmSnapshot, BooksSnapshot, Snapshot};
+use telemetry::{AlarmSnapshot, BooksSnapshot, NatsSnapshot, Snapshot};
 
 /// Counts are compared with those of this long ago, seconds.
 const WINDOW: f64 = 300.0;
+/// A broker may be away for so long: a new start of it is no alarm.
+const NATS_AWAY: f64 = 30.0;
 /// Counts are noted this often, seconds.
 const NOTED_EVERY: f64 = 5.0;
 /// Refusals, or rejections, that are too few to mean anything.
@@ -22,6 +24,9 @@ pub(crate) struct Alarms {
     noted: Mutex<VecDeque<Noted>>,
 }
 
+/// By name: what there is may come and go.
+type Counts = BTreeMap<String, (u64, u64)>;
+
 /// Counts as they stood.
 #[derive(Clone, Debug, Default)]
 struct Noted {
@@ -29,9 +34,11 @@ struct Noted {
     at: f64,
     /// Shares lost after `true`, and all.
     shares: (u64, u64),
-    /// By source and by listener, in the snapshot's order: bad ones and all.
-    sources: Vec<(u64, u64)>,
-    listeners: Vec<(u64, u64)>,
+    /// Gaps in what is published.
+    gaps: u64,
+    /// By source and by listener: bad ones and all.
+    sources: Counts,
+    listeners: Counts,
 }
 
 impl Noted {
@@ -41,8 +48,13 @@ impl Noted {
         Self {
             at: snapshot.uptime_seconds,
             shares: (snapshot.books.told_true_lost, snapshot.books.submitted),
-            sources: snapshot.sources.iter().map(|source| refused(&source.books)).collect(),
-            listeners: snapshot.listeners.iter().map(|listener| rejected(&listener.books)).collect(),
+            gaps: snapshot.nats.as_ref().map_or(0, |nats| nats.gaps_total),
+            sources: snapshot
+                .sources
+                .iter()
+                .map(|source| (source.name.clone(), refused(&source.books)))
+                .collect(),
+            listeners: snapshot.listeners.iter().map(|of| (of.name.clone(), rejected(&of.books))).collect(),
         }
     }
 }
@@ -54,6 +66,7 @@ impl Alarms {
         let then = self.before(&now);
         let since = now.at - then.at;
         let (lost, shares) = (now.shares.0 - then.shares.0, now.shares.1 - then.shares.1);
+        let trouble = snapshot.ledger.as_ref().and_then(|ledger| ledger.trouble.as_deref());
         let mut alarms = vec![
             alarm("books_unbalanced", "", !snapshot.is_balanced(), || {
                 "a share was counted twice or not at all: a mistake of Adit, please report it".to_owned()
@@ -69,6 +82,13 @@ impl Alarms {
                     doing.collect::<Vec<_>>().join(", ")
                 )
             }),
+            alarm("ledger_degraded", "", trouble.is_some(), || {
+                format!(
+                    "{}; mining goes on, sums are kept in memory and written when the disk takes them again, evidence \
+                     has room for a while",
+                    trouble.unwrap_or_default()
+                )
+            }),
             alarm("shares_lost", "", many(lost, shares, TOO_MANY_LOST), || {
                 format!(
                     "{lost} of {shares} shares in {since:.0} s ended unsent, refused or unknown after miners were told \
@@ -76,8 +96,11 @@ impl Alarms {
                 )
             }),
         ];
+        if let Some(nats) = &snapshot.nats {
+            alarms.extend(published(nats, now.gaps.saturating_sub(then.gaps)));
+        }
         for (at, source) in snapshot.sources.iter().enumerate() {
-            let (refused, answered) = grown(&now.sources, &then.sources, at);
+            let (refused, answered) = grown(&now.sources, &then.sources, &source.name);
             alarms.push(alarm("source_refuses_shares", &source.name, many(refused, answered, TOO_MANY), || {
                 format!("{refused} of {answered} answers in {since:.0} s were refusals; the codes are in its books")
             }));
@@ -87,8 +110,8 @@ impl Alarms {
                     .to_owned()
             }));
         }
-        for (at, listener) in snapshot.listeners.iter().enumerate() {
-            let (rejected, submitted) = grown(&now.listeners, &then.listeners, at);
+        for listener in &snapshot.listeners {
+            let (rejected, submitted) = grown(&now.listeners, &then.listeners, &listener.name);
             alarms.push(alarm("miners_send_bad_shares", &listener.name, many(rejected, submitted, TOO_MANY), || {
                 format!("{rejected} of {submitted} shares in {since:.0} s were rejected; the reasons are in its books")
             }));
@@ -141,6 +164,27 @@ impl Alarms {
     }
 }
 
+/// What is published to NATS, with so many gaps of late.
+fn published(nats: &NatsSnapshot, gaps: u64) -> [AlarmSnapshot; 2] {
+    let away = nats.trouble.is_some() && nats.trouble_seconds >= NATS_AWAY;
+    [
+        alarm("nats_degraded", "", away, || {
+            format!(
+                "{}; {:.0} s of it; {} bytes wait in the ledger, the oldest for {:.0} s",
+                nats.trouble.as_deref().unwrap_or_default(),
+                nats.trouble_seconds,
+                nats.waiting_bytes.values().sum::<u64>(),
+                nats.waiting_seconds,
+            )
+        }),
+        alarm("nats_gap", "", gaps > 0, || {
+            format!(
+                "{gaps} parts of the ledger were not published; the stream has a note of each, the log says why"
+            )
+        }),
+    ]
+}
+
 fn alarm(name: &'static str, subject: &str, active: bool, detail: impl FnOnce() -> String) -> AlarmSnapshot {
     let detail = if active { detail() } else { String::new() };
     AlarmSnapshot { name: name.into(), subject: subject.to_owned(), active, detail }
@@ -152,8 +196,8 @@ fn many(bad: u64, of: u64, limit: f64) -> bool {
     bad >= FEW && part > limit
 }
 
-fn grown(now: &[(u64, u64)], then: &[(u64, u64)], at: usize) -> (u64, u64) {
-    let of = |counts: &[(u64, u64)]| counts.get(at).copied().unwrap_or_default();
+fn grown(now: &Counts, then: &Counts, name: &str) -> (u64, u64) {
+    let of = |counts: &Counts| counts.get(name).copied().unwrap_or_default();
     let (now, then) = (of(now), of(then));
     (now.0.saturating_sub(then.0), now.1.saturating_sub(then.1))
 }
@@ -237,6 +281,6 @@ mod tests {
         let detail = alarms.iter().find(|a| a.name == "route_without_source").map(|a| a.detail.as_str());
         assert_eq!(detail, Some("first: connection refused; s: not yet tried"));
         let quiet: Vec<_> = alarms.iter().filter(|alarm| !alarm.active).collect();
-        assert!(quiet.iter().all(|alarm| alarm.detail.is_empty()) && quiet.len() == 6, "{quiet:?}");
+        assert!(quiet.iter().all(|alarm| alarm.detail.is_empty()) && quiet.len() == 7, "{quiet:?}");
     }
 }

@@ -1,12 +1,20 @@
 //! The command line.
 
+mod receipts;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lab::sv1_miner::ServerAddress;
 
-use crate::config::is_host_and_port;
+use crate::config::{UnixTime, is_host_and_port, parse_duration};
+use crate::report::By;
+pub use receipts::{
+    CountersignArgs, LeaseArgs, LeaseCommand, MakeReceiptArgs, MakeTermsArgs, MergeArgs, ReceiptArgs,
+    ReceiptCommand, ReceiptNetwork, ShowReceiptArgs, ShowTermsArgs, SignTermsArgs, SubjectArgs, TermsCommand,
+    VerifyArgs,
+};
 
 /// A Stratum V2 proxy: verifies every share, aggregates miners into encrypted channels, never drops a miner.
 #[derive(Debug, Parser)]
@@ -22,13 +30,13 @@ pub struct Cli {
 pub enum Command {
     /// Run the proxy.
     Run(RunArgs),
-    /// See it work: an embedded pool, the proxy and CPU miners, for half a minute.
+    /// See it work: an embedded pool, the proxy and CPU miners, for half a minute, with the live page.
     Demo(DemoArgs),
     /// Check a configuration and show what it comes to.
     Check(CheckArgs),
     /// Show what is known of miners' firmware: by which user agent it goes, and what it cannot do.
     Profiles(ProfilesArgs),
-    /// Make an authority key pair, or show the public key of a secret one.
+    /// Make an authority key pair, or a key that signs receipts; or show the public key of a secret one.
     Keys(KeysArgs),
     /// Run the embedded development pool by itself, on a chain of its own or a node's.
     Pool(PoolArgs),
@@ -36,6 +44,53 @@ pub enum Command {
     Miner(MinerArgs),
     /// Measure a server with many miners.
     Load(LoadArgs),
+    /// Watch a running Adit in the terminal.
+    Top(TopArgs),
+    /// Add up the ledger: shares, work, hashrate, what it was worth, and what each pool acknowledged of it.
+    Report(ReportArgs),
+    /// Terms of lent hashrate: make, sign and show them.
+    Lease(LeaseArgs),
+    /// Receipts: delivered hashrate that a stranger can verify. Make, show, verify and merge them.
+    Receipt(ReceiptArgs),
+    /// Ask a running Adit how it is: exit status 0 when it is well.
+    Health(HealthArgs),
+    /// Write a script that completes this command line in a shell.
+    Completions(CompletionsArgs),
+    /// Write the manual pages.
+    Man(ManArgs),
+}
+
+/// For `adit health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Where its configuration is, which says where it serves HTTP.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Ask there instead.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "config")]
+    pub address: Option<SocketAddr>,
+    /// Ask whether it has work for miners, too (`/readyz` instead of `/healthz`).
+    #[arg(long)]
+    pub ready: bool,
+    /// Seconds that an answer may take.
+    #[arg(long, default_value_t = 5.0, value_parser = timeout)]
+    pub timeout: f64,
+}
+
+/// For `adit completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// Which shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// For `adit man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write a page for each command into this directory, instead of the first one to standard output.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// `adit check`
@@ -47,6 +102,67 @@ pub struct CheckArgs {
     /// Connect to each pool and show what it offers, and which listeners fit.
     #[arg(long)]
     pub probe: bool,
+}
+
+/// `adit report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The ledger's directory; without it the configuration's. It may be one that is being written.
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub ledger: Option<PathBuf>,
+    /// The beginning: a moment such as 2026-12-01T22:00Z or 2026-12-01, or so long ago, such as 36h or 7d. Without it
+    /// a day before the end.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub from: Option<Moment>,
+    /// The end, likewise; without it now.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub to: Option<Moment>,
+    /// A line for each of these.
+    #[arg(long, value_name = "WHAT")]
+    pub by: Option<By>,
+    /// Show what this receipt proves beside what was delivered and acknowledged; may be repeated.
+    #[arg(long, value_name = "FILE", conflicts_with = "csv")]
+    pub receipt: Vec<PathBuf>,
+    /// Comma-separated values.
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A moment, by itself or by how long ago it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Unix milliseconds.
+    At(u64),
+    /// Milliseconds before now.
+    Ago(u64),
+}
+
+impl Moment {
+    /// In Unix milliseconds.
+    #[must_use]
+    pub fn before(self, now_ms: u64) -> u64 {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(ago) => now_ms.saturating_sub(ago),
+        }
+    }
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    if let Some(at) = UnixTime::parse(text) {
+        return Ok(Moment::At(at.0.saturating_mul(1_000)));
+    }
+    let ago = parse_duration(text).map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX));
+    ago.map(Moment::Ago).ok_or_else(|| {
+        "expected a moment such as 2026-12-01T22:00Z or 2026-12-01, or so long ago, such as 36h or 7d"
+            .to_owned()
+    })
 }
 
 /// Where the configuration is.
@@ -66,6 +182,10 @@ pub struct RunArgs {
     /// Mine for an embedded pool on this machine instead of a real one: for trying things out.
     #[arg(long, conflicts_with = "config")]
     pub dev: bool,
+    /// Take over from the Adit that runs with this configuration (its `handover_socket` in `[state]`), without a refused
+    /// connection. Where none runs, it is an ordinary start.
+    #[arg(long, conflicts_with = "dev")]
+    pub take_over: bool,
 }
 
 /// For `adit demo`.
@@ -77,12 +197,37 @@ pub struct DemoArgs {
     /// CPU miners.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub miners: u16,
+    /// Embedded pools; those after the first stand by.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
+    pub pools: u16,
+    /// The first pool goes away after so many seconds, is back after as many again, and so on; without another pool the miners
+    /// wait for it.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "20", value_parser = seconds_apart)]
+    #[arg(conflicts_with = "declare")]
+    pub fail_over: Option<f64>,
     /// The farm builds its own blocks and declares them to the pool.
     #[arg(long)]
     pub declare: bool,
     /// One JSON line at the end instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+/// For `adit top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Where it answers, `http://HOST:PORT`; without it as the configuration's [http] says.
+    #[arg(long, conflicts_with = "config")]
+    pub url: Option<String>,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// A file with the read token; without it the variable `ADIT_TOKEN`, or else the configuration's.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Print one screen as text and end.
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// For `adit profiles`.
@@ -102,6 +247,13 @@ pub struct KeysArgs {
     /// Read a secret key from this file and show its public key, instead of making a new pair.
     #[arg(long, value_name = "FILE")]
     pub public_of: Option<PathBuf>,
+    /// Make a key that signs receipts and terms instead (BIP 340), and write the secret into this file, which only its owner
+    /// may read; it must not be there yet.
+    #[arg(long, value_name = "FILE", conflicts_with = "public_of")]
+    pub receipt: Option<PathBuf>,
+    /// Show the public key of such a file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["public_of", "receipt"])]
+    pub receipt_public_of: Option<PathBuf>,
 }
 
 /// For `adit pool`.
@@ -281,6 +433,18 @@ fn seconds(text: &str) -> Result<f64, String> {
     } else {
         Err("expected 0 to 31536000 seconds".into())
     }
+}
+
+/// As [`seconds`], and not so short that nothing is seen.
+fn seconds_apart(text: &str) -> Result<f64, String> {
+    seconds(text)
+        .and_then(|value| if value >= 1.0 { Ok(value) } else { Err("expected at least 1 second".into()) })
+}
+
+/// A time in seconds that something may take.
+fn timeout(text: &str) -> Result<f64, String> {
+    seconds(text)
+        .and_then(|value| if value > 0.0 { Ok(value) } else { Err("expected more than 0 seconds".into()) })
 }
 
 #[cfg(test)]

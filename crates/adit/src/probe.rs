@@ -26,7 +26,7 @@ pub(crate) struct Probed {
     pub(crate) good: bool,
 }
 
-/// Asks one pool after the other; then says what that is for each listener.
+/// Asks one pool after the other, and a NATS server; then says what that is for each listener.
 pub(crate) async fn probe(config: &Config) -> Vec<Probed> {
     let mut offers = BTreeMap::new();
     for (name, source) in &config.sources {
@@ -40,6 +40,13 @@ pub(crate) async fn probe(config: &Config) -> Vec<Probed> {
     let pools =
         config.sources.iter().map(|(name, source)| judge(name, source, config, &offers[name], &chosen));
     let mut probed: Vec<Probed> = pools.collect();
+    if let Some(nats) = crate::nats::NatsSettings::of(config) {
+        let (text, good) = match nats.probe().await {
+            Ok(text) => (text, true),
+            Err(text) => (text, false),
+        };
+        probed.push(Probed { text, good });
+    }
     probed
         .extend(config.listeners.iter().map(|(name, listener)| show(name, listener, config, &chosen[name])));
     probed

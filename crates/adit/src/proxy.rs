@@ -3,107 +3,79 @@
 //! Three kinds of threads: miners' tasks run on the current runtime's threads, one per core; the router and
 //! the sources on a thread of their own, so that jobs never wait behind what miners send; HTTP on another.
 
+mod alarming;
 mod control;
+mod door;
+mod error;
+mod listeners;
+mod live;
+mod merged;
 mod numbers;
 mod plan;
 mod pools;
+mod ports;
+mod serving;
 mod settings;
 mod splitting;
+mod stopping;
+mod threads;
 mod upstream;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use engine::books::{Books, Totals};
-use engine::miner::CloseReason;
+use engine::books::Books;
 use engine::router::Router;
-use telemetry::{AlarmSnapshot, Latencies, Snapshot};
+use telemetry::{Access, Events, Latencies, Mover, Snapshot};
 use template::ProviderHandle;
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::info;
 
+use alarming::watch_alarms;
 pub use control::RouteControl;
+pub use error::StartError;
+pub(crate) use listeners::FreshPorts;
+use listeners::{Listeners, Shared};
+pub use live::Live;
 use numbers::Numbers;
 pub(crate) use plan::{Plan, Planned};
+use ports::open_ports;
+pub(crate) use serving::FreshHttp;
+pub use serving::Served;
+use serving::Serving;
 pub(crate) use settings::goals;
 pub(crate) use settings::{lane_settings, source_settings, sv1_settings};
-use settings::{listener_policy, route_settings, route_views};
-use splitting::Splitting;
+use settings::{route_settings, route_views};
+pub(crate) use upstream::uses_state;
 use upstream::{Common, Upstream};
 
 use crate::alarms::Alarms;
+use crate::chronicle::keep_chronicle;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::details::{Inside, RunningConfig};
 use crate::downstream::{
-    Admission, AllRules, CertificateError, Certificates, Declarators, FreshCertificates, JdcRoutes,
-    ListenerContext, ListenerFigures, MinerIdPool, Roster, Sv2Identity, WorkerMemory, run_listener,
+    Admission, Agents, AllRules, Certificates, FreshCertificates, JdcRoutes, MinerIdPool, Roster,
+    WorkerMemory,
 };
+use crate::handover::OpenPorts;
+use crate::ledger::{LedgerKeeper, LedgerSettings};
+use crate::nats::{NatsControl, NatsKeeper, NatsSettings};
 use crate::overload::{Budget, OverloadFigures, Warden, resident};
-use crate::snapshot::{ListenerView, Shown, SnapshotMaker, Views};
-use crate::state::StateError;
+use crate::receipts::{Issuer, IssuerSettings, Shelf, TagKeeper};
+use crate::service::{Ports, Watchdog};
+use crate::snapshot::{Shown, SnapshotMaker, Views};
 use crate::upstream::{Mailboxes, RouterMessage, RouterStatus};
+use crate::workers::{self, Directory};
 
 /// Messages that wait for the router: joins of a whole farm at once, and events of sources.
 const ROUTER_QUEUE: usize = 32_768;
 /// Commands that wait for a source.
 const COMMAND_QUEUE: usize = 65_536;
-/// A miner that takes nothing it is sent for this long is closed: before the system gives its socket up (after 20 s,
-/// see `sockets`), so that it is counted and told as what it is.
-const WRITE_STALL: Duration = Duration::from_secs(15);
-/// At the end each miner has so long until the next is closed, as far as the grace allows.
-const CLOSE_EVERY: Duration = Duration::from_millis(10);
-/// At most so much of the grace is used for closing miners: the rest is for the pools' answers.
-const CLOSE_WITHIN: f64 = 0.6;
-/// While draining, the end is not waited for any longer once no share was answered for this long.
-const DRAIN_WITHOUT_PROGRESS: Duration = Duration::from_secs(3);
-
-/// Alarms are looked at this often, besides whenever somebody asks.
-const ALARMS_EVERY: Duration = Duration::from_secs(10);
-
-/// Why the proxy cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A port cannot be had.
-    #[error("cannot listen on {address} ({what}): {error}")]
-    Bind {
-        /// What for.
-        what: String,
-        /// The address.
-        address: SocketAddr,
-        /// The system's reason.
-        error: std::io::Error,
-    },
-    /// The state directory cannot be used.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// A listener's certificate cannot be used.
-    #[error(transparent)]
-    Certificate(#[from] CertificateError),
-    /// A thread cannot be had.
-    #[error("cannot start a thread: {0}")]
-    Thread(std::io::Error),
-    /// Nobody can vouch for a pool.
-    #[error("{key}: {file}: {why}")]
-    Authorities {
-        /// The key that names the file.
-        key: String,
-        /// The file.
-        file: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// The HTTP server cannot be made.
-    #[error("cannot make the HTTP server: {0}")]
-    Http(String),
-}
-
 /// What runs in this process beside the proxy, for development mode.
 #[derive(Debug, Default)]
 pub struct Embedded {
@@ -112,17 +84,21 @@ pub struct Embedded {
     /// Template providers that are there already, by their names in the configuration; what that says of them besides is
     /// not looked at.
     pub templates: HashMap<String, ProviderHandle>,
+    /// Ports that are open already.
+    pub ports: Ports,
+    /// Nobody is let in until [`Proxy::let_in`].
+    pub closed: bool,
 }
 
-/// How miners are parted with at the end.
-#[derive(Clone, Copy, Debug)]
-struct Drain {
-    /// They are left alone for so long.
-    delay: Duration,
-    /// More are taken meanwhile.
-    accept: bool,
-    /// Then they are closed over so long; nothing where that follows from the grace.
-    spread: Option<Duration>,
+/// For whom Adit ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// For nobody: miners go elsewhere.
+    Drain,
+    /// Another Adit has taken the ports over and serves who comes.
+    Served,
+    /// Another Adit has taken the ports over and begins when this one has ended: who comes waits until then.
+    Awaited,
 }
 
 /// A running proxy.
@@ -130,20 +106,31 @@ pub struct Proxy {
     maker: Arc<SnapshotMaker>,
     addresses: Vec<SocketAddr>,
     http: Option<SocketAddr>,
+    served: Arc<Served>,
+    events: Arc<Events>,
+    running: Arc<RunningConfig>,
     tasks: TaskTracker,
     stop_accepting: CancellationToken,
     stop_http: CancellationToken,
+    /// Cancelled when miners and HTTP's clients are let in.
+    gate: CancellationToken,
+    ports: Arc<OpenPorts>,
     router: mpsc::Sender<RouterMessage>,
     draining: watch::Sender<bool>,
     threads: Vec<std::thread::JoinHandle<()>>,
-    grace: Duration,
-    drain: Drain,
+    live: Arc<Live>,
     books: Arc<Books>,
     roster: Arc<Roster>,
+    #[cfg(test)]
+    workers: Arc<Directory>,
     reloads: Arc<ReloadFigures>,
     control: Arc<RouteControl>,
     certificates: Arc<Certificates>,
     rules: Arc<AllRules>,
+    ledger: Option<LedgerKeeper>,
+    nats: Option<NatsKeeper>,
+    /// Receipts are issued, and shares carry leases' tags, while this is there.
+    _receipts: Option<(Issuer, TagKeeper)>,
 }
 
 /// How often the configuration was read anew.
@@ -165,33 +152,37 @@ impl Proxy {
         reason = "a table of contents: what there is, in the order of its making"
     )]
     pub async fn start(config: &Config, embedded: Embedded) -> Result<Self, StartError> {
-        let Embedded { dev_mode, templates } = embedded;
+        let Embedded { dev_mode, templates, ports, closed } = embedded;
         let clock = Clock::start();
-        let books = Arc::new(Books::default());
+        let books = Arc::new(Books::new(config.limits.workers_max as usize));
+        // Before any share can come.
+        let kept = LedgerSettings::of(config).zip(books.reader());
+        NatsSettings::check(config).map_err(StartError::Nats)?;
         let latencies = Latencies::default();
         let mailboxes = Arc::new(Mailboxes::default());
 
         let certificates = Arc::new(Certificates::new(FreshCertificates::read(config)?));
         let rules = Arc::new(AllRules::of(config));
         // Every port first: nothing else is begun when one cannot be had.
-        let mut sockets = Vec::new();
-        for (name, listener) in &config.listeners {
-            sockets.push(bind(listener.listen, listener.reuse_port, &format!("listener.{name}"))?);
+        let (sockets, http_socket) = open_ports(config, ports)?;
+        let open = Arc::new(OpenPorts::default());
+        let for_successor = http_socket.as_ref().map(std::net::TcpListener::try_clone).transpose();
+        open.set_http(for_successor.map_err(StartError::Thread)?);
+        let gate = CancellationToken::new();
+        if !closed {
+            gate.cancel();
         }
-        let http_socket = match config.http.enabled {
-            true => Some(bind(config.http.listen, false, "http")?),
-            false => None,
-        };
 
         // Sources, and routes over them.
         let (router_tx, router_rx) = mpsc::channel(ROUTER_QUEUE);
         let common = Common {
-            books: Arc::clone(&books),
             mailboxes: Arc::clone(&mailboxes),
             latencies: latencies.clone(),
             router: router_tx.clone(),
             clock,
+            jobs: Arc::default(),
         };
+        let embedded_templates: Vec<String> = templates.keys().cloned().collect();
         let upstream = Upstream::prepare(config, templates, &common)?;
         let mut numbers = Numbers::of(config);
         let routes = config.routes.iter().enumerate();
@@ -213,70 +204,37 @@ impl Proxy {
             goals: route_views.iter().map(|route| route.goals.iter().map(|goal| goal.at).collect()).collect(),
             status: status.clone(),
         };
+        let views = Views { listeners: Vec::new(), sources: seen.sources, routes: route_views };
+        let shown = Arc::new(Shown::new(views));
         let admission = Arc::new(Admission::new(config.limits.max_connections, config.limits.accept_rate));
         let roster = Arc::new(Roster::default());
-        let ids = Arc::new(MinerIdPool::new(rand::random(), rand::random()));
-        let memory = Arc::new(WorkerMemory::default());
-        let next_miner = Arc::new(AtomicU64::new(1));
-        let firmware = settings::firmware(config);
         let tasks = TaskTracker::new();
         let stop_accepting = CancellationToken::new();
-        let mut addresses = Vec::new();
-        let mut listener_views = Vec::new();
-        for (at, ((name, listener), socket)) in config.listeners.iter().zip(sockets).enumerate() {
-            let choices = settings::route_choices(name, config);
-            let route = usize::from(choices.rest.0);
-            let figures = Arc::new(ListenerFigures::default());
-            let address = socket.local_addr().unwrap_or(listener.listen);
-            let policy = listener_policy(at, route, (name, listener), config, &firmware);
-            let key = listener.authority_secret_key.as_ref();
-            let identity = key.map(|key| Sv2Identity::new(key.reveal().clone()));
-            if let Some(identity) = &identity {
-                // As miners are told it.
-                let url = format!("stratum2+tcp://{address}/{}", identity.public());
-                info!(listener = %name, %url, "for Stratum V2 miners");
-            }
-            let splitting = Splitting::of(name, listener, config, &seen.sources);
-            let context = ListenerContext {
-                name: name.to_string(),
-                protocol: listener.protocol,
-                identity,
-                policy: Arc::new(policy),
-                declarators: (listener.job_declarators > 0)
-                    .then(|| Declarators::new(listener.job_declarators, jdc_routes.clone())),
-                routes: choices,
-                books: Arc::clone(&books),
-                admission: Arc::clone(&admission),
-                cap: listener.max_connections.map(|n| Arc::new(Semaphore::new(n as usize))),
-                rules: rules.of_listener(name),
-                proxies: listener.proxy_protocol_from.clone(),
-                max_line: config.limits.line,
-                outbox: config.limits.outbox,
-                handshake: config.limits.handshake,
-                certificate: certificates.of(name),
-                write_stall: WRITE_STALL,
-                roster: Arc::clone(&roster),
-                ids: Arc::clone(&ids),
-                id_spaces: splitting.spaces(),
-                memory: Arc::clone(&memory),
-                router: router_tx.clone(),
-                doors: Arc::clone(&doors),
-                mailboxes: Arc::clone(&mailboxes),
-                latencies: latencies.clone(),
-                figures: Arc::clone(&figures),
-                clock,
-                next_miner: Arc::clone(&next_miner),
-                quiet: crate::downstream::Quiet::default(),
-            };
-            info!(listener = %name, %address, "listening for miners");
-            listener_views.push(ListenerView {
-                name: name.to_string(),
-                address: address.to_string(),
-                figures,
-            });
-            addresses.push(address);
-            tokio::spawn(let_in(socket, context, splitting, tasks.clone(), stop_accepting.clone()));
-        }
+        let shared = Shared {
+            books: Arc::clone(&books),
+            admission: Arc::clone(&admission),
+            roster: Arc::clone(&roster),
+            ids: Arc::new(MinerIdPool::new(rand::random(), rand::random())),
+            agents: Arc::new(Agents::default()),
+            memory: Arc::new(WorkerMemory::default()),
+            next_miner: Arc::new(AtomicU64::new(1)),
+            router: router_tx.clone(),
+            doors: Arc::clone(&doors),
+            mailboxes,
+            latencies: latencies.clone(),
+            clock,
+            certificates: Arc::clone(&certificates),
+            rules: Arc::clone(&rules),
+            jdc_routes,
+            shown: Arc::clone(&shown),
+            ports: Arc::clone(&open),
+            tasks: tasks.clone(),
+            stop_accepting: stop_accepting.clone(),
+            gate: gate.clone(),
+        };
+        let addresses = sockets.iter().filter_map(|port| port.socket.local_addr().ok()).collect();
+        let listeners = Listeners::new(shared);
+        listeners.open_all(config, sockets);
 
         // Memory.
         let overload = Arc::new(OverloadFigures::default());
@@ -289,76 +247,127 @@ impl Proxy {
             }
             None => info!("this system does not tell how much memory is used: limits.memory has no effect"),
         }
+        let (admitted, figures) = (Arc::clone(&admission), Arc::clone(&overload));
+        let live = Arc::new(Live::new(listeners, admitted, figures, Arc::clone(&books), &config.limits));
         let reloads = Arc::new(ReloadFigures::default());
 
         // What is shown.
         let (draining, draining_seen) = watch::channel(false);
-        let shown = Arc::new(Shown::new(Views { sources: seen.sources, routes: route_views }));
-        let figures = listener_views.iter().map(|view| Arc::clone(&view.figures)).collect();
+        let workers = Arc::new(Directory::new(
+            Arc::clone(&books),
+            Arc::clone(&roster),
+            clock,
+            Arc::clone(&shown),
+            config.http.worker_series as usize,
+            &config.http.worker_series_allow,
+        ));
+        let (mut ledger, mut nats) = (None, None);
+        if let Some((settings, reader)) = kept {
+            let directory = settings.directory.clone();
+            let kept = settings.keep(reader, Arc::clone(&shown), latencies.clone());
+            let kept = kept.map_err(StartError::Thread)?;
+            if let Some(door) = kept.evidence() {
+                doors.keep_evidence(door);
+            }
+            ledger = Some(kept);
+            let published = NatsKeeper::start(directory, NatsSettings::of(config));
+            nats = Some(published.map_err(StartError::Thread)?);
+        }
+        let receipts = IssuerSettings::of(config);
+        let shelf = Shelf::new(receipts.as_ref().map(|settings| settings.directory().to_owned()));
+        let receipts = receipts.map(|settings| {
+            let tags = settings.tag(Arc::clone(&shown), router_tx.clone())?;
+            Ok((settings.issue(Arc::clone(&shown))?, tags))
+        });
+        let receipts = receipts.transpose().map_err(StartError::Thread)?;
         let maker = Arc::new(SnapshotMaker {
             clock,
             dev_mode,
             draining: draining_seen,
             books: Arc::clone(&books),
-            listeners: listener_views,
             shown: Arc::clone(&shown),
             templates: seen.templates,
+            halvings: settings::halvings(config, &embedded_templates),
             blocks: seen.blocks,
             router: status,
-            max_connections: u64::from(config.limits.max_connections),
             alarms: Alarms::default(),
             admission,
             overload,
             reloads: Arc::clone(&reloads),
+            ledger: ledger.as_ref().map(LedgerKeeper::figures),
+            nats: nats.as_ref().map(NatsKeeper::figures),
         });
-        let control = Arc::new(RouteControl::new(config, numbers, common, (doors, shown), figures));
+        let (jobs, shown_to) = (Arc::clone(&common.jobs), Arc::clone(&shown));
+        let control = Arc::new(RouteControl::new(config, numbers, common, (doors, shown)));
+        let running = Arc::new(RunningConfig::new(config.clone()));
+        let inside = Inside {
+            clock,
+            shown: shown_to,
+            jobs,
+            router: maker.router.clone(),
+            control: Arc::clone(&control),
+            config: Arc::clone(&running),
+        };
+        let events = Arc::new(Events::default());
+        let access = Arc::new(Access::new(config.http.tokens()).with_hosts(config.http.hosts.clone()));
+        let (mover, moves) = Mover::new();
+        let served = Arc::new(Served {
+            access: Arc::clone(&access),
+            workers: Arc::clone(&workers),
+            mover,
+            compatible: Arc::new(AtomicBool::new(config.http.compatible_metrics)),
+            ports: Arc::clone(&open),
+        });
         let stop_http = CancellationToken::new();
         tokio::spawn(watch_alarms(Arc::clone(&maker), stop_http.clone()));
+        let (before, noted) = (maker.snapshot(), Arc::clone(&events));
+        tokio::spawn(keep_chronicle(Arc::clone(&maker), noted, before, stop_http.clone()));
+        tokio::spawn(workers::watch(Arc::clone(&workers), stop_http.clone()));
         let http = http_socket.as_ref().and_then(|s| s.local_addr().ok());
         if let Some(socket) = http_socket {
-            let provider = Arc::clone(&maker);
-            let server = telemetry::Server::new(
-                Arc::new(move || provider.snapshot()),
+            let serving = Serving {
+                maker: Arc::clone(&maker),
+                workers: Arc::clone(&workers),
                 latencies,
-                telemetry::Limits::default(),
-            )
-            .map_err(|e| StartError::Http(e.to_string()))?;
-            let changes = Arc::clone(&control);
-            let server = server.with_changes(Arc::new(move |change| changes.patch(change)));
-            let socket = socket.into_std().map_err(StartError::Thread)?;
-            let stop = stop_http.clone();
-            threads.push(thread("http", runtime()?, async move {
-                match TcpListener::from_std(socket) {
-                    Ok(socket) => server.serve(socket, stop.cancelled_owned()).await,
-                    Err(error) => error!(%error, "HTTP cannot be served"),
-                }
-            })?);
-            if let Some(address) = http {
-                info!(%address, "metrics and status on http://{address}/metrics and /api/v1/status");
-            }
+                access,
+                events: Arc::clone(&events),
+                inside,
+                receipts: shelf,
+                control: Arc::clone(&control),
+                moves,
+                compatible: Arc::clone(&served.compatible),
+                gate: gate.clone(),
+                stop: stop_http.clone(),
+            };
+            threads.extend(serving.start(socket, config, dev_mode)?);
         }
         Ok(Self {
             maker,
             addresses,
             http,
+            served,
+            events,
+            running,
             tasks,
             stop_accepting,
             stop_http,
+            gate,
+            ports: open,
             router: router_tx,
             draining,
             threads,
-            grace: config.limits.shutdown_grace,
-            drain: Drain {
-                delay: config.limits.drain_delay,
-                accept: config.limits.drain_accept,
-                spread: config.limits.drain_spread,
-            },
+            live,
             books,
             roster,
+            #[cfg(test)]
+            workers,
             reloads,
             control,
             certificates,
             rules,
+            ledger,
+            nats,
+            _receipts: receipts,
         })
     }
 
@@ -399,6 +408,12 @@ impl Proxy {
         (Arc::clone(&self.maker.admission), Arc::clone(&self.roster))
     }
 
+    /// Who mines.
+    #[cfg(test)]
+    pub(crate) fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.workers)
+    }
+
     /// What the listeners prove themselves with.
     #[must_use]
     pub fn certificates(&self) -> Arc<Certificates> {
@@ -411,146 +426,59 @@ impl Proxy {
         Arc::clone(&self.rules)
     }
 
+    /// Lets miners and HTTP's clients in, if it was started closed.
+    pub(crate) fn let_in(&self) {
+        self.gate.cancel();
+    }
+
+    /// The ports that are open, for a successor.
+    pub(crate) fn ports(&self) -> Arc<OpenPorts> {
+        Arc::clone(&self.ports)
+    }
+
+    /// What takes the proxy's measure at any moment, also while it stops.
+    pub(crate) fn look(&self) -> Arc<dyn Fn() -> Snapshot + Send + Sync> {
+        let maker = Arc::clone(&self.maker);
+        Arc::new(move || maker.snapshot())
+    }
+
+    /// What gives signs of life while all threads answer. To be called in the runtime that serves miners.
+    pub(crate) fn watchdog(&self) -> Watchdog {
+        Watchdog::new(tokio::runtime::Handle::current(), self.router.clone())
+    }
+
+    /// What of HTTP can be changed.
+    #[must_use]
+    pub fn served(&self) -> Arc<Served> {
+        Arc::clone(&self.served)
+    }
+
+    /// What happened, and where more is noted.
+    #[must_use]
+    pub fn events(&self) -> Arc<Events> {
+        Arc::clone(&self.events)
+    }
+
+    /// What is shown as the configuration in force.
+    #[must_use]
+    pub fn running(&self) -> Arc<RunningConfig> {
+        Arc::clone(&self.running)
+    }
+
+    /// What can be changed of listeners and limits.
+    #[must_use]
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
+    }
+
+    /// What can be changed of publishing the ledger; nothing where none is kept.
+    pub(crate) fn nats(&self) -> Option<NatsControl> {
+        self.nats.as_ref().map(NatsKeeper::control)
+    }
+
     /// Where it is counted how often the configuration was read anew.
     #[must_use]
     pub fn reloads(&self) -> Arc<ReloadFigures> {
         Arc::clone(&self.reloads)
     }
-
-    /// Stops. First load balancers are given their time to notice; then: no new miners, queued shares are sent, answers to open shares are waited for while they still
-    /// come, miners are told and closed. Gives the books as they stand at the end.
-    pub async fn stop(self) -> Totals {
-        let _ = self.draining.send(true);
-        let Drain { delay, accept, spread } = self.drain;
-        if !accept {
-            self.stop_accepting.cancel();
-        }
-        tokio::time::sleep(delay).await;
-        self.stop_accepting.cancel();
-        self.tasks.close();
-        // Miners first: what they sent so far is counted and queued. One after the other, so that not all of them come
-        // to their backup pool at once.
-        let began = tokio::time::Instant::now();
-        let (within, deadline) = match spread {
-            // Ten milliseconds each, if that is possible.
-            None => (self.grace.mul_f64(CLOSE_WITHIN), began + self.grace),
-            Some(spread) => (spread, began + spread + self.grace),
-        };
-        let at_most = if spread.is_some() { Duration::MAX } else { CLOSE_EVERY };
-        let _ = tokio::time::timeout_at(began + within, self.close_miners(at_most, within)).await;
-        // Those who are left or came meanwhile, all at once.
-        let mut left = Vec::new();
-        self.roster.read(&mut left);
-        for miner in left.iter().filter(|miner| !miner.closing) {
-            self.roster.close(miner.miner, CloseReason::ShuttingDown);
-        }
-        let _ = self.router.send(RouterMessage::Drain("Adit is shutting down")).await;
-        let mut seen = (u64::MAX, tokio::time::Instant::now());
-        let miners = tokio::time::timeout_at(deadline, self.tasks.wait()).await;
-        if miners.is_err() {
-            info!(left = self.tasks.len(), "some miners did not leave in time");
-        }
-        // Then the answers of the sources, while they come.
-        let mut tick = tokio::time::interval(Duration::from_millis(20));
-        loop {
-            let pending = self.books.totals().pending;
-            let now = tokio::time::Instant::now();
-            if pending != seen.0 {
-                seen = (pending, now);
-            }
-            if pending == 0 || now >= deadline || now - seen.1 >= DRAIN_WITHOUT_PROGRESS {
-                break;
-            }
-            tick.tick().await;
-        }
-        self.stop_http.cancel();
-        let _ = self.router.send(RouterMessage::End).await;
-        let threads = self.threads;
-        let ended = tokio::task::spawn_blocking(move || {
-            threads.into_iter().for_each(|t| {
-                let _ = t.join();
-            });
-        });
-        let _ = tokio::time::timeout(Duration::from_millis(500), ended).await;
-        self.books.totals()
-    }
-
-    /// Closes every miner, evenly over the time that there is but `at_most` so long after each other, those with the least
-    /// hashrate first.
-    async fn close_miners(&self, at_most: Duration, within: Duration) {
-        let mut miners = Vec::new();
-        self.roster.read(&mut miners);
-        miners.sort_unstable_by(|a, b| a.hashrate.total_cmp(&b.hashrate));
-        let count = u32::try_from(miners.len()).unwrap_or(u32::MAX).max(1);
-        let every = at_most.min(within / count);
-        let mut next = tokio::time::Instant::now();
-        for miner in miners {
-            // Timers are no finer than a millisecond: those whose time has come meanwhile go together.
-            if next > tokio::time::Instant::now() {
-                tokio::time::sleep_until(next).await;
-            }
-            next += every;
-            self.roster.close(miner.miner, CloseReason::ShuttingDown);
-        }
-    }
-}
-
-/// Lets miners in as soon as it is known how their extranonce is split.
-async fn let_in(
-    socket: TcpListener,
-    mut context: ListenerContext,
-    splitting: Splitting,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    let Some(split) = stop.run_until_cancelled(splitting.split()).await else { return };
-    let policy = Arc::make_mut(&mut context.policy);
-    (policy.extranonce1_size, policy.extranonce2_size) = (split.extranonce1, split.extranonce2);
-    let _ = context.figures.split.set((split.extranonce1, split.extranonce2));
-    run_listener(socket, Arc::new(context), tasks, stop).await;
-}
-
-/// Says when an alarm begins and ends to hold.
-async fn watch_alarms(maker: Arc<SnapshotMaker>, stop: CancellationToken) {
-    let mut held = Vec::new();
-    let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + ALARMS_EVERY, ALARMS_EVERY);
-    while stop.run_until_cancelled(tick.tick()).await.is_some() {
-        let mut alarms = maker.snapshot().alarms;
-        alarms.retain(|alarm| alarm.active);
-        for alarm in alarms.iter().filter(|alarm| !held.contains(&key(alarm))) {
-            warn!(alarm = %alarm.name, subject = alarm.subject, "{}", alarm.detail);
-        }
-        let holds: Vec<_> = alarms.iter().map(key).collect();
-        for (name, subject) in held.iter().filter(|alarm| !holds.contains(alarm)) {
-            info!(alarm = %name, subject, "no longer");
-        }
-        held = holds;
-    }
-}
-
-fn key(alarm: &AlarmSnapshot) -> (String, String) {
-    (alarm.name.to_string(), alarm.subject.clone())
-}
-
-fn bind(address: SocketAddr, share: bool, what: &str) -> Result<TcpListener, StartError> {
-    crate::sockets::listen(address, share).map_err(|error| StartError::Bind {
-        what: what.to_owned(),
-        address,
-        error,
-    })
-}
-
-fn runtime() -> Result<Runtime, StartError> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)
-}
-
-fn thread(
-    name: &str,
-    runtime: Runtime,
-    work: impl Future<Output = ()> + Send + 'static,
-) -> Result<std::thread::JoinHandle<()>, StartError> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || runtime.block_on(work))
-        .map_err(StartError::Thread)
 }

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::books::{Books, RefuseCode, RejectReason, Totals, UnsentReason};
-use engine::miner::CloseReason;
+use engine::miner::{CloseReason, Retargets};
 use engine::router::GoalReport;
 use engine::source::{DeclaredState, DeclaredStatus, DownReason, JdsState, SourceState as State};
 use link::Resolver;
 use telemetry::{
     AccountSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState, GoalSnapshot,
-    LeaseSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot, Readiness, Reasons,
-    RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot,
-    WorkSnapshot,
+    HandshakesSnapshot, LeaseSnapshot, LeaseTagSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot,
+    OverloadSnapshot, Readiness, Reasons, RetargetsSnapshot, RouteSnapshot, RouteSourceSnapshot, Snapshot,
+    SourceKind, SourceSnapshot, SourceState, StateHistory, TemplateSnapshot, WorkSnapshot,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -22,10 +22,12 @@ use crate::alarms::Alarms;
 use crate::blocks::{BlockCounts, BlockFigures};
 use crate::clock::{self, Clock};
 use crate::downstream::{Admission, ListenerFigures};
+use crate::ledger::LedgerFigures;
+use crate::nats::NatsFigures;
 use crate::overload::OverloadFigures;
 use crate::proxy::ReloadFigures;
 use crate::templates::ProviderNews;
-use crate::upstream::{RouterStatus, SourceDoor, SourceFigures, SourceReport};
+use crate::upstream::{RouterStatus, SourceDoor, SourceFigures, SourceReport, state_word};
 
 /// What is done because memory runs short, with the rung from which on it is done.
 const OVERLOAD: [(&str, usize); 4] =
@@ -39,6 +41,7 @@ pub(crate) struct SourceView {
     /// Of its job declarator server.
     pub(crate) jds_address: Option<String>,
     pub(crate) report: watch::Receiver<SourceReport>,
+    pub(crate) history: Arc<StateHistory>,
     pub(crate) figures: Arc<SourceFigures>,
     pub(crate) door: SourceDoor,
     pub(crate) insecure: bool,
@@ -52,15 +55,26 @@ pub(crate) struct ListenerView {
     pub(crate) name: String,
     pub(crate) address: String,
     pub(crate) figures: Arc<ListenerFigures>,
+    pub(crate) retargets: Arc<Retargets>,
+    /// The configuration has it no more.
+    pub(crate) removed: bool,
+}
+
+impl ListenerView {
+    /// It is there, or some of its miners are.
+    fn is_shown(&self) -> bool {
+        !self.removed || self.figures.connected.load(Relaxed) > 0
+    }
 }
 
 /// A route, as far as a snapshot needs it.
 pub(crate) struct RouteView {
     pub(crate) name: String,
     pub(crate) sources: Vec<usize>,
-    pub(crate) listeners: Vec<usize>,
+    /// By name, those that were taken out with them.
+    pub(crate) listeners: Vec<String>,
     pub(crate) goals: Vec<GoalView>,
-    /// Other routes have miners of its listeners, too.
+    /// Other routes have, or had, miners of its listeners, too.
     pub(crate) shares_listeners: bool,
 }
 
@@ -72,9 +86,11 @@ pub(crate) struct GoalView {
     pub(crate) sources: Vec<usize>,
 }
 
-/// Sources and routes as they are shown: what a reload may change.
+/// Listeners, sources and routes as they are shown: what a reload may change.
 #[derive(Default)]
 pub(crate) struct Views {
+    /// By number. A listener that comes back has the number that it had.
+    pub(crate) listeners: Vec<ListenerView>,
     /// By number. Of several with one name the newest is shown.
     pub(crate) sources: Vec<SourceView>,
     pub(crate) routes: Vec<RouteView>,
@@ -95,6 +111,16 @@ impl Shown {
 }
 
 impl Views {
+    /// The listener with this name, also if it was taken out.
+    pub(crate) fn listener(&self, name: &str) -> Option<&ListenerView> {
+        self.listeners.iter().find(|view| view.name == name)
+    }
+
+    /// The name of the listener with this number.
+    pub(crate) fn listener_name(&self, at: u16) -> &str {
+        self.listeners.get(usize::from(at)).map_or("", |view| &view.name)
+    }
+
     /// The numbers of the sources that are shown, in the order in which their names first came, so that none changes its
     /// place.
     fn listed(&self) -> Vec<usize> {
@@ -119,16 +145,20 @@ pub(crate) struct SnapshotMaker {
     pub(crate) dev_mode: bool,
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) books: Arc<Books>,
-    pub(crate) listeners: Vec<ListenerView>,
     pub(crate) shown: Arc<Shown>,
     pub(crate) templates: Option<watch::Receiver<Vec<ProviderNews>>>,
+    /// Blocks between two halvings of the subsidy, by template provider.
+    pub(crate) halvings: HashMap<String, u32>,
     pub(crate) blocks: Arc<BlockFigures>,
     pub(crate) router: watch::Receiver<RouterStatus>,
-    pub(crate) max_connections: u64,
     pub(crate) alarms: Alarms,
     pub(crate) admission: Arc<Admission>,
     pub(crate) overload: Arc<OverloadFigures>,
     pub(crate) reloads: Arc<ReloadFigures>,
+    /// Nothing where no ledger is kept.
+    pub(crate) ledger: Option<Arc<LedgerFigures>>,
+    /// Likewise.
+    pub(crate) nats: Option<Arc<NatsFigures>>,
 }
 
 impl SnapshotMaker {
@@ -150,7 +180,8 @@ impl SnapshotMaker {
         let listed = shown.listed();
         let listed = listed.into_iter().map(|at| std::mem::take(&mut sources[at])).collect();
         let pools = || shown.sources.iter().filter_map(|s| s.report.borrow().status.pool);
-        let sum = |of: fn(&ListenerFigures) -> u64| self.listeners.iter().map(|l| of(&l.figures)).sum();
+        let sum = |of: fn(&ListenerFigures) -> u64| shown.listeners.iter().map(|l| of(&l.figures)).sum();
+        let (workers, workers_max, overflows) = self.books.worker_figures();
         let events_total = Reasons::from([
             ("connection_panic".into(), sum(|f| f.panicked.load(Relaxed))),
             ("connection_refused".into(), sum(|f| f.refused.load(Relaxed))),
@@ -166,6 +197,7 @@ impl SnapshotMaker {
             ),
             ("channel_refused".into(), sum(|f| f.channels_refused.load(Relaxed))),
             ("probe".into(), sum(|f| f.probes.load(Relaxed))),
+            ("worker_counted_as_other".into(), overflows),
             ("worker_name_shortened".into(), sum(|f| f.names_cut.load(Relaxed))),
             (
                 "source_handshake_failed".into(),
@@ -175,8 +207,12 @@ impl SnapshotMaker {
         let connections = sum(|f| f.connected.load(Relaxed));
         let rung = self.overload.rung.load(Relaxed);
         let (used, budget) = (self.overload.used.load(Relaxed), self.overload.budget.load(Relaxed));
-        let mut limits =
-            vec![LimitSnapshot { name: "connections".into(), used: connections, max: self.max_connections }];
+        let mut limits = vec![LimitSnapshot {
+            name: "connections".into(),
+            used: connections,
+            max: u64::from(self.admission.most()),
+        }];
+        limits.push(LimitSnapshot { name: "workers".into(), used: workers as u64, max: workers_max as u64 });
         if budget > 0 {
             limits.push(LimitSnapshot { name: "memory".into(), used, max: budget });
         }
@@ -186,7 +222,7 @@ impl SnapshotMaker {
             unix_time: u64::from(clock::unix_time()),
             dev_mode: self.dev_mode,
             readiness: Readiness::judge(&routes, *self.draining.borrow()),
-            listeners: self.listeners.iter().map(listener).collect(),
+            listeners: shown.listeners.iter().filter(|view| view.is_shown()).map(listener).collect(),
             sources: listed,
             templates: self.templates(now.mono),
             blocks: self.blocks(),
@@ -198,6 +234,8 @@ impl SnapshotMaker {
             events_total,
             alarms: Vec::new(),
             limits,
+            ledger: self.ledger.as_ref().map(|ledger| ledger.snapshot()),
+            nats: self.nats.as_ref().and_then(|nats| nats.snapshot()),
             overload: OVERLOAD
                 .map(|(what, from)| OverloadSnapshot { rung: what.into(), active: rung >= from })
                 .into(),
@@ -220,14 +258,7 @@ impl SnapshotMaker {
             state: match status.state {
                 State::Off if view.removed => SourceState::Removed,
                 _ if view.removed => SourceState::Leaving,
-                State::Off => SourceState::Off,
-                State::Waiting { .. } => SourceState::Waiting,
-                State::Dialling => SourceState::Connecting,
-                State::SettingUp { .. } => SourceState::SettingUp,
-                State::Negotiating { .. } => SourceState::Negotiating,
-                State::AwaitingDeclarator => SourceState::AwaitingDeclarator,
-                State::AwaitingTemplate => SourceState::AwaitingTemplate,
-                State::Ready => SourceState::Ready,
+                state => state_word(&state),
             },
             state_since_seconds: now.saturating_sub(status.since).as_secs_f64(),
             last_down: (status.last_down != DownReason::NotStarted).then(|| status.last_down.to_string()),
@@ -237,12 +268,27 @@ impl SnapshotMaker {
             open_shares_max: status.open_shares_max as u64,
             queue_depth: depth(&view.door.shares) + depth(&view.door.solutions),
             worker_names: status.pool.map(|pool| pool.worker_names),
+            lease_tag: (!status.tag.tag.is_empty()).then(|| LeaseTagSnapshot {
+                tag: status.tag.tag.to_string(),
+                channels_without_room: status.tag.channels_without as u64,
+                room_bytes: (status.tag.channels_without > 0).then_some(status.tag.shortest),
+            }),
             declaration: status.declared.as_ref().map(|declared| declaration(declared, view)),
             jobs_total: jobs,
             tips_total: tips,
             job_age_seconds: age(jobs, view.figures.last_job_ms.load(Relaxed)),
             prev_hash_age_seconds: age(tips, view.figures.last_tip_ms.load(Relaxed)),
             certificate_expires_unix: (until > 0).then_some(until),
+            state_seconds_total: view
+                .figures
+                .states
+                .read(now)
+                .into_iter()
+                .map(|(state, spent)| (state, spent.as_secs_f64()))
+                .collect(),
+            #[expect(clippy::cast_precision_loss, reason = "seconds")]
+            clock_offset_seconds: view.figures.clock_offset.get().map(|offset| offset as f64),
+            handshakes_failed_total: view.figures.handshake_failures.load(Relaxed),
             books: BooksSnapshot::default(),
         }
     }
@@ -250,6 +296,7 @@ impl SnapshotMaker {
     fn templates(&self, now: Duration) -> Vec<TemplateSnapshot> {
         let board = self.templates.as_ref().map(|board| board.borrow().clone()).unwrap_or_default();
         let template = |news: ProviderNews| {
+            let halving = self.halvings.get(&news.name).copied();
             let newest = news.newest.as_ref().map(|offered| offered.template());
             TemplateSnapshot {
                 name: news.name,
@@ -261,6 +308,10 @@ impl SnapshotMaker {
                 templates_total: news.templates,
                 height: newest.and_then(|template| template.coinbase.height()).map(u64::from),
                 value_remaining_sat: newest.map(|template| template.coinbase.value_remaining),
+                fees_sat: newest.and_then(|template| {
+                    let height = template.coinbase.height()?;
+                    Some(template.coinbase.value_remaining.saturating_sub(subsidy(height, halving?)))
+                }),
                 age_seconds: newest.map(|_| now.saturating_sub(news.newest_at).as_secs_f64()),
             }
         };
@@ -311,7 +362,8 @@ impl SnapshotMaker {
                         .map(|(g, _)| g.miners)
                         .sum()
                 } else {
-                    view.listeners.iter().map(|l| self.listeners[*l].figures.mining.load(Relaxed)).sum()
+                    let listeners = view.listeners.iter().filter_map(|name| shown.listener(name));
+                    listeners.map(|listener| listener.figures.mining.load(Relaxed)).sum()
                 },
                 sources: view.sources.iter().map(of).collect(),
                 goals: goals(view, &status.goals, sources),
@@ -323,7 +375,7 @@ impl SnapshotMaker {
 
     fn accounts(&self, shown: &Views) -> Vec<AccountSnapshot> {
         let account = |(key, totals): (engine::books::AccountKey, Totals)| AccountSnapshot {
-            listener: self.listeners[usize::from(key.listener)].name.clone(),
+            listener: shown.listener_name(key.listener).to_owned(),
             route: shown.routes[usize::from(key.route)].name.clone(),
             source: key.source.map(|s| shown.sources[usize::from(s)].name.clone()),
             books: books(&totals),
@@ -382,6 +434,11 @@ fn goals(route: &RouteView, reports: &[(GoalReport, f64)], sources: &[SourceSnap
     route.goals.iter().map(goal).collect()
 }
 
+/// What a block of this height pays without fees, satoshi.
+fn subsidy(height: u32, halving: u32) -> u64 {
+    (50 * 100_000_000_u64).checked_shr(height / halving.max(1)).unwrap_or(0)
+}
+
 fn depth<T>(sender: &mpsc::Sender<T>) -> u64 {
     (sender.max_capacity() - sender.capacity()) as u64
 }
@@ -405,6 +462,16 @@ fn listener(view: &ListenerView) -> ListenerSnapshot {
         },
         connections_total: figures.accepted.load(Relaxed),
         closed_total: closed,
+        handshakes: HandshakesSnapshot {
+            noise_done_total: figures.noise.done.load(Relaxed),
+            noise_failed_total: figures.noise.failed.load(Relaxed),
+            tls_done_total: figures.tls.done.load(Relaxed),
+            tls_failed_total: figures.tls.failed.load(Relaxed),
+        },
+        retargets: RetargetsSnapshot {
+            harder_total: view.retargets.harder.load(Relaxed),
+            easier_total: view.retargets.easier.load(Relaxed),
+        },
         books: BooksSnapshot::default(),
     }
 }
@@ -437,7 +504,7 @@ pub(crate) fn books(totals: &Totals) -> BooksSnapshot {
             acknowledged: totals.work_acknowledged,
             refused: totals.work_refused,
             unknown: totals.work_unknown,
-            verified: totals.work_verified(),
+            verified: totals.work_verified,
         },
     }
 }

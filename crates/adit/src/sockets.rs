@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 /// Connections that the system keeps until they are accepted (it may allow fewer: `net.core.somaxconn`). When a farm
 /// comes back at once, each that finds no place there loses a second before it tries again.
-const BACKLOG: u32 = 4_096;
+const BACKLOG: u16 = 4_096;
 
 /// Bytes that the system keeps for a peer that has not read them, and as much again for its own books. Jobs of minutes
 /// fit. By default it grows to some megabytes for each, which nobody counts, and Adit would hear too late that
@@ -29,7 +29,20 @@ pub(crate) fn listen(address: SocketAddr, share: bool) -> io::Result<TcpListener
     // Every connection that comes has it from here.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(u32::from(BACKLOG))
+}
+
+/// Takes a port that is open already, as if it had been opened here.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn take(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    let options = socket2::SockRef::from(&socket);
+    options.set_send_buffer_size(SEND_BUFFER as usize)?;
+    // Once more, for the length of the queue.
+    options.listen(i32::from(BACKLOG))?;
+    TcpListener::from_std(socket)
 }
 
 #[cfg(test)]

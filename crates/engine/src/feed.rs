@@ -7,6 +7,7 @@ use std::time::Duration;
 use work::ChannelJob;
 
 use crate::ids::{ChannelKey, SourceId};
+use crate::now::Now;
 
 /// What miners and their source's channel have to know of each other.
 #[derive(Debug)]
@@ -90,6 +91,15 @@ impl Feed {
     /// Where the shares go: the channel, and its tip.
     pub(crate) fn place(&self) -> (&ChannelState, u32) {
         (&self.channel, self.generation)
+    }
+
+    /// The same job with another filler, to be sent again; `None` if it has that one, or cannot have it.
+    pub(crate) fn with_filler(&self, filler: &[u8], now: Now) -> Option<Self> {
+        let present = self.job.filler();
+        if present == filler || present.len() != filler.len() {
+            return None;
+        }
+        Some(Self { job: Arc::new(self.job.with_filler(filler).ok()?), received: now.mono, ..self.clone() })
     }
 
     /// The source that the work comes from.

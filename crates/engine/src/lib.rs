@@ -15,6 +15,7 @@
 //! Miners and sources meet in the [`Feed`] (downwards) and the [`OutgoingShare`] (upwards) only.
 
 pub mod books;
+mod evidence;
 mod feed;
 mod ids;
 pub mod miner;
@@ -23,6 +24,7 @@ pub mod router;
 mod share;
 pub mod source;
 
+pub use evidence::Evidence;
 pub use feed::{ChannelState, DEFAULT_KEEPALIVE, Feed, GroupMeter};
 pub use ids::{ChannelKey, GoalId, GroupId, ListenerId, MinerRef, RouteId, SourceId};
 pub use now::{Now, earliest};

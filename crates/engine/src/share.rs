@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use work::Extranonce;
 
-use crate::books::{AccountId, UnsentReason};
+use crate::books::{Final, Tally, UnsentReason};
+use crate::evidence::Evidence;
 use crate::ids::{ChannelKey, MinerRef};
 
 /// A share that meets its source's target, verified.
@@ -29,7 +30,7 @@ pub struct OutgoingShare {
     /// The hash meets the network's target: it goes out before all else, also when stale.
     pub is_block: bool,
     /// Where it is counted.
-    pub account: AccountId,
+    pub tally: Arc<Tally>,
     /// Who found it.
     pub miner: MinerRef,
     /// The worker's name, for extension 0x0002.
@@ -41,6 +42,16 @@ pub struct OutgoingShare {
     pub token: Option<u32>,
 }
 
+impl OutgoingShare {
+    /// It has found its end: into the books, and to the miner if it waits for that.
+    pub(crate) fn end(&self, end: Final, answers: &mut Vec<(MinerRef, Answer)>) {
+        self.tally.settle(self.miner, end, self.difficulty, self.told_true);
+        if let Some(token) = self.token {
+            answers.push((self.miner, Answer { token, end }));
+        }
+    }
+}
+
 /// Takes shares out of a miner's state machine and into their source's queue.
 pub trait ShareSink {
     /// Queues the share, or says at once why it cannot be sent. Must not block.
@@ -48,6 +59,11 @@ pub trait ShareSink {
     /// # Errors
     /// [`UnsentReason::QueueFull`] or [`UnsentReason::NoSource`].
     fn forward(&mut self, share: OutgoingShare) -> Result<(), UnsentReason>;
+
+    /// A good share meets its worker's keep target. Must not block. Called for a few thousand shares a worker and day.
+    fn keep(&mut self, evidence: &Evidence<'_>) {
+        let _ = evidence;
+    }
 }
 
 /// A source's answer, for a miner that waits for it.
@@ -56,5 +72,5 @@ pub struct Answer {
     /// The submit that it answers.
     pub token: u32,
     /// How the share ended.
-    pub end: crate::books::Final,
+    pub end: Final,
 }

@@ -16,8 +16,8 @@ use arbitrary::{Result, Unstructured};
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Transaction, TxMerkleNode, consensus};
 use work::{
-    ChannelJob, ChannelTerms, ExtranonceSplit, Job, JobParts, Limits, MinerId, Reject, Seconds, SourceId,
-    Submission, Target, Validator, Verdict,
+    ChannelJob, ChannelTerms, ExtranonceSplit, Job, JobParts, LeaseTag, Limits, MinerId, Reject, Seconds,
+    SourceId, Submission, Target, Validator, Verdict,
 };
 
 /// Bytes that tell miners apart, and bytes that they roll.
@@ -36,7 +36,10 @@ pub(crate) fn check(data: &[u8], planted: bool) {
 }
 
 fn run(u: &mut Unstructured<'_>, planted: bool) -> Result<()> {
-    let prefix_len = usize::from(u.arbitrary::<u8>()? % 8);
+    let first: u8 = u.arbitrary()?;
+    let prefix_len = usize::from(first % 8);
+    // It may have room in the filler, or not.
+    let tag = if first < 0x80 { LeaseTag::NONE } else { LeaseTag::new(&[0x99; 4]).expect("four bytes") };
     let space = 4 + u16::from(u.arbitrary::<u8>()? % 6);
     let extranonce_len = prefix_len + usize::from(space);
     let split = ExtranonceSplit::for_space(space, 2, EXTRANONCE2).expect("a split that fits");
@@ -67,6 +70,7 @@ fn run(u: &mut Unstructured<'_>, planted: bool) -> Result<()> {
     let other_tip =
         Job::new(JobParts { prev_hash: [4; 32], ..parts }, extranonce_len).expect("only the tip differs");
     let upstream_prefix = vec![0x77; prefix_len];
+    let filler = split.filler_of(tag);
     let source_target = share_target(u.arbitrary()?);
     let ntime_slack = u32::from(u.arbitrary::<u16>()?);
     let on = |job: &Arc<Job>, source| {
@@ -74,7 +78,7 @@ fn run(u: &mut Unstructured<'_>, planted: bool) -> Result<()> {
             source: SourceId(source),
             generation: 1,
             extranonce_prefix: &upstream_prefix,
-            filler: split.zero_filler(),
+            filler: filler.as_slice(),
             source_target,
             ntime_slack,
             received_at: Seconds(100),

@@ -14,8 +14,10 @@ pub mod engine_actions;
 pub mod first_bytes;
 pub mod job_declaration;
 pub mod jobs;
+pub mod ledger_segments;
 pub mod mutate;
 pub mod noise_transport;
+pub mod receipts;
 pub mod sv1_lines;
 pub mod sv2_frames;
 pub mod sv2_miner;
@@ -36,7 +38,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "sv1_lines",
         run: sv1_lines::target,
@@ -97,6 +99,18 @@ pub const TARGETS: [Target; 11] = [
         run: sv2_miner::target,
         planted: |data| sv2_miner::check(data, true),
         max_len: 2_048,
+    },
+    Target {
+        name: "ledger_segments",
+        run: ledger_segments::target,
+        planted: |data| ledger_segments::check(data, true),
+        max_len: 2_048,
+    },
+    Target {
+        name: "receipts",
+        run: receipts::target,
+        planted: |data| receipts::check(data, true),
+        max_len: 1_024,
     },
 ];
 

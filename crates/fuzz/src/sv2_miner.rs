@@ -139,6 +139,7 @@ impl World {
             idle_deadline: Duration::from_secs(7_200),
             declarators: false,
             hash_seed: 3,
+            retargets: Arc::default(),
             firmware: Arc::default(),
             identity: Vec::new(),
         };
@@ -346,7 +347,7 @@ impl World {
             u32::from(how) + 1_000_000
         } else {
             let (token, share) = self.waiting.remove(0);
-            self.books.get(share.account).settle(share.miner.stripe(), end, share.difficulty, false);
+            share.tally.settle(share.miner, end, share.difficulty, false);
             token
         };
         self.step(|machine, io| {
@@ -407,8 +408,7 @@ impl World {
         match share.token {
             Some(token) => self.waiting.push((token, share)),
             None => {
-                let account = self.books.get(share.account);
-                account.settle(share.miner.stripe(), Final::Acknowledged, share.difficulty, true);
+                share.tally.settle(share.miner, Final::Acknowledged, share.difficulty, true);
             }
         }
     }

@@ -108,6 +108,16 @@ fn sv2_miner() {
     run("sv2_miner", 5_000);
 }
 
+#[test]
+fn ledger_segments() {
+    run("ledger_segments", 20_000);
+}
+
+#[test]
+fn receipts() {
+    run("receipts", 5_000);
+}
+
 /// With a mistake made on purpose, the corpus alone makes each target fail.
 #[test]
 fn every_target_can_fail() {

@@ -17,7 +17,7 @@ pub use resolve::{MAX_ADDRESSES, Resolver};
 pub use socket::prepare;
 pub use sv1_url::{Sv1Url, Sv1UrlError};
 pub use tcp::dial_tcp;
-pub use tls::{TlsAuthorities, TlsAuthoritiesError};
+pub use tls::{TlsAuthorities, TlsAuthoritiesError, TlsIdentityError};
 
 /// Unix seconds by the system's clock; 0 if that stands before 1970.
 #[must_use]

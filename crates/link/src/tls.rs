@@ -1,11 +1,12 @@
-//! TLS to a pool that speaks Stratum V1: who it is must be proven, by the usual authorities or by one's own.
+//! TLS to a pool that speaks Stratum V1, or to others that Adit connects to: who it is must be proven, by the usual
+//! authorities or by one's own.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -16,6 +17,7 @@ use tokio_rustls::client::TlsStream;
 #[derive(Clone)]
 pub struct TlsAuthorities {
     connector: TlsConnector,
+    roots: Arc<RootCertStore>,
     own: bool,
 }
 
@@ -38,6 +40,20 @@ pub enum TlsAuthoritiesError {
     },
     /// The TLS library.
     #[error("{0}")]
+    Library(#[from] rustls::Error),
+}
+
+/// Why Adit cannot prove itself with a certificate.
+#[derive(Debug, Error)]
+pub enum TlsIdentityError {
+    /// The first file cannot be used.
+    #[error("no certificates in PEM in it: {0}")]
+    Certificate(String),
+    /// The second one cannot. What is wrong is not repeated: it is a secret.
+    #[error("no private key in PEM in it, from -----BEGIN PRIVATE KEY----- on")]
+    Key,
+    /// They do not belong together, or the TLS library does not know their kind.
+    #[error("certificate and key do not do: {0}")]
     Library(#[from] rustls::Error),
 }
 
@@ -75,12 +91,32 @@ impl TlsAuthorities {
     }
 
     fn with(roots: RootCertStore, own: bool) -> Result<Self, TlsAuthoritiesError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), own })
+        let roots = Arc::new(roots);
+        let config = builder(&roots)?.with_no_client_auth();
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), roots, own })
+    }
+
+    /// The same, and Adit proves itself to whoever asks: certificates in PEM, its own first, and the first one's private key.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn proving_itself(&self, certificates: &[u8], key: &[u8]) -> Result<Self, TlsIdentityError> {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates).collect();
+        let certificates = certificates.map_err(|error| TlsIdentityError::Certificate(error.to_string()))?;
+        if certificates.is_empty() {
+            return Err(TlsIdentityError::Certificate(
+                "it begins with -----BEGIN CERTIFICATE-----".to_owned(),
+            ));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsIdentityError::Key)?;
+        let config = builder(&self.roots)?.with_client_auth_cert(certificates, key)?;
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), ..self.clone() })
+    }
+
+    /// What a TLS client takes, for protocols that shake hands by themselves.
+    #[must_use]
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        Arc::clone(self.connector.config())
     }
 
     /// Shakes hands with the pool of this name.
@@ -100,6 +136,14 @@ impl TlsAuthorities {
             Err(_) => Err(format!("no answer within {within:?}")),
         }
     }
+}
+
+fn builder(
+    roots: &Arc<RootCertStore>,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(Arc::clone(roots)))
 }
 
 impl std::fmt::Debug for TlsAuthorities {
@@ -126,7 +170,6 @@ fn why(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rustls::pki_types::PrivateKeyDer;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;

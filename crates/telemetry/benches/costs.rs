@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use telemetry::{AccountSnapshot, BooksSnapshot, Exporter, Latencies, Reasons, Snapshot};
+use telemetry::{AccountSnapshot, BooksSnapshot, Exporter, Latencies, Reasons, Snapshot, WorkerSeries};
 
 /// Durations that are spread over the buckets, the same for all.
 fn durations() -> Vec<Duration> {
@@ -85,5 +85,44 @@ fn scrape(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, observe, scrape);
+/// Series of that many workers, by Adit's names and by the compatibility set's.
+fn workers(c: &mut Criterion) {
+    let reasons =
+        |count: usize| (0..count).map(|n| (format!("reason_{n}").into(), 1000)).collect::<Reasons>();
+    let books = BooksSnapshot { rejected: reasons(12), local: 1, ..BooksSnapshot::default() }.with_totals();
+    for count in [100, 1_000] {
+        let series: Vec<_> = (0..count)
+            .map(|n| WorkerSeries {
+                name: format!("account.hall-{}.rig{n:05}", n % 7),
+                books: books.clone(),
+                connections: 1,
+                hashrate_hs: 1.234_567_89e14,
+                last_share_seconds: Some(3.25),
+            })
+            .collect();
+        let mut group = c.benchmark_group(format!("scrape, workers with series: {count}"));
+        group.sample_size(20);
+        for compatible in [false, true] {
+            let mut exporter = Exporter::new(Latencies::default()).expect("names are unique");
+            let (own, theirs) = (series.clone(), series.clone());
+            exporter.add_workers(Arc::new(move || own.clone())).expect("they are not there yet");
+            if compatible {
+                exporter
+                    .add_compatible(
+                        Arc::new(move || theirs.clone()),
+                        Arc::new(telemetry::Protocols::default),
+                        Arc::new(true.into()),
+                    )
+                    .expect("they are not there yet");
+            }
+            let snapshot = Arc::new(snapshot(18).with_sums());
+            let bytes = exporter.render(snapshot.clone()).expect("it can be written").len();
+            let name = format!("{} kB, compatible: {compatible}", bytes / 1000);
+            group.bench_function(name, |b| b.iter(|| exporter.render(snapshot.clone())));
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, observe, scrape, workers);
 criterion_main!(benches);

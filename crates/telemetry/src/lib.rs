@@ -13,6 +13,9 @@
 //! | `/healthz` | 200 while the process serves |
 //! | `/readyz` | 200 when every route has a source with work, else 503 with the reasons |
 //! | `/api/v1/status` | the snapshot as JSON |
+//! | `/api/v1/...` | `docs/api.md`; described by `/api/v1/openapi.json` |
+//! | `/api/v1/history` | hashrates and shares over time, see [`history`] |
+//! | `/`, `/page/...` | the live page |
 //!
 //! ```
 //! use std::sync::Arc;
@@ -33,20 +36,31 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+mod events;
+pub mod history;
 mod http;
 mod latency;
 mod metrics;
+mod page;
 mod snapshot;
 
+pub use events::{EVENTS_MAX, Event, EventKind, EventLevel, Events, unix_ms};
 pub use http::{
-    CACHE_FOR, CHANGE_LENGTH_MAX, Changes, EXCHANGE_DEADLINE, Limits, MAX_CONNECTIONS, MAX_REQUEST_HEAD,
-    Provider, SHUTDOWN_GRACE, Server,
+    Access, CACHE_FOR, CHANGE_LENGTH_MAX, COUNTER_LENGTH_MAX, Changes, Details, EXCHANGE_DEADLINE, LIMIT_MAX,
+    Limits, MAX_CONNECTIONS, MAX_REQUEST_HEAD, MAX_STREAMS, Mover, Moves, MovingListener, Provider,
+    RECEIPT_LENGTH_MAX, Receipts, SHUTDOWN_GRACE, SLOW_AFTER, STREAM_EVERY, Server, Tokens,
 };
 pub use latency::{Histogram, JobFanout, Latencies};
-pub use metrics::{Exporter, Kind, METRICS, Metric, RenderError, TEXT_FORMAT, metrics_table};
+pub use metrics::{
+    COMPATIBLE_METRICS, Exporter, Kind, METRICS, Metric, RenderError, TEXT_FORMAT, compatible_table,
+    metrics_table,
+};
 pub use snapshot::{
     AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState,
-    GoalSnapshot, LeaseSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot,
-    Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot,
-    SourceState, TemplateSnapshot, WorkSnapshot,
+    GoalSnapshot, HandshakesSnapshot, JobOutput, JobSnapshot, LeaseSnapshot, LeaseTagSnapshot,
+    LedgerSnapshot, LimitSnapshot, ListedWorker, ListenerSnapshot, MinersSnapshot, NatsSnapshot,
+    OverloadSnapshot, Protocols, ProtocolsNow, Readiness, Reasons, ReceiptSnapshot, ReceiptsSnapshot,
+    RetargetsSnapshot, RootSnapshot, RouteSnapshot, RouteSourceSnapshot, STATE_CHANGES_MAX, Snapshot,
+    SourceKind, SourceSnapshot, SourceState, StateChange, StateHistory, TemplateSnapshot, TermsSnapshot,
+    WorkSnapshot, WorkerList, WorkerSeries, WorkerSnapshot, Workers, WorkersInSeries,
 };

@@ -36,7 +36,7 @@ pub struct ChannelTerms<'a> {
     /// Upstream's `extranonce_prefix` in force for this job.
     pub extranonce_prefix: &'a [u8],
     /// What takes up the space beyond the split
-    /// ([`ExtranonceSplit::zero_filler`](crate::ExtranonceSplit::zero_filler)).
+    /// ([`ExtranonceSplit::filler_of`](crate::ExtranonceSplit::filler_of)).
     pub filler: &'a [u8],
     /// The channel's target in force for this job: what upstream credits.
     pub source_target: Target,
@@ -112,6 +112,23 @@ impl ChannelJob {
         })
     }
 
+    /// The same job on the same channel with another filler, as long as the one that it has: shares of either are the job's.
+    ///
+    /// # Errors
+    /// [`ChannelJobError::NothingToRoll`]: it is longer, by more than there is.
+    pub fn with_filler(&self, filler: &[u8]) -> Result<Self, ChannelJobError> {
+        let terms = ChannelTerms {
+            source: self.source,
+            generation: self.generation,
+            extranonce_prefix: self.extranonce_prefix(),
+            filler,
+            source_target: self.source_target,
+            ntime_slack: self.ntime_slack,
+            received_at: self.received_at,
+        };
+        Self::new(Arc::clone(&self.job), terms)
+    }
+
     /// Upstream's `extranonce_prefix`.
     #[must_use]
     pub fn extranonce_prefix(&self) -> &[u8] {
@@ -143,14 +160,6 @@ impl ChannelJob {
         if rolled.len() == self.rollable_len() { Extranonce::concat(&[self.filler(), rolled]) } else { None }
     }
 
-    /// What of a share's extranonce is miner id and extranonce2: the other way round of
-    /// [`extranonce`](Self::extranonce). `None` if it is no extranonce of this job.
-    #[must_use]
-    pub fn rolled<'a>(&self, extranonce: &'a [u8]) -> Option<&'a [u8]> {
-        let rolled = extranonce.strip_prefix(self.filler())?;
-        (rolled.len() == self.rollable_len()).then_some(rolled)
-    }
-
     /// The coinbase without BIP 141's fields. `rolled` is miner id and extranonce2, one after the other.
     #[must_use]
     pub fn coinbase(&self, rolled: &[u8]) -> Vec<u8> {
@@ -180,10 +189,31 @@ impl ChannelJob {
     /// full version, bits already rolled in.
     #[must_use]
     pub fn header(&self, rolled: &[&[u8]], version: u32, ntime: u32, nonce: u32) -> Header {
+        self.header_over(self.coinbase_txid(rolled), version, ntime, nonce)
+    }
+
+    /// The header of a share by its whole rollable extranonce, as it goes to the source. The filler in it is taken as it
+    /// stands: miners are given a job once more with another one when the source's lease changes. `None` if the
+    /// extranonce is not as long as one of this job.
+    #[must_use]
+    pub fn header_of(&self, extranonce: &[u8], version: u32, ntime: u32, nonce: u32) -> Option<Header> {
+        let prefix = self.extranonce_prefix();
+        if prefix.len().saturating_add(extranonce.len()) != usize::from(self.job.extranonce_len) {
+            return None;
+        }
+        let mut hasher = Hasher::new();
+        for part in [&*self.job.coinbase_tx_prefix, prefix, extranonce, &*self.job.coinbase_tx_suffix] {
+            hasher.update(part);
+        }
+        Some(self.header_over(hasher.finish(), version, ntime, nonce))
+    }
+
+    /// The header over a coinbase with this txid.
+    fn header_over(&self, coinbase: [u8; 32], version: u32, ntime: u32, nonce: u32) -> Header {
         Header {
             version,
             prev_hash: self.job.prev_hash,
-            merkle_root: merkle::root(self.coinbase_txid(rolled), &self.job.merkle_path),
+            merkle_root: merkle::root(coinbase, &self.job.merkle_path),
             ntime,
             nbits: self.job.nbits,
             nonce,
@@ -308,6 +338,25 @@ mod tests {
         assert_eq!(job.rollable_len(), 8);
         assert!(job.extranonce(&[7; 7]).is_none() && job.extranonce(&[7; 9]).is_none());
         assert_eq!(job.extranonce(&[7; 8]).unwrap().as_slice(), [0, 0, 7, 7, 7, 7, 7, 7, 7, 7]);
+    }
+
+    #[test]
+    fn with_another_filler_it_is_the_same_job_and_shares_of_both_hash_as_they_were_found() {
+        let before = ChannelJob::new(job(4, 12, 3, 1, vec![[5; 32]]), terms(&[1, 2], &[0, 0])).unwrap();
+        let after = before.with_filler(&[8, 9]).unwrap();
+        assert_eq!((after.extranonce_prefix(), after.filler()), (&[1, 2][..], &[8, 9][..]));
+        assert_eq!((after.received_at, after.generation), (before.received_at, before.generation));
+        for found_on in [&before, &after] {
+            let header = found_on.header(&[&[7; 8]], 3, 2_000, 1);
+            let extranonce = found_on.extranonce(&[7; 8]).unwrap();
+            for job in [&before, &after] {
+                assert_eq!(job.header_of(extranonce.as_slice(), 3, 2_000, 1), Some(header));
+                assert_eq!(job.header_of(&extranonce.as_slice()[1..], 3, 2_000, 1), None);
+            }
+        }
+        assert_ne!(before.header_hash(&[7; 8], 3, 2_000, 1), after.header_hash(&[7; 8], 3, 2_000, 1));
+        let taken = before.with_filler(&[0; 10]).unwrap_err();
+        assert_eq!(taken, ChannelJobError::NothingToRoll { taken: 12, extranonce_len: 12 });
     }
 
     #[test]

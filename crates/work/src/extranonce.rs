@@ -7,12 +7,14 @@
 //! ```
 //!
 //! A miner is given its miner id once, as SV1's `extranonce1`, and keeps it: whatever upstream's prefix becomes,
-//! it stands in a job's `coinb1`. The filler takes up what upstream gives beyond the split.
+//! it stands in a job's `coinb1`. The filler takes up what upstream gives beyond the split: it begins with the lease's tag,
+//! if there is one and it fits, and the rest is zeros.
 
 use core::fmt;
 
 use thiserror::Error;
 
+use crate::lease_tag::LeaseTag;
 use crate::miner_ids::MAX_MINER_ID;
 
 /// The longest extranonce: prefix and rollable space together (SV2's `B0_32`).
@@ -75,11 +77,20 @@ impl ExtranonceSplit {
         u16::from(self.filler) + self.min_extranonce_size()
     }
 
-    /// A filler of zeros.
+    /// Whether the filler has room for this tag.
     #[must_use]
-    pub fn zero_filler(&self) -> &'static [u8] {
+    pub fn has_room_for(&self, tag: LeaseTag) -> bool {
+        tag.len() <= self.filler
+    }
+
+    /// The filler of a lease's shares: its tag, then zeros. Where the tag has no room it is all zeros: half of one would
+    /// be nobody's.
+    #[must_use]
+    pub fn filler_of(&self, tag: LeaseTag) -> Extranonce {
         const ZEROS: [u8; MAX_EXTRANONCE] = [0; MAX_EXTRANONCE];
-        &ZEROS[..usize::from(self.filler).min(MAX_EXTRANONCE)]
+        let written = if self.has_room_for(tag) { tag.as_slice() } else { &[] };
+        let rest = usize::from(self.filler).min(MAX_EXTRANONCE).saturating_sub(written.len());
+        Extranonce::concat(&[written, &ZEROS[..rest]]).unwrap_or_default()
     }
 }
 
@@ -173,9 +184,23 @@ mod tests {
         assert_eq!(split, ExtranonceSplit { filler: 0, miner_id: 4, extranonce2: 4 });
         let split = ExtranonceSplit::for_space(15, 4, 4).unwrap();
         assert_eq!((split.filler, split.extranonce_size(), split.min_extranonce_size()), (7, 15, 8));
-        assert_eq!(split.zero_filler(), [0; 7]);
+        assert_eq!(split.filler_of(LeaseTag::NONE).as_slice(), [0; 7]);
         assert_eq!(ExtranonceSplit::for_space(32, 1, 1).unwrap().filler, 30);
         assert_eq!(ExtranonceSplit::for_space(32, 4, 28).unwrap().filler, 0);
+    }
+
+    #[test]
+    fn a_tag_stands_at_the_beginning_of_the_filler_whole_or_not_at_all() {
+        let tag = LeaseTag::new(&[9, 8, 7, 6]).unwrap();
+        for filler in 0..=24 {
+            let split = ExtranonceSplit { filler, miner_id: 4, extranonce2: 4 };
+            let mut expected = vec![0; filler.into()];
+            assert_eq!(split.has_room_for(tag), filler >= 4);
+            if split.has_room_for(tag) {
+                expected[..4].copy_from_slice(tag.as_slice());
+            }
+            assert_eq!(split.filler_of(tag).as_slice(), expected);
+        }
     }
 
     #[test]

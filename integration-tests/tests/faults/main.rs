@@ -2,16 +2,20 @@
 //! its own, and something between them or beside them that breaks things. docs/faults.md lists what is promised.
 //!
 //! All are ignored by `cargo test`, because they need the release build; `integration-tests/run` builds it and runs
-//! them one by one. Those whose names begin with `long_` run with `--long` alone.
+//! them: topics that mostly wait three tests at a time, the others one by one. Those whose names begin with `long_` run
+//! with `--long` alone.
 
 #![expect(clippy::panic, reason = "what is not as expected ends the test, with its reason")]
 
 mod certificates;
 mod clocks;
 mod declaring;
+mod evidence;
 mod farm;
 mod half_open;
 mod junk;
+mod ledger;
+mod ledger_handover;
 mod link_ends;
 mod loads;
 mod reconnect_storm;
@@ -27,6 +31,7 @@ mod soak;
 mod stalled_headers;
 mod tampering;
 mod too_fast;
+mod upgrade;
 
 use std::time::Duration;
 

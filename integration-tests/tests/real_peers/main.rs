@@ -1,5 +1,5 @@
 //! Promises to users, kept in front of real peers. Each needs Bitcoin Core, the reference pool and a foreign
-//! miner, so all are ignored by `cargo test`; `integration-tests/run` builds the peers and runs them one by one.
+//! miner, so all are ignored by `cargo test`; `integration-tests/run` builds the peers and runs them.
 //! Where a peer is missing, a test that is asked for fails.
 
 mod acknowledged;
@@ -10,7 +10,10 @@ mod declaration;
 mod failover;
 mod growth;
 mod haproxy;
+mod lease;
 mod modes;
+mod nats;
+mod nats_logins;
 mod node_rpc;
 mod outage;
 mod reply;

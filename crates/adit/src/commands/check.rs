@@ -6,6 +6,7 @@ use super::{EX_UNAVAILABLE, EX_USAGE, complain, load, say};
 use crate::cli::CheckArgs;
 use crate::config::Config;
 use crate::downstream::FreshCertificates;
+use crate::nats::NatsSettings;
 use crate::probe::probe;
 
 pub(super) fn check(args: &CheckArgs) -> ExitCode {
@@ -18,6 +19,10 @@ pub(super) fn check(args: &CheckArgs) -> ExitCode {
     }
     if let Err(error) = FreshCertificates::read(&loaded.config) {
         complain(error);
+        return ExitCode::from(EX_USAGE);
+    }
+    if let Err(why) = NatsSettings::check_all(&loaded.config) {
+        complain(why);
         return ExitCode::from(EX_USAGE);
     }
     if args.probe {

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use lab::dev_pool::DevPoolError;
 use lab::sv1_miner::{Miner, MinerConfig, ServerAddress};
 use serde::Serialize;
 use telemetry::{BooksSnapshot, Snapshot};
@@ -69,11 +70,12 @@ pub(super) fn demo(args: &DemoArgs) -> ExitCode {
 async fn show(args: &DemoArgs) -> ExitCode {
     // Where the farm's own blocks would wait for a node; gone when this ends.
     let state = std::env::temp_dir().join(format!("adit-demo-{}", std::process::id()));
+    let size = dev::Size { pools: args.pools, miners: args.miners };
     let started = match args.declare {
-        true => dev::start_declaring(dev::Ports::Any, &state).await,
-        false => dev::start(dev::Ports::Any).await,
+        true => dev::start_declaring(dev::Ports::Any, size, &state).await,
+        false => dev::start(dev::Ports::Any, size).await,
     };
-    let dev::Dev { pool, config, embedded } = match started {
+    let dev::Dev { mut pool, mut spares, config, embedded } = match started {
         Ok(started) => started,
         Err(error) => {
             complain(error);
@@ -90,12 +92,15 @@ async fn show(args: &DemoArgs) -> ExitCode {
     let address = proxy.addresses()[0];
     if !args.json {
         say(format_args!("pool   {}  (embedded: nothing here earns anything)", pool.url()));
+        for spare in &spares {
+            say(format_args!("pool   {}  (stands by)", spare.url()));
+        }
         if let Some(jds) = pool.jds_url() {
             say(format_args!("jds    {jds}  (templates of the farm's own are declared there)"));
         }
         say(format_args!("adit   stratum+tcp://{address}"));
         if let Some(http) = proxy.http() {
-            say(format_args!("       http://{http}/metrics and /api/v1/status"));
+            say(format_args!("page   http://{http}/  (also /metrics and /api/v1/status)"));
         }
         say(format_args!("miners {} on this machine's CPU, for {} s\n", args.miners, args.seconds));
     }
@@ -108,7 +113,7 @@ async fn show(args: &DemoArgs) -> ExitCode {
     let throttle = (usize::from(args.miners) > cores).then_some(2e6 * cores as f64 / f64::from(args.miners));
     for n in 1..=args.miners {
         let mut config = MinerConfig::new(server.clone(), format!("demo.worker{n}"));
-        config.hashes_per_second = throttle;
+        config.hashes_per_second = throttle.map(|hashes| hashes * unlike(n));
         let stop = stop.clone();
         miners.spawn(async move { Miner::new(config).run(stop.cancelled_owned()).await });
     }
@@ -120,10 +125,18 @@ async fn show(args: &DemoArgs) -> ExitCode {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let live = !args.json && std::io::stdout().is_terminal();
     let mut last = proxy.snapshot();
+    let mut turn = args
+        .fail_over
+        .map(|seconds| tokio::time::interval_at(after(seconds), Duration::from_secs_f64(seconds)));
     loop {
         tokio::select! {
             () = &mut end => break,
             _ = ended() => break,
+            () = next(&mut turn) => {
+                if let Err(error) = come_or_go(&mut pool, !args.json, live).await {
+                    complain(error);
+                }
+            }
             _ = tick.tick() => {
                 last = proxy.snapshot();
                 if !args.json {
@@ -146,8 +159,12 @@ async fn show(args: &DemoArgs) -> ExitCode {
         let _ = std::fs::remove_dir_all(&state);
     }
     let books = crate::snapshot::books(&totals);
-    let pool_stats = pool.stats();
-    pool.shutdown().await;
+    let mut accepted = (0, 0);
+    for pool in std::iter::once(&mut pool).chain(&mut spares) {
+        let (shares, blocks) = pool.accepted();
+        accepted = (accepted.0 + shares, accepted.1 + blocks);
+        pool.leave().await;
+    }
 
     let summary = Summary {
         miners: args.miners,
@@ -162,7 +179,7 @@ async fn show(args: &DemoArgs) -> ExitCode {
             Err(error) => complain(error),
         }
     } else {
-        conclude(&summary, &books, pool_stats.accepted, pool_stats.blocks_found);
+        conclude(&summary, &books, accepted, args.pools);
         if let Some((jobs, shares)) = declared {
             say(format_args!("declared: {jobs} jobs acknowledged by the pool, {shares} shares of them"));
         }
@@ -176,6 +193,41 @@ async fn show(args: &DemoArgs) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// Miners of one farm are not all alike: between half and one and a half of the mean.
+fn unlike(n: u16) -> f64 {
+    0.5 + f64::from(n.wrapping_mul(37) % 101) / 100.0
+}
+
+fn after(seconds: f64) -> tokio::time::Instant {
+    tokio::time::Instant::now() + Duration::from_secs_f64(seconds)
+}
+
+/// When the pool comes or goes; never where it is to stay.
+async fn next(turn: &mut Option<tokio::time::Interval>) {
+    match turn {
+        Some(turn) => {
+            turn.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// The first pool goes away, or is back.
+async fn come_or_go(pool: &mut dev::EmbeddedPool, tell: bool, live: bool) -> Result<(), DevPoolError> {
+    let gone = pool.is_up();
+    if gone {
+        pool.leave().await;
+    } else {
+        pool.come_back().await?;
+    }
+    if tell {
+        let what = if gone { "the first pool is gone" } else { "the first pool is back" };
+        // Below the line that is written over.
+        say(format_args!("{}{what}", if live { "\n" } else { "" }));
+    }
+    Ok(())
 }
 
 /// Jobs that were declared and acknowledged, and shares of them that were.
@@ -202,7 +254,7 @@ fn progress(snapshot: &Snapshot, elapsed: Duration, live: bool) {
     let _ = if live { write!(out, "\r{line}").and_then(|()| out.flush()) } else { writeln!(out, "{line}") };
 }
 
-fn conclude(summary: &Summary, books: &BooksSnapshot, pool_accepted: u64, pool_blocks: u64) {
+fn conclude(summary: &Summary, books: &BooksSnapshot, (accepted, blocks): (u64, u64), pools: u16) {
     let shares = &summary.shares;
     say(format_args!(
         "\n{} shares in {:.0} s: {} acknowledged, {} refused, {} local (easier than the pool's target), {} rejected, \
@@ -220,7 +272,8 @@ fn conclude(summary: &Summary, books: &BooksSnapshot, pool_accepted: u64, pool_b
     for (reason, count) in books.rejected.iter().filter(|(_, count)| **count > 0) {
         say(format_args!("  rejected, {reason}: {count}"));
     }
-    say(format_args!("the pool's own books: {pool_accepted} shares accepted, {pool_blocks} blocks"));
+    let whose = if pools == 1 { "the pool's" } else { "the pools'" };
+    say(format_args!("{whose} own books: {accepted} shares accepted, {blocks} blocks"));
 }
 
 /// 1234567.0 is `1.23 MH/s`.

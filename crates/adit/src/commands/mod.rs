@@ -1,25 +1,34 @@
 //! What `main` does: one function per command, and the exit codes.
 
 mod check;
+mod completions;
+mod countersign;
 mod demo;
 mod dev;
+mod health;
 mod keys;
+mod lease;
 mod load;
+mod logging;
 mod miner;
 mod pool;
 mod profiles;
+mod receipt;
 mod reload;
+mod report;
 mod run;
 mod signals;
+mod taking_over;
+mod top;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-use tracing_subscriber::EnvFilter;
-
 use crate::cli::{Cli, Command, ConfigArgs};
-use crate::config::{self, Config, ConfigErrors, Loaded, LogFormat};
+use clap::Parser;
+use logging::{LogHandle, start_logging};
+
+use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::open_files;
 
 /// The command line or the configuration is wrong (sysexits' EX_USAGE).
@@ -49,6 +58,13 @@ pub fn main() -> ExitCode {
         Command::Pool(args) => pool::pool(&args),
         Command::Miner(args) => miner::miner(&args),
         Command::Load(args) => load::load(&args),
+        Command::Top(args) => top::top(&args),
+        Command::Report(args) => report::make(&args),
+        Command::Lease(args) => lease::lease(&args),
+        Command::Receipt(args) => receipt::receipt(&args),
+        Command::Health(args) => health::health(&args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
     }
 }
 
@@ -69,51 +85,6 @@ fn load(args: &ConfigArgs) -> Result<Loaded, ExitCode> {
         }
         ExitCode::from(EX_USAGE)
     })
-}
-
-/// Changes what is logged while the process runs.
-struct LogHandle {
-    replace: Box<dyn Fn(EnvFilter) -> Result<(), String>>,
-    /// `ADIT_LOG` decides.
-    overridden: bool,
-}
-
-impl LogHandle {
-    /// From now on this is the least important level that is logged. False: `ADIT_LOG` decides, not this.
-    fn set_level(&self, level: &str) -> Result<bool, String> {
-        if self.overridden {
-            return Ok(false);
-        }
-        (self.replace)(EnvFilter::new(level)).map(|()| true)
-    }
-}
-
-/// Logs to standard error, so that standard output holds results only.
-fn start_logging(level: &str, format: LogFormat) -> LogHandle {
-    let given = EnvFilter::try_from_env("ADIT_LOG");
-    let overridden = given.is_ok();
-    let filter = given.unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr);
-    // A second call in one process (tests) keeps the first one's choice.
-    let replace: Box<dyn Fn(EnvFilter) -> Result<(), String>> = match format {
-        LogFormat::Text => {
-            let builder = builder.with_filter_reloading();
-            let handle = builder.reload_handle();
-            let _ = builder.try_init();
-            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
-        }
-        LogFormat::Json => {
-            let builder = builder.json().with_filter_reloading();
-            let handle = builder.reload_handle();
-            let _ = builder.try_init();
-            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
-        }
-    };
-    LogHandle { replace, overridden }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {

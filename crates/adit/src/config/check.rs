@@ -1,6 +1,7 @@
 //! What the keys must be to each other.
 
 mod goals;
+mod nats;
 mod sources;
 mod templates;
 mod work;
@@ -10,17 +11,19 @@ use std::net::{IpAddr, SocketAddr};
 
 use noise::PoolUrl;
 
-use super::Machine;
 use super::given::quoted;
 use super::name::Name;
 use super::nearest::nearest;
 use super::place::Spot;
+use super::{Config, Machine};
 pub(crate) use goals::takes_the_rest;
+pub(crate) use nats::WINDOW_MARGIN;
 
 use super::reader::Reader;
 use super::section::Table;
 use super::tables::{
-    Declared, Goal, Http, Limits, Listener, OPEN_FILES_RESERVE, Pin, Protocol, Route, Solo, Source, Template,
+    Declared, Goal, Http, Ledger, Limits, Listener, Nats, OPEN_FILES_RESERVE, Pin, Protocol, Route, Solo,
+    Source, Template,
 };
 use crate::splits::Bindings;
 
@@ -41,6 +44,8 @@ pub(crate) struct Parts {
     pub(crate) pins: BTreeMap<Name, Pin>,
     pub(crate) http: Http,
     pub(crate) limits: Limits,
+    pub(crate) ledger: Ledger,
+    pub(crate) nats: Nats,
     /// Every table with a name that was given, with the spot of its header.
     pub(crate) given: BTreeMap<(Table, Name), Spot>,
 }
@@ -87,6 +92,7 @@ pub(crate) fn cross_checks(parts: &Parts, machine: Machine, reader: &mut Reader<
         templates::check(name, template, parts, reader);
     }
     work::check(parts, reader);
+    nats::check(parts, reader);
     open_files(&parts.limits, machine, reader);
 }
 
@@ -313,6 +319,22 @@ fn difficulties(table: &str, listener: &Listener, reader: &mut Reader<'_>) {
     } else {
         check(start >= min, "difficulty_start", start, "not below", "difficulty_min", min);
         check(start <= max, "difficulty_start", start, "not above", "difficulty_max", max);
+    }
+}
+
+/// Receipts are made of the ledger's evidence.
+pub(crate) fn receipts_need_evidence(config: &Config, reader: &mut Reader<'_>) {
+    const KEY: &str = "receipts.key_file";
+    let found = match &config.ledger {
+        ledger if ledger.enabled == Some(false) => "enabled = false",
+        ledger if !ledger.evidence => "evidence = false",
+        _ => return,
+    };
+    if config.receipts.key_file.is_some() {
+        let spot = reader.spot(KEY).cloned().unwrap_or(Spot::Whole);
+        let expected = "a ledger that keeps evidence, beside it".to_owned();
+        let fix = "receipts are made of the ledger's evidence: leave that out of [ledger], or key_file out of [receipts]";
+        reader.report(&spot, KEY, expected, format!("{found} in [ledger]"), fix.to_owned());
     }
 }
 

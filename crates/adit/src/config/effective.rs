@@ -33,6 +33,13 @@ impl Config {
         text
     }
 
+    /// The same as JSON.
+    #[must_use]
+    pub fn effective_json(&self) -> serde_json::Value {
+        let table: toml::Table = toml::from_str(&self.effective_toml()).unwrap_or_default();
+        serde_json::to_value(table).unwrap_or_default()
+    }
+
     /// The keys, such as `limits.memory`, whose values are others there or which are only in one of the two.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
@@ -68,6 +75,9 @@ impl Config {
         }
         let single = [
             (Table::State, None, self.state.written()),
+            (Table::Ledger, None, self.ledger.written()),
+            (Table::Nats, None, self.nats.written()),
+            (Table::Receipts, None, self.receipts.written()),
             (Table::Http, None, self.http.written()),
             (Table::Log, None, self.log.written()),
             (Table::Limits, None, self.limits.written()),

@@ -34,6 +34,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use change::changed_goals;
+pub(crate) use check::WINDOW_MARGIN;
 pub use check::{TABLES_MAX, TEMPLATES_MAX};
 pub use environment::PREFIX;
 pub(crate) use kind::is_host_and_port;
@@ -46,18 +47,20 @@ pub use machine::Machine;
 pub use name::{NAME_LENGTH_MAX, Name};
 pub use place::{Excerpt, Place};
 pub use problem::{ConfigErrors, PROBLEMS_SHOWN, Problem, Warning};
+pub(crate) use quantity::{duration as parse_duration, hashrate as parse_hashrate};
 pub use reference::reference_markdown;
 pub use shipped::{engine_firmware, shipped_firmware};
 pub use tables::{
     ACCEPT_RATE, CERTIFICATE_LEEWAY, CONNECT_TIMEOUT, CONNECTIONS_MAX, Chain, DIFFICULTY_MIN,
-    DIFFICULTY_START, DeclareMode, Declared, EXTRANONCE1_SIZE, EXTRANONCE2_SIZE, FEE_THRESHOLD,
-    FEE_THRESHOLD_MAX, FIRMWARE_EXTRANONCE2_MAX, FRAME, Firmware, Goal, HANDSHAKE, HTTP_LISTEN, Http, IDLE,
-    Interface, KEEPALIVE, LINE, LISTENER_LISTEN, LOOKUP, Limits, Listener, Log, LogFormat, LogLevel,
-    MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MEMORY_MAX, MEMORY_MIN, MIN_INTERVAL, NTIME_SLACK,
-    NTIME_SLACK_MAX, OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX, PAYOUT_PERCENT, Pin, Protocol, RETURN_AFTER,
-    Reply, Route, RpcLogin, SETUP, SHARES_PER_MINUTE, SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN,
-    SHUTDOWN_GRACE, Solo, Source, State, Template, TemplateFrom, TemplateKind, VERSION, VERSION_MASK, WEIGHT,
-    state_directory,
+    DIFFICULTY_START, DeclareMode, Declared, EVIDENCE_KEPT, EVIDENCE_MAX, EXTRANONCE1_SIZE, EXTRANONCE2_SIZE,
+    FEE_THRESHOLD, FEE_THRESHOLD_MAX, FIRMWARE_EXTRANONCE2_MAX, FRAME, Firmware, Goal, HANDSHAKE, HOURS_KEPT,
+    HTTP_LISTEN, Http, IDLE, Interface, KEEPALIVE, LINE, LISTENER_LISTEN, LOOKUP, Ledger, Limits, Listener,
+    Log, LogFormat, LogLevel, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MEMORY_MAX, MEMORY_MIN,
+    MIN_INTERVAL, MINUTES_KEPT, NTIME_SLACK, NTIME_SLACK_MAX, Nats, OPEN_FILES_RESERVE, OUTAGE_GRACE, OUTBOX,
+    PAYOUT_PERCENT, Pin, Protocol, RETURN_AFTER, Receipts, Reply, Route, RpcLogin, SETUP, SHARES_PER_MINUTE,
+    SHARES_UNSETTLED_MAX, SHARES_UNSETTLED_MIN, SHUTDOWN_GRACE, SPOOL_AGE, SPOOL_MAX, SUMS_MAX, Solo, Source,
+    State, Template, TemplateFrom, TemplateKind, VERSION, VERSION_MASK, WEIGHT, WORKER_SERIES,
+    WORKER_SERIES_MAX, WORKERS_MAX, WORKERS_MAX_MAX, WhenFull, state_directory,
 };
 
 use document::{Document, VERSION_KEY};
@@ -96,6 +99,12 @@ pub struct Config {
     pub firmware: BTreeMap<Name, Firmware>,
     /// What is kept between runs.
     pub state: State,
+    /// What is written down of every share.
+    pub ledger: Ledger,
+    /// Where that is published besides.
+    pub nats: Nats,
+    /// `[receipts]`
+    pub receipts: Receipts,
     /// Metrics, health and status.
     pub http: Http,
     /// What is logged.
@@ -262,10 +271,14 @@ fn assemble(
         pins: read_named(&mut document, Table::Pin, &mut reader, Pin::read),
         http: read_single(&mut document, Table::Http, &mut reader, Http::read).unwrap_or_default(),
         limits: read_single(&mut document, Table::Limits, &mut reader, Limits::read).unwrap_or_default(),
+        ledger: read_single(&mut document, Table::Ledger, &mut reader, Ledger::read).unwrap_or_default(),
+        nats: read_single(&mut document, Table::Nats, &mut reader, Nats::read).unwrap_or_default(),
         given,
     };
     let firmware = read_named(&mut document, Table::Firmware, &mut reader, Firmware::read);
     let state = read_single(&mut document, Table::State, &mut reader, State::read).unwrap_or_default();
+    let receipts =
+        read_single(&mut document, Table::Receipts, &mut reader, Receipts::read).unwrap_or_default();
     let log = read_single(&mut document, Table::Log, &mut reader, Log::read).unwrap_or_default();
     if reader.spot("limits.max_connections").is_none() {
         parts.limits.max_connections = machine.connections(parts.limits.max_connections);
@@ -292,6 +305,8 @@ fn assemble(
         pins,
         http,
         limits,
+        ledger,
+        nats,
         given,
     } = parts;
     let config = Config {
@@ -305,10 +320,14 @@ fn assemble(
         pins,
         firmware,
         state,
+        ledger,
+        nats,
+        receipts,
         http,
         log,
         limits,
     };
+    check::receipts_need_evidence(&config, &mut reader);
     if !reader.has_problems() {
         warn::add_warnings(&config, machine, &given, &mut reader);
     }

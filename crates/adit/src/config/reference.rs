@@ -24,6 +24,11 @@ pub fn reference_markdown() -> String {
             Table::Goal => "A part of a route's work, with sources of its own (docs/routes.md).",
             Table::Firmware => "What is known of a kind of miners; `adit profiles` lists what is shipped.",
             Table::State => "What Adit keeps between its runs.",
+            Table::Ledger => "What is written down of every share, to be added up later (docs/ledger.md).",
+            Table::Nats => "A NATS JetStream system that the ledger is published to (docs/nats.md).",
+            Table::Receipts => {
+                "Receipts of delivered hashrate that are issued by themselves (docs/guide/receipts.md)."
+            }
             Table::Http => "Metrics, health and status over HTTP.",
             Table::Log => "What is logged.",
             Table::Limits => "Bounds that keep one peer from costing the others.",

@@ -19,13 +19,16 @@ pub(crate) enum Table {
     Pin,
     Firmware,
     State,
+    Ledger,
+    Nats,
+    Receipts,
     Http,
     Log,
     Limits,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Listener,
         Self::Source,
         Self::Template,
@@ -36,6 +39,9 @@ impl Table {
         Self::Pin,
         Self::Firmware,
         Self::State,
+        Self::Ledger,
+        Self::Nats,
+        Self::Receipts,
         Self::Http,
         Self::Log,
         Self::Limits,
@@ -56,6 +62,9 @@ impl Table {
             Self::Pin => "pin",
             Self::Firmware => "firmware",
             Self::State => "state",
+            Self::Ledger => "ledger",
+            Self::Nats => "nats",
+            Self::Receipts => "receipts",
             Self::Http => "http",
             Self::Log => "log",
             Self::Limits => "limits",
@@ -69,7 +78,10 @@ impl Table {
 
     /// Whether there are several, each with a name.
     pub(crate) const fn named(self) -> bool {
-        !matches!(self, Self::State | Self::Http | Self::Log | Self::Limits)
+        !matches!(
+            self,
+            Self::State | Self::Ledger | Self::Nats | Self::Receipts | Self::Http | Self::Log | Self::Limits
+        )
     }
 
     /// Its header in a file, with `NAME` where a name belongs.

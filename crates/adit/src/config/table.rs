@@ -35,7 +35,7 @@ pub(crate) struct KeyInfo {
 /// bad value reported) and `written` (each key with its value as TOML).
 macro_rules! table {
     (
-        $(#[doc = $table_doc:literal])+
+        $(#[$table_attribute:meta])+
         $visibility:vis struct $table:ident {
             $(
                 $(#[doc = $doc:literal])+
@@ -44,7 +44,7 @@ macro_rules! table {
             )+
         }
     ) => {
-        $(#[doc = $table_doc])+
+        $(#[$table_attribute])+
         #[derive(Debug, Clone, PartialEq)]
         $visibility struct $table {
             $(

@@ -67,10 +67,17 @@ pub(crate) fn add_warnings(
     unused(config, given, reader);
     work::add(config, reader);
     if let Some(reach) = reach(config.http.listen.ip()).filter(|_| config.http.enabled) {
-        let message = format!(
-            "{} answers {reach} without a password: listen on this machine, or let a firewall keep others out",
-            config.http.listen
-        );
+        let listen = config.http.listen;
+        let message = match &config.http.read_token {
+            None => format!(
+                "{listen} answers {reach} without a token: set read_token, listen on this machine, or let a firewall \
+                 keep others out"
+            ),
+            Some(_) => format!(
+                "{listen} answers {reach} and tokens go over it in the clear: listen on this machine behind a proxy with \
+                 TLS, or let a firewall keep others out"
+            ),
+        };
         reader.warn("http.listen", message);
     }
     if let Some(open_files) = machine.open_files {

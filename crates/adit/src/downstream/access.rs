@@ -41,6 +41,10 @@ impl Access {
 pub struct Rules(Mutex<Arc<Access>>);
 
 impl Rules {
+    fn of(listener: &Listener) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Arc::new(Access::of(listener)))))
+    }
+
     /// Those in force.
     #[must_use]
     pub fn current(&self) -> Arc<Access> {
@@ -50,30 +54,37 @@ impl Rules {
 
 /// The rules of all listeners.
 #[derive(Debug, Default)]
-pub struct AllRules(BTreeMap<Name, Arc<Rules>>);
+pub struct AllRules(Mutex<BTreeMap<Name, Arc<Rules>>>);
 
 impl AllRules {
     /// Those of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
-        let rules = |(name, listener): (&Name, &Listener)| {
-            (name.clone(), Arc::new(Rules(Mutex::new(Arc::new(Access::of(listener))))))
-        };
-        Self(config.listeners.iter().map(rules).collect())
+        let rules = |(name, listener): (&Name, &Listener)| (name.clone(), Rules::of(listener));
+        Self(Mutex::new(config.listeners.iter().map(rules).collect()))
     }
 
     /// Those of a listener.
     #[must_use]
     pub fn of_listener(&self, listener: &Name) -> Arc<Rules> {
-        self.0.get(listener).map(Arc::clone).unwrap_or_default()
+        self.lock().get(listener).map(Arc::clone).unwrap_or_default()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Name, Arc<Rules>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts those of another configuration in force, for all connections that come from now on. The listeners whose rules
-    /// are others now.
+    /// are others now, but those that are new.
     pub fn exchange(&self, config: &Config) -> Vec<Name> {
         let mut exchanged = Vec::new();
-        for (name, rules) in &self.0 {
-            let Some(fresh) = config.listeners.get(name).map(Access::of) else { continue };
+        let mut known = self.lock();
+        for (name, listener) in &config.listeners {
+            let Some(rules) = known.get(name) else {
+                known.insert(name.clone(), Rules::of(listener));
+                continue;
+            };
+            let fresh = Access::of(listener);
             let mut current = rules.0.lock().unwrap_or_else(PoisonError::into_inner);
             if **current != fresh {
                 *current = Arc::new(fresh);

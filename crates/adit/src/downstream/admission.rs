@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::cap::{Cap, CapPlace};
 use super::pace::Pace;
 use crate::config::Network;
 
@@ -35,8 +36,11 @@ type ByAddress = Arc<Mutex<HashMap<IpAddr, u32>>>;
 #[derive(Debug)]
 pub struct Admission {
     total: Arc<Semaphore>,
-    size: u32,
-    /// Fewer than `size` while memory is short.
+    /// Permits that there are, taken or not: as many as there ever may have been.
+    size: AtomicU32,
+    /// Connections that may be.
+    most: AtomicU32,
+    /// Fewer while memory is short.
     cap: AtomicU32,
     pace: Pace,
     by_address: ByAddress,
@@ -55,7 +59,7 @@ pub(super) struct PerAddress<'a> {
 #[derive(Debug)]
 pub(super) struct Place {
     _total: OwnedSemaphorePermit,
-    _listener: Option<OwnedSemaphorePermit>,
+    _listener: Option<CapPlace>,
     address: Option<(IpAddr, ByAddress)>,
 }
 
@@ -79,14 +83,43 @@ impl Admission {
     pub fn new(total: u32, accept_rate: u32) -> Self {
         Self {
             total: Arc::new(Semaphore::new(total as usize)),
-            size: total,
+            size: AtomicU32::new(total),
+            most: AtomicU32::new(total),
             cap: AtomicU32::new(u32::MAX),
             pace: Pace::new(accept_rate),
             by_address: Arc::default(),
         }
     }
 
-    /// No more than so many connections from now on; those there are stay.
+    /// From now on there may be so many; those there are stay.
+    pub fn set_most(&self, total: u32) {
+        let size = self.size.load(Relaxed);
+        if total > size {
+            self.size.store(total, Relaxed);
+            self.total.add_permits((total - size) as usize);
+        }
+        self.most.store(total, Relaxed);
+    }
+
+    /// Connections that may be.
+    #[must_use]
+    pub fn most(&self) -> u32 {
+        self.most.load(Relaxed)
+    }
+
+    /// From now on so many connections are accepted a second.
+    pub fn set_rate(&self, accept_rate: u32) {
+        self.pace.set(accept_rate);
+    }
+
+    /// Whether there are no more than there may be.
+    fn is_within(&self) -> bool {
+        let size = self.size.load(Relaxed);
+        let taken = size - u32::try_from(self.total.available_permits()).unwrap_or(u32::MAX).min(size);
+        taken <= self.cap().min(self.most())
+    }
+
+    /// No more than so many connections from now on, because memory is short; those there are stay.
     pub fn set_cap(&self, connections: u32) {
         self.cap.store(connections, Relaxed);
     }
@@ -110,8 +143,7 @@ impl Admission {
         loop {
             let room = Arc::clone(&self.total).acquire_owned().await.expect("the semaphore is never closed");
             // The one just taken counts.
-            let taken = self.size - u32::try_from(self.total.available_permits()).unwrap_or(0).min(self.size);
-            if taken <= self.cap() {
+            if self.is_within() {
                 return room;
             }
             drop(room);
@@ -122,17 +154,13 @@ impl Admission {
     /// A place for one more miner on a connection that has its own, if there is room at once.
     pub(super) fn further(&self) -> Option<OwnedSemaphorePermit> {
         let place = Arc::clone(&self.total).try_acquire_owned().ok()?;
-        let taken = self.size - u32::try_from(self.total.available_permits()).unwrap_or(0).min(self.size);
-        (taken <= self.cap()).then_some(place)
+        self.is_within().then_some(place)
     }
 
     /// Gives a place to a connection that was just accepted. It counts for no address yet: [`Admission::count`].
-    pub(super) fn admit(
-        room: OwnedSemaphorePermit,
-        listener: Option<&Arc<Semaphore>>,
-    ) -> Result<Place, Refused> {
+    pub(super) fn admit(room: OwnedSemaphorePermit, listener: Option<&Arc<Cap>>) -> Result<Place, Refused> {
         let listener = match listener {
-            Some(cap) => Some(Arc::clone(cap).try_acquire_owned().map_err(|_| Refused::ListenerFull)?),
+            Some(cap) => Some(cap.take().ok_or(Refused::ListenerFull)?),
             None => None,
         };
         Ok(Place { _total: room, _listener: listener, address: None })
@@ -164,7 +192,7 @@ impl Admission {
 
 /// The address that a peer's connections are counted under: who has one IPv6 address mostly has a whole network of 64
 /// bits.
-fn as_one(address: IpAddr) -> IpAddr {
+pub(super) fn as_one(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => {
@@ -220,6 +248,23 @@ mod tests {
         admit(&admission, "2001:db8:1:3::1").expect("another network");
         drop(places);
         assert!(admission.by_address.lock().unwrap().is_empty(), "nothing is kept of who has left");
+    }
+
+    #[tokio::test]
+    async fn more_or_fewer_may_come_from_now_on() {
+        let admission = Admission::new(1, 100_000);
+        let first = admission.room().await;
+        let soon = || tokio::time::timeout(Duration::from_millis(300), admission.room());
+        assert!(soon().await.is_err());
+        admission.set_most(3);
+        let (second, third) = (soon().await.expect("a place"), soon().await.expect("another"));
+        assert!(admission.further().is_none());
+        admission.set_most(2);
+        drop(first);
+        assert!(soon().await.is_err(), "those there are stay, and nobody comes");
+        drop(second);
+        assert!(soon().await.is_ok());
+        drop(third);
     }
 
     #[tokio::test]

@@ -55,7 +55,7 @@ impl Certificate {
 
 /// The certificates of all listeners.
 #[derive(Debug, Default)]
-pub struct Certificates(BTreeMap<Name, Arc<Certificate>>);
+pub struct Certificates(Mutex<BTreeMap<Name, Arc<Certificate>>>);
 
 /// Certificates that were read and are good, to be put in force.
 #[derive(Debug)]
@@ -87,21 +87,29 @@ impl Certificates {
     #[must_use]
     pub fn new(fresh: FreshCertificates) -> Self {
         let certificate = |(name, served)| (name, Arc::new(Certificate(Mutex::new(served))));
-        Self(fresh.0.into_iter().map(certificate).collect())
+        Self(Mutex::new(fresh.0.into_iter().map(certificate).collect()))
     }
 
     /// That of a listener.
     #[must_use]
     pub fn of(&self, listener: &Name) -> Arc<Certificate> {
-        self.0.get(listener).map(Arc::clone).unwrap_or_default()
+        self.lock().get(listener).map(Arc::clone).unwrap_or_default()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Name, Arc<Certificate>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts others in force, for all connections that begin from now on. The listeners whose certificate is another
-    /// one now.
+    /// one now, but those that are new.
     pub fn exchange(&self, fresh: FreshCertificates) -> Vec<Name> {
         let mut exchanged = Vec::new();
+        let mut known = self.lock();
         for (name, served) in fresh.0 {
-            let Some(certificate) = self.0.get(&name) else { continue };
+            let Some(certificate) = known.get(&name) else {
+                known.insert(name, Arc::new(Certificate(Mutex::new(served))));
+                continue;
+            };
             let mut current = certificate.lock();
             let chain = |served: &Option<Served>| served.as_ref().map(|served| served.chain.clone());
             if chain(&current) != chain(&served) {

@@ -19,7 +19,7 @@ use engine::{Answer, GroupId, MinerRef};
 use futures_util::FutureExt;
 use tokio::io::Interest;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
 use super::context::{Doors, ListenerContext};
 use super::end::End;
@@ -102,14 +102,13 @@ pub(super) async fn serve(opened: &Opened, tls: Option<Box<TlsSession>>, context
         Ok(End::Close(why)) => {
             connection.flush_last_words();
             context.figures.count_close(why);
-            if context.quiet.may_log() {
+            if context.quiet.may_log(Some(address.ip())) {
                 let firmware = connection.machine.firmware().map(|name| &**name);
                 info!(listener = context.name, %address, firmware, reason = %why, "connection closed");
             }
         }
         Err(_) => {
-            context.figures.panicked.fetch_add(1, Relaxed);
-            error!(listener = context.name, %address, "a connection ended by a mistake of Adit: please report it");
+            context.say_panicked(*address);
         }
     }
     connection.clean_up().await;
@@ -219,6 +218,8 @@ impl Connection<'_> {
         self.moves = moves;
         self.context.figures.mining.fetch_add(1, Relaxed);
         self.context.figures.names_cut.fetch_add(self.machine.names_cut() as u64, Relaxed);
+        let agent = self.machine.take_user_agent();
+        self.stream.introduce(|| self.context.presence(self.address, false, agent));
         self.step(|machine, io| {
             machine.joined(meter, hashrate, feed, io);
             Ok(())
@@ -274,6 +275,7 @@ impl Connection<'_> {
             return Err(CloseReason::SlowReader.into());
         }
         if self.handshake_deadline().is_some_and(|until| now >= until) {
+            self.context.figures.tls.failed.fetch_add(1, Relaxed);
             return Err(CloseReason::Tls.into());
         }
         self.step(Sv1Miner::timer)
@@ -321,7 +323,18 @@ impl Connection<'_> {
                 Some(tls) => {
                     text.clear();
                     wire.clear();
+                    let shaking = tls.deadline().is_some();
                     let result = tls.read(&mut read[..n], text, wire);
+                    if shaking {
+                        let figures = &self.context.figures.tls;
+                        let ended = match &result {
+                            Err(_) => Some(&figures.failed),
+                            Ok(()) => tls.deadline().is_none().then_some(&figures.done),
+                        };
+                        if let Some(count) = ended {
+                            count.fetch_add(1, Relaxed);
+                        }
+                    }
                     // What the handshake asks for; after an error, what is wrong.
                     self.send_bytes(wire)?;
                     if let Err(error) = result {
@@ -401,6 +414,7 @@ impl Connection<'_> {
     fn show(&self) {
         let machine = &self.machine;
         self.stream.show(machine.is_mining(), machine.hashrate(), machine.last_share());
+        self.stream.show_workers(|tell| machine.each_worker(tell));
     }
 
     /// The miner has left, or was closed from outside its task.

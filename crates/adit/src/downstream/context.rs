@@ -1,37 +1,44 @@
 //! What the connections of one listener share.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use engine::books::{Books, UnsentReason};
 use engine::miner::{CloseReason, ListenerPolicy, MinerIdSource};
-use engine::{OutgoingShare, ShareSink};
+use engine::{Evidence, OutgoingShare, ShareSink};
 use telemetry::Latencies;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Semaphore, mpsc};
-use tracing::{debug, info, warn};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
 use work::MinerId;
 
 use super::access::{Rules, is_in};
 use super::admission::{Admission, PerAddress, Place, Refused};
+use super::agents::Agents;
+use super::cap::Cap;
 use super::certificate::Certificate;
 use super::declarators::Declarators;
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
-use super::roster::Roster;
+use super::quiet::{LeftOut, Quiet};
+use super::roster::{Presence, Roster};
 use super::routes::RouteChoices;
 use super::sv2::Sv2Identity;
 use crate::clock::Clock;
 use crate::config::{Network, Protocol};
 use crate::upstream::{Mailboxes, RouterMessage, SourceDoors};
 
+/// It is told so often how many lines were left out.
+const LEFT_OUT_EVERY: Duration = Duration::from_secs(10);
+
 /// Counters of a listener.
 #[derive(Debug, Default)]
 pub struct ListenerFigures {
-    /// Bytes of its miners' `extranonce1` and extranonce2, as soon as nobody can change them any more.
-    pub split: OnceLock<(u8, u8)>,
+    /// Bytes of its miners' `extranonce1` and extranonce2, as soon as they are chosen.
+    pub split: ChosenSplit,
     /// Connected now.
     pub connected: AtomicU64,
     /// Subscribed and authorised now.
@@ -59,6 +66,40 @@ pub struct ListenerFigures {
     pub channels_refused: AtomicU64,
     /// Workers whose names were too long for extension 0x0002, ever.
     pub names_cut: AtomicU64,
+    /// Noise handshakes, ever.
+    pub noise: Handshakes,
+    /// TLS handshakes, ever.
+    pub tls: Handshakes,
+}
+
+/// Bytes of miners' `extranonce1` and extranonce2, once they are chosen: for whoever comes from then on.
+#[derive(Debug, Default)]
+pub struct ChosenSplit(AtomicU32);
+
+impl ChosenSplit {
+    /// It says that anything is chosen.
+    const CHOSEN: u32 = 1 << 16;
+
+    /// Those in force.
+    #[must_use]
+    pub fn get(&self) -> Option<(u8, u8)> {
+        let [_, chosen, extranonce1, extranonce2] = self.0.load(Relaxed).to_be_bytes();
+        (chosen > 0).then_some((extranonce1, extranonce2))
+    }
+
+    /// Chosen.
+    pub fn set(&self, (extranonce1, extranonce2): (u8, u8)) {
+        self.0.store(Self::CHOSEN | u32::from(u16::from_be_bytes([extranonce1, extranonce2])), Relaxed);
+    }
+}
+
+/// Handshakes by how they ended. One that the miner broke off is in none.
+#[derive(Debug, Default)]
+pub struct Handshakes {
+    /// Done.
+    pub done: AtomicU64,
+    /// Not done in time, or wrong.
+    pub failed: AtomicU64,
 }
 
 impl ListenerFigures {
@@ -70,17 +111,18 @@ impl ListenerFigures {
 }
 
 /// Shared by the connections of one listener.
+#[derive(Clone)]
 pub struct ListenerContext {
     /// Its name in the configuration.
     pub name: String,
     /// What miners may speak there.
     pub protocol: Protocol,
     /// Who Adit is to SV2 miners; without it they are not served.
-    pub identity: Option<Sv2Identity>,
+    pub identity: Option<Arc<Sv2Identity>>,
     /// What its miners have in common.
     pub policy: Arc<ListenerPolicy>,
     /// For job declarator clients, where they are served.
-    pub declarators: Option<Declarators>,
+    pub declarators: Option<Arc<Declarators>>,
     /// Which route each takes.
     pub routes: RouteChoices,
     /// The books.
@@ -88,7 +130,7 @@ pub struct ListenerContext {
     /// Caps on connections.
     pub admission: Arc<Admission>,
     /// The listener's own cap.
-    pub cap: Option<Arc<Semaphore>>,
+    pub cap: Arc<Cap>,
     /// Who may come.
     pub rules: Arc<Rules>,
     /// Load balancers: each connection of theirs begins with a PROXY header.
@@ -110,6 +152,8 @@ pub struct ListenerContext {
     /// In how many spaces the same ids may be given out to its miners: connections that there may be to each Stratum V1
     /// pool of theirs.
     pub id_spaces: u16,
+    /// What miners call themselves.
+    pub agents: Arc<Agents>,
     /// What workers' vardiff had learnt.
     pub memory: Arc<WorkerMemory>,
     /// The router's task.
@@ -126,8 +170,8 @@ pub struct ListenerContext {
     pub clock: Clock,
     /// Numbers the connections of the process.
     pub next_miner: Arc<AtomicU64>,
-    /// Log lines about single connections, at most so many a second.
-    pub quiet: Quiet,
+    /// Which log lines about single connections are written.
+    pub quiet: Arc<Quiet>,
 }
 
 impl ListenerContext {
@@ -157,8 +201,30 @@ impl ListenerContext {
         if refused == Refused::AddressFull {
             figures.refused_address.fetch_add(1, Relaxed);
         }
-        if self.quiet.may_log() {
+        if self.quiet.may_log(Some(address.ip())) {
             warn!(listener = self.name, %address, reason = %refused, "connection refused");
+        }
+    }
+
+    /// A connection has ended by a mistake of ours.
+    pub(super) fn say_panicked(&self, address: SocketAddr) {
+        self.figures.panicked.fetch_add(1, Relaxed);
+        if self.quiet.may_log(Some(address.ip())) {
+            error!(listener = self.name, %address, "a connection ended by a mistake of Adit: please report it");
+        }
+    }
+
+    /// Says now and then how many lines were left out.
+    pub(super) async fn say_left_out(&self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(LEFT_OUT_EVERY);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            let Some(LeftOut { about, others }) = self.quiet.left_out() else { continue };
+            for (address, lines) in about {
+                info!(listener = self.name, %address, "{lines} more lines about it left out");
+            }
+            if others > 0 {
+                info!(listener = self.name, "{others} more lines about other connections left out");
+            }
         }
     }
 
@@ -171,9 +237,20 @@ impl ListenerContext {
     /// Adit closes a connection; `detail` may say more than the reason.
     pub(super) fn say_closed(&self, address: SocketAddr, why: CloseReason, detail: &str) {
         self.figures.count_close(why);
-        if self.quiet.may_log() {
+        if self.quiet.may_log(Some(address.ip())) {
             let detail = Some(detail).filter(|detail| !detail.is_empty());
             info!(listener = self.name, %address, reason = %why, detail, "connection closed");
+        }
+    }
+
+    /// Who has begun to mine over a connection.
+    pub(super) fn presence(&self, address: IpAddr, sv2: bool, agent: Option<Box<str>>) -> Presence {
+        Presence {
+            listener: self.policy.id.0,
+            sv2,
+            address,
+            agent: agent.and_then(|agent| self.agents.keep(&agent)),
+            workers: Vec::new(),
         }
     }
 
@@ -200,7 +277,7 @@ impl ListenerContext {
 }
 
 /// Puts shares into their sources' queues.
-pub(super) struct Doors<'a>(pub(super) &'a SourceDoors);
+pub(crate) struct Doors<'a>(pub(crate) &'a SourceDoors);
 
 impl ShareSink for Doors<'_> {
     fn forward(&mut self, share: OutgoingShare) -> Result<(), UnsentReason> {
@@ -220,26 +297,10 @@ impl ShareSink for Doors<'_> {
             TrySendError::Closed(_) => UnsentReason::NoSource,
         })
     }
-}
 
-/// Lets through a few log lines a second, so that nobody can fill the disk.
-#[derive(Debug, Default)]
-pub struct Quiet {
-    second: AtomicU64,
-    count: AtomicU64,
-    start: OnceLock<std::time::Instant>,
-}
-
-impl Quiet {
-    /// Lines a second.
-    pub const PER_SECOND: u64 = 5;
-
-    /// Whether one more line may be written now.
-    pub fn may_log(&self) -> bool {
-        let second = self.start.get_or_init(std::time::Instant::now).elapsed().as_secs();
-        if self.second.swap(second, Relaxed) != second {
-            self.count.store(0, Relaxed);
+    fn keep(&mut self, evidence: &Evidence<'_>) {
+        if let Some(door) = self.0.evidence() {
+            door.keep(evidence);
         }
-        self.count.fetch_add(1, Relaxed) < Self::PER_SECOND
     }
 }

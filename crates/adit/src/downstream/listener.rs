@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::admission::Admission;
-use super::context::ListenerContext;
+use super::conditions::Conditions;
 use super::opening;
 
 /// The wait after an error of accept, doubled up to [`LONGEST_WAIT`]: with no file descriptor left, trying
@@ -22,11 +22,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Accepts connections until `stop`. Each runs in a task of its own on the current runtime; `tasks` knows
 /// them.
 pub async fn run_listener(
-    listener: TcpListener,
-    context: Arc<ListenerContext>,
+    listener: Arc<TcpListener>,
+    conditions: Arc<Conditions>,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
+    let context = conditions.current();
+    let (about, until) = (Arc::clone(&context), stop.clone());
+    tokio::spawn(async move { about.say_left_out(until).await });
     let mut wait = FIRST_WAIT;
     loop {
         // The permit first: a connection that has no room is not even accepted.
@@ -45,7 +48,7 @@ pub async fn run_listener(
                     continue;
                 }
                 context.figures.accept_errors.fetch_add(1, Relaxed);
-                if context.quiet.may_log() {
+                if context.quiet.may_log(None) {
                     warn!(listener = context.name, %error, "cannot accept");
                 }
                 tokio::select! {
@@ -57,7 +60,9 @@ pub async fn run_listener(
             }
         };
         wait = FIRST_WAIT;
-        let place = Admission::admit(room, context.cap.as_ref()).and_then(|mut place| {
+        // What holds from now on.
+        let context = conditions.current();
+        let place = Admission::admit(room, Some(&context.cap)).and_then(|mut place| {
             // Of a load balancer's connection only its header says whose it is.
             if !context.is_proxy(address.ip()) {
                 context.let_in(&mut place, address.ip())?;
@@ -76,7 +81,7 @@ pub async fn run_listener(
             continue;
         }
         context.figures.accepted.fetch_add(1, Relaxed);
-        tasks.spawn(opening::open(stream, address, place, Arc::clone(&context)));
+        tasks.spawn(opening::open(stream, address, place, context));
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) fn open(
     context.figures.connected.fetch_add(1, Relaxed);
     let me = MinerRef(context.next_miner.fetch_add(1, Relaxed));
     let began = context.clock.now();
-    let stream = context.roster.attach(stream, me, began.mono);
+    let stream = context.roster.attach(stream, me, (context.policy.id.0, began.mono));
     let mut opened = Opened { stream, me, address, began };
     async move {
         match begin(&mut opened, &mut place, &context).await {

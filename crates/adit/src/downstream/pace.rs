@@ -12,7 +12,8 @@ const SLACK: Duration = Duration::from_millis(100);
 /// Gives turns, evenly.
 #[derive(Debug)]
 pub(super) struct Pace {
-    every: Duration,
+    /// Nanoseconds between two.
+    every: AtomicU64,
     /// When the next turn is, if nobody had waited before.
     next: Mutex<Instant>,
     waits: AtomicU64,
@@ -21,8 +22,13 @@ pub(super) struct Pace {
 impl Pace {
     /// So many turns a second.
     pub(super) fn new(per_second: u32) -> Self {
-        let every = Duration::from_secs(1) / per_second.max(1);
+        let every = AtomicU64::new(every(per_second));
         Self { every, next: Mutex::new(Instant::now()), waits: AtomicU64::new(0) }
+    }
+
+    /// From now on so many turns a second.
+    pub(super) fn set(&self, per_second: u32) {
+        self.every.store(every(per_second), Relaxed);
     }
 
     /// Waits for a turn, and takes it.
@@ -45,9 +51,14 @@ impl Pace {
             return Err(*next - SLACK);
         }
         // A turn that nobody took a while ago is gone.
-        *next = (*next).max(now) + self.every;
+        *next = (*next).max(now) + Duration::from_nanos(self.every.load(Relaxed));
         Ok(())
     }
+}
+
+/// Nanoseconds.
+fn every(per_second: u32) -> u64 {
+    1_000_000_000 / u64::from(per_second.max(1))
 }
 
 #[cfg(test)]

@@ -5,15 +5,15 @@
 //! reason here, says its last words and cleans up as it always does. So being able to close it costs its task
 //! nothing while it runs.
 
-use std::collections::HashMap;
-use std::net::Shutdown;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Shutdown};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use engine::MinerRef;
-use engine::miner::CloseReason;
+use engine::miner::{CloseReason, WorkerStanding};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
@@ -23,12 +23,30 @@ pub(super) struct Attached {
     stream: TcpStream,
     me: MinerRef,
     since: Duration,
+    listener: u16,
     mining: AtomicBool,
     /// Bits of hashes per second.
     hashrate: AtomicU64,
     last_share_ms: AtomicU64,
     why: OnceLock<CloseReason>,
     roster: Weak<Roster>,
+    /// Who mines; nothing before anybody does. Held for moments: by the connection with each job, and by who lists workers.
+    presence: Mutex<Option<Box<Presence>>>,
+}
+
+/// Who mines over a connection, and what it is.
+#[derive(Clone, Debug)]
+pub struct Presence {
+    /// The listener's number.
+    pub listener: u16,
+    /// It speaks Stratum V2.
+    pub sv2: bool,
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// What it calls itself.
+    pub agent: Option<Arc<str>>,
+    /// Its workers, or channels.
+    pub workers: Vec<WorkerStanding>,
 }
 
 impl Deref for Attached {
@@ -45,6 +63,32 @@ impl Attached {
         self.mining.store(mining, Relaxed);
         self.hashrate.store(hashrate.to_bits(), Relaxed);
         self.last_share_ms.store(milliseconds(last_share), Relaxed);
+    }
+
+    /// The miner has begun to mine. What it was before stays, if it does so again.
+    pub(super) fn introduce(&self, presence: impl FnOnce() -> Presence) {
+        let mut known = self.presence.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get_or_insert_with(|| Box::new(presence()));
+    }
+
+    /// Shows how its workers stand. Called with each job.
+    pub(super) fn show_workers(&self, each: impl FnOnce(&mut dyn FnMut(WorkerStanding))) {
+        let mut presence = self.presence.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(presence) = &mut *presence {
+            let mut count = 0;
+            each(&mut |standing| {
+                match presence.workers.get_mut(count) {
+                    Some(known) => *known = standing,
+                    None => {
+                        // Most connections have one.
+                        presence.workers.reserve_exact(usize::from(count == 0));
+                        presence.workers.push(standing);
+                    }
+                }
+                count += 1;
+            });
+            presence.workers.truncate(count);
+        }
     }
 
     /// Why the input ends, when it was Adit that ended it.
@@ -78,6 +122,8 @@ pub struct Entry {
     pub miner: MinerRef,
     /// When it connected, on the process's clock.
     pub since: Duration,
+    /// The number of the listener that it came to.
+    pub listener: u16,
     /// Subscribed and authorised.
     pub mining: bool,
     /// Hashes per second, as vardiff estimated with the last job.
@@ -91,7 +137,8 @@ pub struct Entry {
 /// Every miner of the process.
 #[derive(Debug)]
 pub struct Roster {
-    miners: Mutex<HashMap<MinerRef, Weak<Attached>>>,
+    /// Later miners have greater numbers: oldest first.
+    miners: Mutex<BTreeMap<MinerRef, Weak<Attached>>>,
     /// Bits of the factor.
     relief: AtomicU64,
 }
@@ -103,33 +150,51 @@ impl Default for Roster {
 }
 
 impl Roster {
-    /// A miner has connected.
-    pub(super) fn attach(self: &Arc<Self>, stream: TcpStream, me: MinerRef, now: Duration) -> Arc<Attached> {
+    /// A miner has connected: to which listener, and when.
+    pub(super) fn attach(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        me: MinerRef,
+        (listener, now): (u16, Duration),
+    ) -> Arc<Attached> {
         let attached = Arc::new(Attached {
             stream,
             me,
             since: now,
+            listener,
             mining: AtomicBool::new(false),
             hashrate: AtomicU64::new(0),
             last_share_ms: AtomicU64::new(milliseconds(now)),
             why: OnceLock::new(),
             roster: Arc::downgrade(self),
+            presence: Mutex::default(),
         });
         self.lock().insert(me, Arc::downgrade(&attached));
         attached
     }
 
-    /// Every miner there is, in no order, into a list that is used again and again.
+    /// Every miner there is, oldest first, into a list that is used again and again.
     pub fn read(&self, entries: &mut Vec<Entry>) {
         entries.clear();
         entries.extend(self.attached().iter().map(|attached| Entry {
             miner: attached.me,
             since: attached.since,
+            listener: attached.listener,
             mining: attached.mining.load(Relaxed),
             hashrate: f64::from_bits(attached.hashrate.load(Relaxed)),
             last_share: Duration::from_millis(attached.last_share_ms.load(Relaxed)),
             closing: attached.why.get().is_some(),
         }));
+    }
+
+    /// Shows who mines over each connection, oldest first.
+    pub fn each_presence(&self, mut each: impl FnMut(&Presence)) {
+        for attached in self.attached() {
+            let presence = attached.presence.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(presence) = &*presence {
+                each(presence);
+            }
+        }
     }
 
     /// How many there are.
@@ -168,7 +233,7 @@ impl Roster {
         self.lock().values().filter_map(Weak::upgrade).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<MinerRef, Weak<Attached>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<MinerRef, Weak<Attached>>> {
         self.miners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -177,6 +242,7 @@ impl Roster {
 pub(super) fn farewell(why: CloseReason) -> &'static str {
     match why {
         CloseReason::Overload => "Adit is short of memory: use your backup pool",
+        CloseReason::ListenerGone => "this port of Adit is closed: use another",
         _ => "Adit is shutting down",
     }
 }

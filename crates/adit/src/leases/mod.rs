@@ -1,5 +1,6 @@
 //! How much work goals with a bound (`work_max`) have had, over all runs.
 
+mod earlier;
 mod journal;
 mod keeper;
 
@@ -44,9 +45,9 @@ impl Leases {
     /// # Errors
     /// The journal cannot be read or written.
     pub fn open(config: &Config, state: Arc<StateDirectory>) -> Result<Self, StateError> {
-        let path = state.path().to_owned();
-        let failed = |error| StateError::File { what: "keep", path: path.join("leases"), error };
-        let (journal, counts) = Journal::open(&path).map_err(failed)?;
+        let path = state.leases_directory();
+        let failed = |error| StateError::File { what: "keep", path: path.clone(), error };
+        let (journal, counts) = Journal::open(&state).map_err(failed)?;
         let all = goals(config).into_iter().enumerate();
         let counted = all.filter_map(|(at, (_, name, goal))| Some((at, name, goal?)));
         let lease = |(at, name, goal): (usize, &Name, &Goal)| {

@@ -45,7 +45,6 @@ pub struct OverloadFigures {
 /// Keeps the process within its memory.
 pub struct Warden {
     ladder: Ladder,
-    budget: u64,
     admission: Arc<Admission>,
     roster: Arc<Roster>,
     figures: Arc<OverloadFigures>,
@@ -71,7 +70,12 @@ impl Warden {
         figures.budget.store(budget, Relaxed);
         let (ladder, entries) = (Ladder::default(), Vec::new());
         let (stepped, shed_at, held) = (None, 0, (0, Duration::ZERO));
-        Self { ladder, budget, admission, roster, figures, clock, stepped, shed_at, held, entries }
+        Self { ladder, admission, roster, figures, clock, stepped, shed_at, held, entries }
+    }
+
+    /// In bytes; it may be changed while it runs.
+    fn budget(&self) -> u64 {
+        self.figures.budget.load(Relaxed)
     }
 
     /// Looks every quarter of a second until `stop`. `memory` gives the memory in use.
@@ -94,7 +98,7 @@ impl Warden {
         self.figures.used.store(used, Relaxed);
         let rung_before = self.ladder.rung();
         #[expect(clippy::cast_precision_loss, reason = "memory is far below 2^53 bytes")]
-        let part = used as f64 / self.budget.max(1) as f64;
+        let part = used as f64 / self.budget().max(1) as f64;
         let rung = self.ladder.observe(part, now);
         if rung != rung_before {
             self.figures.rung.store(rung, Relaxed);
@@ -124,7 +128,7 @@ impl Warden {
                 // enough, and what the idle ones leave has to show first.
                 if self.entries.len() != before {
                     self.shed_at = self.shed_at.max(used);
-                } else if used > self.shed_at + self.budget / NOTICEABLE {
+                } else if used > self.shed_at + self.budget() / NOTICEABLE {
                     self.shed();
                     self.shed_at = used;
                 }
@@ -136,7 +140,7 @@ impl Warden {
                 self.admission.set_cap(narrow(left).min(self.admission.cap()));
             }
             if sent > 0 {
-                warn!(sent, left, used, budget = self.budget, "memory is short: miners are sent away");
+                warn!(sent, left, used, budget = self.budget(), "memory is short: miners are sent away");
             }
         }
     }
@@ -166,7 +170,7 @@ impl Warden {
         if rung < 3 {
             self.shed_at = 0;
         }
-        let (budget, miners) = (self.budget, self.roster.len());
+        let (budget, miners) = (self.budget(), self.roster.len());
         let what = match rung {
             0 => "memory suffices again: miners are taken as usual",
             1 => "memory is short: no more miners are taken",

@@ -1,13 +1,14 @@
-//! What a configuration that was read anew changes of sources, routes and goals: worked out whole before anything is done.
+//! What a configuration that was read anew changes of listeners, sources, routes and goals: worked out whole before anything is done.
 
 use std::collections::BTreeMap;
 
 use engine::SourceId;
 use engine::router::{Removed, RouteSettings};
 
+use super::merged::{merged, merged_listeners};
 use super::numbers::Numbers;
 use super::settings::{pins, rolled_bits, route_settings, sv2_rolled_bits};
-use crate::config::{Config, Goal, Name, SourceUrl};
+use crate::config::{Config, Goal, Listener, Name, SourceUrl};
 use crate::splits::Bindings;
 use crate::upstream::Pins;
 
@@ -17,24 +18,28 @@ const GOALS_EVER: usize = 128;
 /// What comes of a fresh configuration.
 #[derive(Debug)]
 pub(crate) enum Planned {
-    /// Sources, routes, goals and pins are the same.
+    /// Listeners, sources, routes, goals and pins are the same.
     Same,
     /// This changes, while everybody mines.
     Change(Box<Plan>),
-    /// It can be had by a new start alone, for these reasons.
-    Restart(Vec<String>),
+    /// It can be had by a new start alone, for these reasons; but this of listeners can be had all the same.
+    Restart(Vec<String>, BTreeMap<Name, Listener>),
     /// It cannot be had, for these reasons.
     Refused(Vec<String>),
 }
 
-/// A change of sources, routes, goals and pins.
+/// A change of listeners, sources, routes, goals and pins.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// The configuration as it is in force then: what needs a new start is as it was.
     pub(crate) config: Config,
+    /// Sources, routes, goals or pins are others: the router has to know.
+    pub(super) reshapes: bool,
     /// Pools that come, or come back as others.
     pub(crate) added: Vec<(SourceId, Name)>,
     pub(super) removed: Vec<(Removed, Name)>,
+    /// Sources with other authorities under the same path.
+    renewed: Vec<Name>,
     pub(super) routes: Vec<RouteSettings>,
     pub(super) pins: Pins,
     pub(super) numbers: Numbers,
@@ -44,7 +49,12 @@ impl Plan {
     /// The tables that are others than in what is `running`, in the words of the log.
     pub(crate) fn told(&self, running: &Config) -> Vec<String> {
         let mut told = Vec::new();
+        let listener = |config: &Config| -> BTreeMap<Name, ()> {
+            config.listeners.keys().map(|name| (name.clone(), ())).collect()
+        };
+        tell("listener", &listener(running), &listener(&self.config), &mut told);
         tell("source", &running.sources, &self.config.sources, &mut told);
+        told.extend(self.renewed.iter().map(|name| format!("source.{name} (what is in its ca_file)")));
         tell("route", &running.routes, &self.config.routes, &mut told);
         tell("goal", &running.goals, &self.config.goals, &mut told);
         tell("pin", &running.pins, &self.config.pins, &mut told);
@@ -74,8 +84,27 @@ pub(super) struct Granted {
 }
 
 impl Granted {
-    /// As Adit starts.
-    pub(super) fn at_start(config: &Config) -> Self {
+    /// With what a configuration grants to whoever comes from now on. What those were granted who are there stays: they are
+    /// not told.
+    pub(super) fn with(mut self, config: &Config) -> Self {
+        let fresh = Self::by(config);
+        for (name, bits) in fresh.bits {
+            match self.bits.iter_mut().find(|(of, _)| *of == name) {
+                Some((_, had)) => *had |= bits,
+                None => self.bits.push((name, bits)),
+            }
+        }
+        for (name, spaces) in fresh.spaces {
+            match self.spaces.iter_mut().find(|(of, _)| *of == name) {
+                Some((_, had)) => *had = spaces.max(*had),
+                None => self.spaces.push((name, spaces)),
+            }
+        }
+        self
+    }
+
+    /// What a configuration grants.
+    pub(super) fn by(config: &Config) -> Self {
         let listeners = || config.listeners.iter();
         let sv2 = listeners().filter(|(_, listener)| listener.authority_secret_key.is_some());
         let spaces = |name| Bindings::of(config).id_spaces(name);
@@ -118,32 +147,29 @@ fn too_few_spaces(name: &Name, had: u16, config: &Config) -> Option<String> {
 }
 
 /// Works out what changes from what is `running` to `fresh`.
+///
+/// `renewed` are sources whose authorities (`ca_file`) are others under the same path. Then come the numbers in use, what
+/// miners were granted, and how many sources there may ever be.
 pub(super) fn plan(
     running: &Config,
     fresh: &Config,
-    numbers: &Numbers,
-    granted: &Granted,
-    room: usize,
+    renewed: &[Name],
+    (numbers, granted, room): (&Numbers, &Granted, usize),
 ) -> Planned {
     let restart = needs_restart(running, fresh);
     if !restart.is_empty() {
-        return Planned::Restart(restart);
+        return Planned::Restart(restart, merged_listeners(running, fresh, false));
     }
-    let config = Config {
-        sources: fresh.sources.clone(),
-        routes: fresh.routes.clone(),
-        goals: fresh.goals.clone(),
-        pins: fresh.pins.clone(),
-        ..running.clone()
-    };
-    if config == *running {
+    let config = merged(running, fresh);
+    if config == *running && renewed.is_empty() {
         return Planned::Same;
     }
     let mut problems = granted.problems(&config);
     let mut after = numbers.clone();
     let (mut added, mut removed) = (Vec::new(), Vec::new());
+    let is_another = |name: &Name| renewed.contains(name) || is_another(name, running, &config);
     for name in running.sources.keys() {
-        if config.sources.contains_key(name) && !is_another(name, running, &config) {
+        if config.sources.contains_key(name) && !is_another(name) {
             continue;
         }
         if let Some(source) = numbers.source(name) {
@@ -153,7 +179,7 @@ pub(super) fn plan(
     }
     for name in config.sources.keys() {
         let known = running.sources.contains_key(name);
-        if known && !is_another(name, running, &config) {
+        if known && !is_another(name) {
             continue;
         }
         let source = after.add_source(name);
@@ -162,6 +188,10 @@ pub(super) fn plan(
         }
         added.push((source, name.clone()));
     }
+    let lists = |config: &Config| {
+        (config.sources.clone(), config.routes.clone(), config.goals.clone(), config.pins.clone())
+    };
+    let reshapes = !added.is_empty() || !removed.is_empty() || lists(running) != lists(&config);
     if after.sources() > room {
         problems.push(format!(
             "{room} sources have come since Adit was started, as many as can: start it anew to have more"
@@ -179,7 +209,17 @@ pub(super) fn plan(
         return Planned::Refused(problems);
     }
     let pins = pins(&after, &config);
-    Planned::Change(Box::new(Plan { config, added, removed, routes, pins, numbers: after }))
+    let renewed = renewed.to_vec();
+    Planned::Change(Box::new(Plan {
+        config,
+        reshapes,
+        added,
+        removed,
+        renewed,
+        routes,
+        pins,
+        numbers: after,
+    }))
 }
 
 /// Whether a source is another one now, though its name is the same.
@@ -204,11 +244,6 @@ fn needs_restart(running: &Config, fresh: &Config) -> Vec<String> {
     }
     for (name, route) in &fresh.routes {
         let Some(was) = running.routes.get(name) else { continue };
-        if (&was.listeners, &was.workers, &was.networks)
-            != (&route.listeners, &route.workers, &route.networks)
-        {
-            reasons.push(format!("other miners for route.{name} (listeners, workers, networks)"));
-        }
         if was.sources.is_empty() != route.sources.is_empty() {
             reasons.push(format!("goals instead of sources, or sources instead of goals, for route.{name}"));
         }
@@ -224,6 +259,12 @@ fn needs_restart(running: &Config, fresh: &Config) -> Vec<String> {
         }
         if was.is_some_and(|was| goal.sources.iter().any(|source| comes_to(source, &was.sources, fresh))) {
             reasons.push(format!("declared templates for goal.{name}"));
+        }
+    }
+    for (name, listener) in &fresh.listeners {
+        if listener.job_declarators > 0 && !running.listeners.contains_key(name) {
+            reasons
+                .push(format!("job declarator clients of listener.{name}, which is new (job_declarators)"));
         }
     }
     let lists = |config: &Config| -> Vec<Vec<Name>> {
@@ -277,7 +318,7 @@ mod tests {
     }
 
     fn planned(running: &Config, fresh: &Config) -> Planned {
-        plan(running, fresh, &Numbers::of(running), &Granted::at_start(running), 100)
+        plan(running, fresh, &[], (&Numbers::of(running), &Granted::by(running), 100))
     }
 
     fn change(running: &Config, fresh: &Config) -> Plan {
@@ -300,7 +341,7 @@ mod tests {
         assert_eq!(plan.removed[0].0, Removed { source: SourceId(1), successor: None });
         // It comes back: it is not the one that it was.
         let running = plan.config.clone();
-        let back = super::plan(&running, &one, &plan.numbers, &Granted::at_start(&one), 100);
+        let back = super::plan(&running, &one, &[], (&plan.numbers, &Granted::by(&one), 100));
         let Planned::Change(back) = back else { panic!("{back:?}") };
         assert_eq!(ids(&back), [0, 3]);
     }
@@ -323,7 +364,7 @@ mod tests {
         let plan = change(&one, &two);
         let numbers: Vec<_> = plan.routes[0].goals.iter().map(|goal| goal.id.0).collect();
         assert_eq!(numbers, [1, 0], "the new one is counted last though its name is first");
-        let Planned::Change(back) = super::plan(&two, &one, &plan.numbers, &Granted::at_start(&one), 100)
+        let Planned::Change(back) = super::plan(&two, &one, &[], (&plan.numbers, &Granted::by(&one), 100))
         else {
             panic!("it can be had")
         };
@@ -341,7 +382,7 @@ mod tests {
         for (from, to, why) in
             [(&short, &long, "goals instead of sources"), (&long, &counted, "counted for goal.y")]
         {
-            let Planned::Restart(reasons) = planned(from, to) else { panic!("{why}") };
+            let Planned::Restart(reasons, _) = planned(from, to) else { panic!("{why}") };
             assert!(reasons.join("; ").contains(why), "{reasons:?}");
         }
     }
@@ -370,11 +411,69 @@ mod tests {
     }
 
     #[test]
+    fn a_source_whose_authorities_are_others_is_connected_anew_though_no_key_has_changed() {
+        let one = config("", "sources = [\"a\", \"b\"]", &(source("a", "a") + &source("b", "b")));
+        let renewed = [Name::new("b").unwrap()];
+        let planned = plan(&one, &one, &renewed, (&Numbers::of(&one), &Granted::by(&one), 100));
+        let Planned::Change(plan) = planned else { panic!("{planned:?}") };
+        assert_eq!(ids(&plan), [0, 2]);
+        assert_eq!(plan.removed[0].0, Removed { source: SourceId(1), successor: Some(SourceId(2)) });
+        assert_eq!(plan.told(&one), ["source.b (what is in its ca_file)"]);
+    }
+
+    #[test]
     fn there_is_an_end_to_the_numbers() {
         let one = config("", "sources = [\"a\"]", &source("a", "a"));
         let two = config("", "sources = [\"a\", \"b\"]", &(source("a", "a") + &source("b", "b")));
-        let planned = plan(&one, &two, &Numbers::of(&one), &Granted::at_start(&one), 1);
+        let planned = plan(&one, &two, &[], (&Numbers::of(&one), &Granted::by(&one), 1));
         let Planned::Refused(problems) = planned else { panic!("{planned:?}") };
         assert!(problems[0].contains("start it anew"), "{problems:?}");
+    }
+
+    /// With a second listener.
+    fn with_hall(route: &str, more: &str) -> Config {
+        let text = format!(
+            "version = 1\n[listener.main]\n[listener.hall]\nlisten = \"127.0.0.1:3334\"\n{more}\n\
+             [route.main]\nlisteners = [\"main\", \"hall\"]\n{route}\n{}",
+            source("a", "a")
+        );
+        Config::from_str_named("adit.toml", &text).unwrap_or_else(|errors| panic!("{errors}")).config
+    }
+
+    #[test]
+    fn listeners_come_and_go_and_the_router_hears_only_of_what_concerns_it() {
+        let route = "sources = [\"a\"]";
+        let (one, two) = (config("", route, &source("a", "a")), with_hall(route, ""));
+        let come = change(&one, &two);
+        assert!(come.added.is_empty() && come.removed.is_empty(), "no pool is connected anew");
+        assert_eq!(come.told(&one), ["listener.hall (new)", "route.main"]);
+        assert_eq!(change(&two, &one).told(&two), ["listener.hall (taken out)", "route.main"]);
+        let other = change(&two, &with_hall(route, "max_connections = 7"));
+        assert!(!other.reshapes && come.reshapes);
+        assert_eq!(other.told(&two), Vec::<String>::new(), "its keys are told one by one");
+        let Planned::Restart(reasons, listeners) = planned(&one, &with_hall(route, "job_declarators = 1"))
+        else {
+            panic!("the ways to the pools were made at the start")
+        };
+        assert!(reasons[0].contains("job_declarators"), "{reasons:?}");
+        assert_eq!(listeners, one.listeners);
+    }
+
+    #[test]
+    fn what_miners_were_granted_holds_for_those_of_a_listener_that_came_later_too() {
+        let key = noise::AuthoritySecretKey::from_bytes([9; 32]).expect("a key");
+        let key = format!("authority_secret_key = \"{}\"", *key.to_base58check());
+        let route = "sources = [\"a\"]";
+        let (one, two) = (config("", route, &source("a", "a")), with_hall(route, &key));
+        let granted = Granted::by(&one).with(&change(&one, &two).config);
+        let old = config("", "sources = [\"old\"]", &sv1_source("old"));
+        let mut three = with_hall(route, &key);
+        three.sources.extend(old.sources);
+        for route in three.routes.values_mut() {
+            route.sources.push(Name::new("old").unwrap());
+        }
+        let planned = plan(&two, &three, &[], (&Numbers::of(&two), &granted, 100));
+        let Planned::Refused(problems) = planned else { panic!("{planned:?}") };
+        assert!(problems[0].contains("listener.hall"), "{problems:?}");
     }
 }

@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use engine::SourceId;
 use engine::router::SourcePlan;
-use engine::source::{SourceCommand, SourceStatus, Sv1Pool, Sv1Settings, Sv2Pool};
+use engine::source::{SourceCommand, SourceSettings, SourceStatus, Sv1Pool, Sv1Settings, Sv2Pool};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use link::{Resolver, Sv1Url};
-use telemetry::SourceKind;
+use telemetry::{SourceKind, StateHistory};
 use tokio::sync::{mpsc, watch};
 
-use super::settings::{lane_settings, position, source_plan, source_settings, sv1_settings};
+use super::settings::{lane_settings, position, source_plan, source_settings, sv1_settings, tag_room};
 use super::upstream::Common;
 use super::{COMMAND_QUEUE, StartError};
 use crate::config::{self, Config};
 use crate::snapshot::SourceView;
 use crate::upstream::{
-    LaneSettings, MadeSource, Outlet, Repeated, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor, SourceFigures,
-    SourceReport, SourceTask, Sv1Task, run_source, run_sv1,
+    LaneSettings, MadeSource, Outlet, Repeated, Reporter, SHARE_QUEUE, SOLUTION_QUEUE, SourceDoor,
+    SourceFigures, SourceReport, SourceTask, Sv1Task, run_source, run_sv1,
 };
 
 /// The ends of a source's queues and cells.
@@ -31,7 +31,8 @@ pub(super) struct Ends {
     pub(super) commands: mpsc::Receiver<SourceCommand>,
     pub(super) shares: mpsc::Receiver<engine::OutgoingShare>,
     pub(super) solutions: mpsc::Receiver<engine::OutgoingShare>,
-    pub(super) report: watch::Sender<SourceReport>,
+    pub(super) report: Reporter,
+    history: Arc<StateHistory>,
     pub(super) figures: Arc<SourceFigures>,
 }
 
@@ -77,8 +78,8 @@ impl Common {
             resolver: Some(Arc::clone(&resolver)),
             ..ends.view(SourceKind::Pool)
         };
-        let machine =
-            Sv2Pool::new(source_settings(ends.id, url, source), Arc::clone(&self.books), rand::random());
+        let settings = SourceSettings { tag_room: tag_room(config), ..source_settings(ends.id, url, source) };
+        let machine = Sv2Pool::new(settings, rand::random());
         let to = ends.other_side();
         let task = SourceTask {
             outlet: ends.outlet,
@@ -116,7 +117,7 @@ impl Common {
         let to = ends.other_side();
         let task = Sv1Task {
             outlet: ends.outlet,
-            machine: Sv1Pool::new(settings, Arc::clone(&self.books), rand::random()),
+            machine: Sv1Pool::new(settings, rand::random()),
             url: url.clone(),
             lanes,
             max_line,
@@ -136,8 +137,11 @@ impl Common {
         let (command_tx, commands) = mpsc::channel(COMMAND_QUEUE);
         let (shares_tx, shares) = mpsc::channel(SHARE_QUEUE);
         let (solutions_tx, solutions) = mpsc::channel(SOLUTION_QUEUE);
-        let (report, report_seen) =
+        let (newest, report_seen) =
             watch::channel(SourceReport { status: SourceStatus::off(), at: Duration::ZERO });
+        let history = Arc::<StateHistory>::default();
+        let report = Reporter::new(newest, Arc::clone(&history));
+        let figures = Arc::<SourceFigures>::default();
         let outlet = Outlet {
             id,
             name: name.to_string(),
@@ -145,6 +149,7 @@ impl Common {
             router: self.router.clone(),
             mailboxes: Arc::clone(&self.mailboxes),
             latencies: self.latencies.clone(),
+            figures: Arc::clone(&figures),
             not_opened: Repeated::default(),
         };
         Ends {
@@ -156,7 +161,8 @@ impl Common {
             shares,
             solutions,
             report,
-            figures: Arc::default(),
+            history,
+            figures,
         }
     }
 }
@@ -175,6 +181,7 @@ impl Ends {
             address: None,
             jds_address: None,
             report: self.report_seen.clone(),
+            history: Arc::clone(&self.history),
             figures: Arc::clone(&self.figures),
             door: self.to.1.clone(),
             insecure: false,

@@ -1,5 +1,6 @@
 //! What the configuration says, in the words of those who do it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use engine::miner::jdc::{JdsWay, PoolWay};
@@ -41,7 +42,14 @@ pub(crate) fn source_settings(id: SourceId, url: &PoolUrl, source: &config::Sour
         unsettled_max: source.shares_unsettled_max.map(|n| n as usize),
         work_selection: false,
         payout: source.payout_rule(),
+        tag_room: 0,
     }
+}
+
+/// Bytes of extranonce that a source should have for a lease's tag. Where receipts are issued terms may come at any time that
+/// want one, and a channel keeps what it was opened with.
+pub(super) fn tag_room(config: &Config) -> u8 {
+    if config.receipts.key_file.is_some() { work::MAX_LEASE_TAG } else { 0 }
 }
 
 /// The ways of job declarator clients to each source, by its number; only Stratum V2 pools have any.
@@ -203,6 +211,7 @@ pub(super) fn listener_policy(
         identity: listener.identity.clone(),
         declarators: listener.job_declarators > 0,
         hash_seed: rand::random(),
+        retargets: Arc::default(),
         firmware: Arc::clone(firmware),
     }
 }
@@ -305,7 +314,6 @@ pub(super) fn route_settings(
 
 /// Routes as they are shown.
 pub(super) fn route_views(routes: &[RouteSettings], config: &Config) -> Vec<RouteView> {
-    let listener_at = |name: &Name| config.listeners.keys().position(|n| n == name).expect("checked");
     let view = |(settings, (name, route)): (&RouteSettings, (&Name, &config::Route))| {
         let names = goals(config).into_iter().filter(|(of, _, _)| *of == name);
         let goals = settings.goals.iter().zip(names).map(|(goal, (_, name, _))| GoalView {
@@ -323,7 +331,7 @@ pub(super) fn route_views(routes: &[RouteSettings], config: &Config) -> Vec<Rout
         let others = config.routes.iter().filter(|(other, _)| *other != name);
         let shares_listeners =
             others.flat_map(|(_, other)| &other.listeners).any(|listener| route.listeners.contains(listener));
-        let listeners = route.listeners.iter().map(listener_at).collect();
+        let listeners = route.listeners.iter().map(ToString::to_string).collect();
         RouteView { name: name.to_string(), sources, listeners, goals, shares_listeners }
     };
     routes.iter().zip(&config.routes).map(view).collect()
@@ -359,6 +367,7 @@ pub(super) fn solo_settings(
         // Two of one Adit on one node must not search the same space either.
         instance: [instance, &id.0.to_be_bytes()].concat(),
         ntime_slack: u32::try_from(solo.ntime_slack.as_secs()).unwrap_or(u32::MAX),
+        tag_room: tag_room(config),
     })
 }
 
@@ -378,7 +387,11 @@ pub(super) fn declared_settings(
     let chain = declared.templates.iter().find_map(|name| config.templates.get(name))?.network;
     let extra = declared.extra_outputs.iter().map(|output| output.on(chain));
     Some(DeclaredSettings {
-        pool: SourceSettings { payout: None, ..source_settings(id, pool.url.sv2()?, pool) },
+        pool: SourceSettings {
+            payout: None,
+            tag_room: tag_room(config),
+            ..source_settings(id, pool.url.sv2()?, pool)
+        },
         jds: JdsSettings {
             host: declared.jds_url.host().to_owned(),
             port: declared.jds_url.port(),
@@ -445,6 +458,19 @@ pub(super) fn template_settings(
         }),
     };
     Some(TemplateSettings { name: name.to_string(), origin })
+}
+
+/// Blocks between two halvings, by template provider. The chain of an embedded one has none.
+pub(super) fn halvings(config: &Config, embedded: &[String]) -> HashMap<String, u32> {
+    let halving = |(name, template): (&Name, &config::Template)| {
+        let blocks = match template.network {
+            _ if embedded.iter().any(|embedded| *embedded == *name.as_str()) => u32::MAX,
+            Chain::Regtest => 150,
+            Chain::Main | Chain::Testnet4 | Chain::Signet => 210_000,
+        };
+        (name.to_string(), blocks)
+    };
+    config.templates.iter().map(halving).collect()
 }
 
 #[cfg(test)]

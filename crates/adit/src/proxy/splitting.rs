@@ -48,7 +48,8 @@ impl Splitting {
     pub(super) fn of(name: &Name, listener: &Listener, config: &Config, sources: &[SourceView]) -> Self {
         let bindings = Bindings::of(config);
         let (own, sv1) = (bindings.sources_of_listener(name), bindings.sv1_pools(name));
-        let of_listener = sources.iter().filter(|view| own.iter().any(|own| own.as_str() == view.name));
+        let of_listener =
+            sources.iter().filter(|view| !view.removed && own.iter().any(|own| own.as_str() == view.name));
         let reports = of_listener.map(|view| Source {
             name: view.name.clone(),
             sv1: sv1.iter().any(|(pool, _)| pool.as_str() == view.name),
@@ -61,11 +62,6 @@ impl Splitting {
             reports: reports.collect(),
             others: bindings.has_others(name),
         }
-    }
-
-    /// In how many spaces ids may be given out.
-    pub(super) fn spaces(&self) -> u16 {
-        self.spaces
     }
 
     /// The split, as soon as it can be said.

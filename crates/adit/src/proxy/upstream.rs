@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use engine::books::Books;
 use engine::router::{Router, SourcePlan};
 use engine::source::{Declared, Solo};
 use futures_util::FutureExt as _;
@@ -15,20 +14,22 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use work::CoinbaseConstraints;
 
+use super::StartError;
 use super::numbers::Numbers;
 use super::settings::{
     declared_plan, declared_settings, pins, solo_plan, solo_settings, template_settings, templates_in_use,
 };
-use super::{StartError, runtime, thread};
+use super::threads::{runtime, thread};
 use crate::blocks::{BlockDesk, BlockFigures};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::leases::Leases;
+use crate::ledger::LedgerSettings;
 use crate::snapshot::SourceView;
 use crate::state::StateDirectory;
 use crate::templates::{ProviderNews, Providers, TemplateHub, TemplateOrigin, TemplateSettings};
 use crate::upstream::{
-    DeclaredTask, LineSettings, MadeSource, Mailboxes, Pins, RouterMessage, RouterStatus, SoloTask,
+    DeclaredTask, JobBoard, LineSettings, MadeSource, Mailboxes, Pins, RouterMessage, RouterStatus, SoloTask,
     SourceDoors, Sources, run_declared, run_router, run_solo,
 };
 
@@ -44,6 +45,7 @@ pub(super) struct Upstream {
     clock: Clock,
     leases: Option<Leases>,
     pins: Pins,
+    jobs: Arc<JobBoard>,
 }
 
 /// A runtime that nothing runs on yet. One that is never used must not be waited for where it is dropped: other tasks run
@@ -96,11 +98,24 @@ impl Own<'_> {
 /// What a source shares with all others.
 #[derive(Clone)]
 pub(super) struct Common {
-    pub(super) books: Arc<Books>,
     pub(super) mailboxes: Arc<Mailboxes>,
     pub(super) latencies: Latencies,
     pub(super) router: mpsc::Sender<RouterMessage>,
     pub(super) clock: Clock,
+    pub(super) jobs: Arc<JobBoard>,
+}
+
+/// Whether something is kept that only one process may have: the state directory, a ledger.
+pub(crate) fn uses_state(config: &Config) -> bool {
+    counts_work(config) || mines_templates(config) || LedgerSettings::of(config).is_some()
+}
+
+fn counts_work(config: &Config) -> bool {
+    config.goals.values().any(|goal| goal.work_max.is_some())
+}
+
+fn mines_templates(config: &Config) -> bool {
+    !config.solos.is_empty() || !config.declared.is_empty()
 }
 
 impl Upstream {
@@ -119,14 +134,14 @@ impl Upstream {
             clock: common.clock,
             leases: None,
             pins: pins(&Numbers::of(config), config),
+            jobs: Arc::clone(&common.jobs),
         };
         for (name, source) in &config.sources {
             let (made, view) = common.pool(upstream.sources.len(), name, source, config)?;
             upstream.sources.push(made);
             upstream.seen.sources.push(view);
         }
-        let counts = config.goals.values().any(|goal| goal.work_max.is_some());
-        let of_templates = !config.solos.is_empty() || !config.declared.is_empty();
+        let (counts, of_templates) = (counts_work(config), mines_templates(config));
         if counts || of_templates {
             let directory = config::state_directory(&config.state, config::environment());
             let state = Arc::new(StateDirectory::open(&directory)?);
@@ -216,7 +231,7 @@ impl Upstream {
         let to = ends.other_side();
         let task = DeclaredTask {
             outlet: ends.outlet,
-            machine: Declared::new(settings, Arc::clone(&common.books), rand::random()),
+            machine: Declared::new(settings, rand::random()),
             pool: to_pool,
             jds: to_jds,
             // What the pool wants is told when the machine knows it.
@@ -249,7 +264,7 @@ impl Upstream {
         let task = SoloTask {
             outlet: ends.outlet,
             templates: own.hub(&solo.templates, settings.constraints()),
-            machine: Solo::new(settings, Arc::clone(&common.books), rand::random()),
+            machine: Solo::new(settings, rand::random()),
             desk: own.desk.clone(),
             commands: ends.commands,
             shares: ends.shares,
@@ -284,12 +299,20 @@ impl Upstream {
         status: watch::Sender<RouterStatus>,
         threads: &mut Vec<std::thread::JoinHandle<()>>,
     ) -> Result<Seen, StartError> {
-        let Self { mut runtime, sources: made, seen, latencies, clock, leases, pins } = self;
+        let Self { mut runtime, sources: made, seen, latencies, clock, leases, pins, jobs } = self;
         let upstream = async move {
             let mut sources = Sources::default();
             made.into_iter().for_each(|made| sources.add(made));
-            run_router(router, routes, messages, &mut sources, status, (latencies, clock), (leases, pins))
-                .await;
+            run_router(
+                router,
+                routes,
+                messages,
+                &mut sources,
+                status,
+                (latencies, clock, jobs),
+                (leases, pins),
+            )
+            .await;
             sources.end().await;
         };
         if let Some(runtime) = runtime.0.take() {

@@ -2,20 +2,24 @@
 //! pool. What can be shown from the outside is in `tests/process`.
 
 mod accepting;
+mod api;
 mod caps;
 #[path = "../../tests/process/client.rs"]
 mod client;
 mod declarators;
 mod draining;
+mod kept;
 mod opening;
 mod overload;
 mod panicking;
 mod proxied;
+mod scraped;
 mod sharing;
 mod small_pools;
 mod sv1_pools;
 mod sv2_miners;
 mod tls;
+mod workers;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -42,8 +46,17 @@ impl Farm {
         Self::try_start("listen = \"127.0.0.1:0\"", listener, limits).await.expect("a proxy")
     }
 
+    /// With these lines in `[http]`.
+    async fn start_serving(http: &str) -> Self {
+        Self::start_whole("listen = \"127.0.0.1:0\"", "", http, "").await.expect("a proxy")
+    }
+
     /// With this `listen` besides.
     async fn try_start(listen: &str, listener: &str, limits: &str) -> Result<Self, StartError> {
+        Self::start_whole(listen, listener, "enabled = false", limits).await
+    }
+
+    async fn start_whole(listen: &str, listener: &str, http: &str, limits: &str) -> Result<Self, StartError> {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         // No share is a block here: a new tip would cost shares that are on their way.
         let mut options = DevPoolOptions::default();
@@ -52,7 +65,8 @@ impl Farm {
         let text = format!(
             "version = 1\n[listener.main]\n{listen}\ndifficulty_start = 1e-6\ndifficulty_min = 1e-6\nvardiff = false\n{listener}\n\
              [source.pool]\nurl = \"{}\"\nuser_identity = \"farm\"\nnominal_hashrate = \"1 MH/s\"\n\
-             [route.main]\nlisteners = [\"main\"]\nsources = [\"pool\"]\n[http]\nenabled = false\n[limits]\n{limits}\n",
+             [route.main]\nlisteners = [\"main\"]\nsources = [\"pool\"]\n[state]\nhistory = false\n\
+             [http]\n{http}\n[limits]\n{limits}\n",
             pool.url()
         );
         let config = Config::from_str_named("test", &text).expect("a configuration").config;

@@ -16,6 +16,8 @@ const INSTANCE: &str = "instance";
 const INSTANCE_NEW: &str = "instance.new";
 /// Held by the Adit that uses the directory.
 const LOCK: &str = "lock";
+/// Where the ledger is kept.
+pub const LEDGER: &str = "ledger";
 /// Where found blocks are kept.
 const BLOCKS: &str = "blocks";
 /// The longest file that can be a number: anything longer is damaged.
@@ -122,10 +124,24 @@ impl StateDirectory {
         &self.path
     }
 
+    /// Where the ledger is, unless it has a place of its own; the stream of leases is always there.
+    #[must_use]
+    pub fn leases_directory(&self) -> PathBuf {
+        self.path.join(LEDGER)
+    }
+
     /// Where found blocks are kept; it exists.
     #[must_use]
     pub fn blocks_directory(&self) -> PathBuf {
         self.path.join(BLOCKS)
+    }
+}
+
+/// Waits until no other process has the directory, or for so long.
+pub(crate) fn wait_until_free(path: &Path, at_most: std::time::Duration) {
+    let began = std::time::Instant::now();
+    while began.elapsed() < at_most && matches!(lock(path), Err(StateError::InUse { .. })) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 use engine::OutgoingShare;
 use engine::source::{Declared, DeclaredEffects, DownReason, FoundBlock, JdsState, SourceCommand};
 use sv2::FrameHeader;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::line::{Line, LineEvent, LineSettings};
 use super::messages::{SourceFigures, SourceReport};
 use super::outlet::Outlet;
+use super::reporter::Reporter;
 use super::{BATCH, GATHER, OUTBOX_FULL};
 use crate::blocks::{BlockDesk, Finding};
 use crate::clock::Clock;
@@ -42,7 +43,7 @@ pub struct DeclaredTask {
     /// From miners: blocks.
     pub solutions: mpsc::Receiver<OutgoingShare>,
     /// What it shows of itself.
-    pub report: watch::Sender<SourceReport>,
+    pub report: Reporter,
     /// Its figures.
     pub figures: Arc<SourceFigures>,
     /// The process's clock.
@@ -124,13 +125,16 @@ impl DeclaredTask {
                 }
             }
         }
-        self.report.send_replace(SourceReport { status, at: self.clock.now().mono });
+        let now = self.clock.now().mono;
+        self.figures.states.enter(&status.state, now);
+        self.report.show(SourceReport { status, at: now });
     }
 
     fn on_pool(&mut self, line: &mut Line, event: LineEvent, fx: &mut DeclaredEffects) {
         let now = self.clock.now();
         match event {
-            LineEvent::Up { security, certificate_until } => {
+            LineEvent::Up { security, certificate_until, took } => {
+                self.outlet.latencies.handshake().observe(took);
                 let until = certificate_until.map_or(0, u64::from);
                 self.figures.certificate_until.store(until, Relaxed);
                 self.machine.pool_connected(security, now, fx);

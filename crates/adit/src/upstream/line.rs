@@ -37,7 +37,8 @@ type Dialling = Pin<Box<dyn Future<Output = Result<Link, DialError>> + Send>>;
 
 enum State {
     Idle,
-    Dialling(Dialling),
+    /// Since when.
+    Dialling(Dialling, Instant),
     Up(Box<Link>),
 }
 
@@ -49,6 +50,8 @@ pub(crate) enum LineEvent {
         security: LinkSecurity,
         /// End of the certificate, Unix seconds.
         certificate_until: Option<u32>,
+        /// From dialling to the end of the handshake.
+        took: Duration,
     },
     /// It could not be made, or has ended.
     Down(DownReason),
@@ -78,22 +81,25 @@ impl Line {
         }
         let settings = self.settings.clone();
         let url = std::mem::replace(&mut self.url, settings.url.clone());
-        self.state = State::Dialling(Box::pin(async move {
+        let dialling = Box::pin(async move {
             let LineSettings { resolver, connect_timeout, handshake_timeout, certificate_leeway, .. } =
                 settings;
             link::dial(&url, &resolver, connect_timeout, handshake_timeout, certificate_leeway).await
-        }));
+        });
+        self.state = State::Dialling(dialling, Instant::now());
     }
 
     /// What happens next; nothing ever does on a line that is not wanted. May be dropped at any time.
     pub(crate) async fn event(&mut self) -> LineEvent {
         match &mut self.state {
             State::Idle => std::future::pending().await,
-            State::Dialling(dialling) => match dialling.await {
+            State::Dialling(dialling, began) => match dialling.await {
                 Ok(link) => {
+                    let took = began.elapsed();
                     let up = LineEvent::Up {
                         security: security(&link),
                         certificate_until: link.certificate_until(),
+                        took,
                     };
                     self.stalled_since = None;
                     self.state = State::Up(Box::new(link));
@@ -159,7 +165,7 @@ impl Line {
     pub(crate) fn outbox(&self) -> usize {
         match &self.state {
             State::Up(link) => link.outbox(),
-            State::Idle | State::Dialling(_) => 0,
+            State::Idle | State::Dialling(..) => 0,
         }
     }
 

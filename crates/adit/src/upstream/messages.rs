@@ -1,14 +1,15 @@
 //! What miners' tasks, sources' tasks and the router's task send each other, and the queues between them.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::router::{GoalReport, JoinRequest, Share, Term};
-use engine::source::{SourceEvent, SourceStatus};
+use engine::source::{SourceEvent, SourceState, SourceStatus};
 use engine::{Answer, Feed, GoalId, GroupId, GroupMeter, MinerRef, OutgoingShare, SourceId};
 use tokio::sync::{mpsc, oneshot, watch};
+use work::{Job, LeaseTag};
 
 use super::pins::Pins;
 use super::sources::MadeSource;
@@ -73,6 +74,10 @@ pub enum RouterMessage {
     Change(Vec<GoalChange>),
     /// Sources and goals come, go and change.
     Reshape(Box<Reshape>),
+    /// Sources have other leases' tags from now on.
+    Tags(Vec<(SourceId, LeaseTag)>),
+    /// Somebody wants to know whether the router's thread is alive.
+    Answer(std::sync::mpsc::SyncSender<()>),
     /// The process ends: every miner is told so.
     Drain(&'static str),
     /// The router's task ends, and with it every source's.
@@ -155,6 +160,70 @@ pub struct SourceFigures {
     pub certificate_until: AtomicU64,
     /// Handshakes that failed.
     pub handshake_failures: AtomicU64,
+    /// Seconds by which the time in the source's newest job was ahead of this machine's clock when it came; `i64::MIN`
+    /// before the first.
+    pub clock_offset: ClockOffset,
+    /// How long it was in which state.
+    pub states: StateTimes,
+    /// The newest job.
+    newest_job: Mutex<Option<Arc<Job>>>,
+}
+
+/// See [`SourceFigures::clock_offset`].
+#[derive(Debug)]
+pub struct ClockOffset(AtomicI64);
+
+impl Default for ClockOffset {
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+}
+
+impl ClockOffset {
+    /// A job with this time has come now, both Unix seconds.
+    pub fn saw(&self, time: u32, now: u32) {
+        self.0.store(i64::from(time) - i64::from(now), Relaxed);
+    }
+
+    /// Nothing before the first job.
+    #[must_use]
+    pub fn get(&self) -> Option<i64> {
+        Some(self.0.load(Relaxed)).filter(|offset| *offset > i64::MIN)
+    }
+}
+
+/// The time that a source has spent in each of its states. Touched when its task shows itself.
+#[derive(Debug, Default)]
+pub struct StateTimes(Mutex<Option<Times>>);
+
+#[derive(Debug)]
+struct Times {
+    state: &'static str,
+    since: Duration,
+    spent: BTreeMap<&'static str, Duration>,
+}
+
+impl StateTimes {
+    /// The source is in this state now.
+    pub fn enter(&self, state: &SourceState, now: Duration) {
+        let state = state.as_str();
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = times.get_or_insert_with(|| Times { state, since: now, spent: BTreeMap::new() });
+        if times.state != state {
+            *times.spent.entry(times.state).or_default() += now.saturating_sub(times.since);
+            (times.state, times.since) = (state, now);
+        }
+    }
+
+    /// By state, those that it never was in left out; nothing before it was in any.
+    #[must_use]
+    pub fn read(&self, now: Duration) -> BTreeMap<&'static str, Duration> {
+        let times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(times) = &*times else { return BTreeMap::new() };
+        let mut spent = times.spent.clone();
+        *spent.entry(times.state).or_default() += now.saturating_sub(times.since);
+        spent
+    }
 }
 
 impl SourceFigures {
@@ -162,6 +231,17 @@ impl SourceFigures {
     pub fn count_job(&self, now: Duration) {
         self.jobs.fetch_add(1, Relaxed);
         self.last_job_ms.store(milliseconds(now), Relaxed);
+    }
+
+    /// What the newest work is.
+    pub(super) fn take_work(&self, feed: &Feed) {
+        *self.newest_job.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&feed.job.job));
+    }
+
+    /// The newest job, once there was one.
+    #[must_use]
+    pub fn newest_job(&self) -> Option<Arc<Job>> {
+        self.newest_job.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A tip has come, at this moment.

@@ -8,12 +8,14 @@ use link::Link;
 
 mod declared_task;
 mod doors;
+mod job_board;
 mod line;
 mod messages;
 mod outlet;
 mod pins;
 mod probe;
 mod repeated;
+mod reporter;
 mod router_task;
 mod solo_task;
 mod source_task;
@@ -23,6 +25,7 @@ mod sv1_task;
 
 pub use declared_task::{DeclaredTask, run_declared};
 pub use doors::{SOURCES_TO_COME, SourceDoors};
+pub use job_board::JobBoard;
 pub use line::LineSettings;
 pub(crate) use line::{Line, LineEvent};
 pub use messages::{
@@ -33,6 +36,8 @@ pub use outlet::Outlet;
 pub use pins::{Pinned, Pins};
 pub use probe::{PoolOffer, ProbeError, probe_sv1, probe_sv2};
 pub use repeated::Repeated;
+pub use reporter::Reporter;
+pub(crate) use reporter::state_word;
 pub use router_task::run_router;
 pub use solo_task::{SoloTask, run_solo};
 pub use source_task::{SourceTask, run_source};

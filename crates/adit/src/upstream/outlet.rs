@@ -8,8 +8,9 @@ use engine::source::{DownReason, Effects, SourceEvent};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::messages::{Mailboxes, RouterMessage};
+use super::messages::{Mailboxes, RouterMessage, SourceFigures};
 use super::repeated::Repeated;
+use crate::clock::unix_time;
 
 /// Where it goes.
 pub struct Outlet {
@@ -25,6 +26,8 @@ pub struct Outlet {
     pub mailboxes: Arc<Mailboxes>,
     /// Histograms.
     pub latencies: telemetry::Latencies,
+    /// The source's figures.
+    pub figures: Arc<SourceFigures>,
     /// Channels that were not opened: a farm with a channel for each miner would fill the log with them.
     pub not_opened: Repeated,
 }
@@ -41,6 +44,13 @@ impl Outlet {
         let mut events = std::mem::take(&mut fx.events);
         for event in events.drain(..) {
             self.log(&event);
+            if let SourceEvent::Work(feed) = &event {
+                self.figures.take_work(feed);
+                // One that goes out again says nothing of the clock.
+                if feed.received.as_secs() == feed.job.received_at.0 {
+                    self.figures.clock_offset.saw(feed.job.job.min_ntime, unix_time());
+                }
+            }
             // The router never waits for a source, so this cannot stand still for good.
             if self.router.send(RouterMessage::Source(self.id, event)).await.is_err() {
                 break;

@@ -1,9 +1,7 @@
 //! What a pool offers, found out by asking it: for `adit check --probe`.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::books::Books;
 use engine::source::{
     ChannelRefusal, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent, SourceSettings, Sv1Effects,
     Sv1Pool, Sv1Settings, Sv2Pool,
@@ -98,7 +96,7 @@ async fn ask_sv1(
     max_line: usize,
     clock: Clock,
 ) -> Result<PoolOffer, DownReason> {
-    let mut machine = Sv1Pool::new(settings, Arc::new(Books::default()), rand::random());
+    let mut machine = Sv1Pool::new(settings, rand::random());
     let mut fx = Sv1Effects::default();
     machine.command(SourceCommand::Start, clock.now(), &mut fx);
     let Some(number) = machine.to_dial() else { return Err(DownReason::NotStarted) };
@@ -189,7 +187,7 @@ pub async fn probe_sv2(
         Some(_) => "its authority key",
         None => "nobody: insecure",
     };
-    let mut machine = Sv2Pool::new(settings, Arc::new(Books::default()), rand::random());
+    let mut machine = Sv2Pool::new(settings, rand::random());
     let mut fx = Effects::default();
     machine.command(SourceCommand::Start, clock.now(), &mut fx);
     machine.connected(security(&link), clock.now(), &mut fx);

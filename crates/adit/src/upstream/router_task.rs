@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::router::{Output, Place, Router};
+use engine::source::SourceCommand;
 use engine::{Feed, GoalId, GroupId, MinerRef, RouteId, SourceId};
 use telemetry::{JobFanout, Latencies};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use super::job_board::JobBoard;
 use super::messages::{GroupNews, Joined, Moved, Reshape, RouteReport, RouterMessage, RouterStatus};
 use super::pins::Pins;
 use super::sources::Sources;
@@ -33,11 +35,13 @@ struct Cells {
     spreading: Option<(SourceId, Duration, Arc<JobFanout>)>,
     latencies: Latencies,
     clock: Clock,
+    jobs: Arc<JobBoard>,
 }
 
 impl Cells {
     fn publish(&mut self, group: GroupId, feed: Arc<Feed>) {
-        let Some((_, cell)) = self.by_group.get(&group) else { return };
+        let Some((route, cell)) = self.by_group.get(&group) else { return };
+        self.jobs.pin(*route, &feed);
         let (source, received) = (feed.source(), feed.received);
         let known = self.spreading.take().filter(|(s, at, _)| (*s, *at) == (source, received));
         let fanout = known.map_or_else(
@@ -58,6 +62,9 @@ impl Cells {
         route: RouteId,
         feed: Option<Arc<Feed>>,
     ) -> watch::Receiver<GroupNews> {
+        if let Some(feed) = &feed {
+            self.jobs.pin(route, feed);
+        }
         let cell = self
             .by_group
             .entry(group)
@@ -96,11 +103,11 @@ pub async fn run_router(
     mut messages: mpsc::Receiver<RouterMessage>,
     sources: &mut Sources,
     status: watch::Sender<RouterStatus>,
-    (latencies, clock): (Latencies, Clock),
+    (latencies, clock, jobs): (Latencies, Clock, Arc<JobBoard>),
     (mut leases, mut pins): (Option<Leases>, Pins),
 ) {
     let mut cells =
-        Cells { movers: HashMap::new(), by_group: HashMap::new(), spreading: None, latencies, clock };
+        Cells { movers: HashMap::new(), by_group: HashMap::new(), spreading: None, latencies, clock, jobs };
     let mut batch = Vec::with_capacity(BATCH);
     let mut shown = Duration::ZERO;
     let mut draining = None;
@@ -177,6 +184,12 @@ pub async fn run_router(
                     pins = fresh;
                     router.bind_workers(|route, worker| pins.goal(route, worker));
                 }
+                RouterMessage::Tags(tags) => {
+                    for (source, tag) in tags {
+                        sources.command(source, SourceCommand::SetTag(tag));
+                    }
+                }
+                RouterMessage::Answer(to) => crate::service::answer(&to),
                 RouterMessage::Drain(text) => {
                     draining = Some(text);
                     cells.farewell(None, text);

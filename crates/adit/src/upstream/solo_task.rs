@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use engine::OutgoingShare;
 use engine::source::{BlockOutcome, DownReason, Effects, FoundBlock, Solo, SourceCommand};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::messages::{SourceFigures, SourceReport};
 use super::outlet::Outlet;
+use super::reporter::Reporter;
 use crate::blocks::{BlockDesk, Finding};
 use crate::clock::Clock;
 use crate::templates::{HubNews, TemplateHub};
@@ -33,7 +34,7 @@ pub struct SoloTask {
     /// From miners: blocks.
     pub solutions: mpsc::Receiver<OutgoingShare>,
     /// What it shows of itself.
-    pub report: watch::Sender<SourceReport>,
+    pub report: Reporter,
     /// Its figures.
     pub figures: Arc<SourceFigures>,
     /// The process's clock.
@@ -73,7 +74,8 @@ pub async fn run_solo(mut task: SoloTask) {
 impl SoloTask {
     fn show(&self) {
         let report = SourceReport { status: self.machine.status(), at: self.clock.now().mono };
-        self.report.send_replace(report);
+        self.figures.states.enter(&report.status.state, report.at);
+        self.report.show(report);
     }
 
     fn share(

@@ -9,11 +9,12 @@ use engine::source::{DownReason, Effects, SourceCommand, Sv2Pool};
 use link::{DialError, Link, LinkError, Resolver};
 use noise::PoolUrl;
 use sv2::FrameHeader;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::messages::{SourceFigures, SourceReport};
 use super::outlet::Outlet;
+use super::reporter::Reporter;
 use super::{BATCH, GATHER, OUTBOX_FULL, WRITE_STALL, security};
 use crate::clock::Clock;
 
@@ -42,7 +43,7 @@ pub struct SourceTask {
     /// From miners: blocks.
     pub solutions: mpsc::Receiver<OutgoingShare>,
     /// What it shows of itself.
-    pub report: watch::Sender<SourceReport>,
+    pub report: Reporter,
     /// Its figures.
     pub figures: Arc<SourceFigures>,
     /// The process's clock.
@@ -63,6 +64,7 @@ async fn run_until_left(task: &mut SourceTask) {
         task.show();
         if task.machine.wants_connection() {
             let address = url;
+            let began = task.clock.now().mono;
             let resolver = Arc::clone(&task.resolver);
             let dialling = link::dial(
                 &address,
@@ -93,6 +95,7 @@ async fn run_until_left(task: &mut SourceTask) {
             url = task.url.clone();
             match dialled {
                 Some(Ok(link)) => {
+                    task.outlet.latencies.handshake().observe(task.clock.now().since(began));
                     if let Some(moved) = task.run_link(link, &mut fx, &mut batch).await {
                         url = moved;
                     }
@@ -156,7 +159,8 @@ impl SourceTask {
 
     fn show(&self) {
         let report = SourceReport { status: self.machine.status(), at: self.clock.now().mono };
-        self.report.send_replace(report);
+        self.figures.states.enter(&report.status.state, report.at);
+        self.report.show(report);
     }
 
     /// Gives shares to the machine; without a link it settles them as unsent.

@@ -9,12 +9,13 @@ use engine::OutgoingShare;
 use engine::source::{DownReason, SourceCommand, Sv1Effects, Sv1Notice, Sv1Pool};
 use link::Sv1Url;
 use sv1::LineReader;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::messages::{SourceFigures, SourceReport};
 use super::outlet::Outlet;
 use super::repeated::Repeated;
+use super::reporter::Reporter;
 use super::sv1_lane::{LaneDoor, LaneNews, LaneSettings, open_lane};
 use super::{BATCH, GATHER, OUTBOX_FULL};
 use crate::clock::Clock;
@@ -45,7 +46,7 @@ pub struct Sv1Task {
     /// From miners: blocks.
     pub solutions: mpsc::Receiver<OutgoingShare>,
     /// What it shows of itself.
-    pub report: watch::Sender<SourceReport>,
+    pub report: Reporter,
     /// Its figures.
     pub figures: Arc<SourceFigures>,
     /// The process's clock.
@@ -142,7 +143,8 @@ impl Sv1Task {
 
     fn show(&self) {
         let report = SourceReport { status: self.machine.status(), at: self.clock.now().mono };
-        self.report.send_replace(report);
+        self.figures.states.enter(&report.status.state, report.at);
+        self.report.show(report);
     }
 
     fn hear(&mut self, lanes: &mut Lanes, number: u32, news: LaneNews, fx: &mut Sv1Effects) {

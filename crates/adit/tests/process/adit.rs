@@ -49,6 +49,16 @@ impl Adit {
         shell: &str,
         settings: impl FnOnce(&[String]) -> String,
     ) -> Self {
+        Self::start_given(pools, Stdio::null(), shell, settings)
+    }
+
+    /// With something at its standard input, which `shell` may put elsewhere.
+    pub(crate) fn start_given(
+        pools: Vec<DevPoolOptions>,
+        input: Stdio,
+        shell: &str,
+        settings: impl FnOnce(&[String]) -> String,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -67,11 +77,18 @@ impl Adit {
         ));
         std::fs::create_dir(&folder).expect("a folder");
         std::fs::write(folder.join("adit.toml"), &settings).expect("a configuration");
-        let (child, log) = spawn(&folder, shell);
+        let (child, log) = spawn(&folder, input, shell);
         let mut adit =
             Self { child, log, folder, pools, _runtime: runtime, miners: loopback, http: loopback, settings };
-        adit.wait_until_it_works();
+        if !adit.pools.is_empty() {
+            adit.wait_until_it_works();
+        }
         adit
+    }
+
+    /// Without any pool; what is there is not waited for.
+    pub(crate) fn start_without_work(shell: &str, settings: impl FnOnce(&[String]) -> String) -> Self {
+        Self::start_before(Vec::new(), shell, settings)
     }
 
     fn wait_until_it_works(&mut self) {
@@ -84,6 +101,16 @@ impl Adit {
     /// Where miners connect.
     pub(crate) fn miners(&self) -> SocketAddr {
         self.miners
+    }
+
+    /// Where HTTP is served.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// HTTP is asked for there from now on.
+    pub(crate) fn ask_at(&mut self, http: SocketAddr) {
+        self.http = http;
     }
 
     /// All that it has logged.
@@ -121,10 +148,12 @@ impl Adit {
         self.metric(name).to_string().parse().expect("a whole number")
     }
 
-    fn get(&self, path: &str) -> String {
+    /// Asks for a page; gives the whole answer.
+    pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.http).expect("HTTP is served");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: adit\r\nConnection: close\r\n\r\n").expect("a request");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer
@@ -141,6 +170,23 @@ impl Adit {
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         )
         .expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    /// Sends a file; gives the whole answer.
+    pub(crate) fn send(&self, path: &str, file: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.http).expect("HTTP is served");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let length = file.len();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
+             Content-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
+        )
+        .expect("a request");
+        stream.write_all(file).expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer
@@ -168,6 +214,16 @@ impl Adit {
             .expect("a configuration");
     }
 
+    /// The same with several.
+    pub(crate) fn rewrite_all(&self, changes: &[(&str, &str)]) {
+        let mut settings = self.settings.clone();
+        for (from, to) in changes {
+            assert!(settings.contains(from), "{from}");
+            settings = settings.replacen(from, to, 1);
+        }
+        self.write(&settings);
+    }
+
     /// Writes its configuration anew.
     pub(crate) fn write(&self, settings: &str) {
         std::fs::write(self.folder.join("adit.toml"), settings).expect("a configuration");
@@ -187,7 +243,12 @@ impl Adit {
 
     /// Starts it anew with the same configuration and pools, after it has ended.
     pub(crate) fn start_again(&mut self) {
-        (self.child, self.log) = spawn(&self.folder, "");
+        self.start_again_given(Stdio::null(), "");
+    }
+
+    /// As [`start_given`](Self::start_given).
+    pub(crate) fn start_again_given(&mut self, input: Stdio, shell: &str) {
+        (self.child, self.log) = spawn(&self.folder, input, shell);
         self.wait_until_it_works();
     }
 
@@ -212,13 +273,14 @@ impl Adit {
 }
 
 /// The program in its folder, and what it logs.
-fn spawn(folder: &std::path::Path, shell: &str) -> (Child, Arc<Mutex<String>>) {
+fn spawn(folder: &std::path::Path, input: Stdio, shell: &str) -> (Child, Arc<Mutex<String>>) {
     let program = env!("CARGO_BIN_EXE_adit");
     let mut child = Command::new("sh")
         .args(["-c", &format!("{shell} exec {program} run --config adit.toml")])
         .current_dir(folder)
         .env_remove("ADIT_LOG")
-        .stdin(Stdio::null())
+        .env("XDG_STATE_HOME", folder.join("state"))
+        .stdin(input)
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");

@@ -64,12 +64,18 @@ impl Client {
     }
 
     fn subscribing(address: SocketAddr, user: &str, agent: &str) -> Self {
+        Self::let_in(address, user, agent).expect("the server stays")
+    }
+
+    /// The same; nothing if the server has no place.
+    #[allow(dead_code, reason = "two test programs use this file")]
+    pub(crate) fn let_in(address: SocketAddr, user: &str, agent: &str) -> Option<Self> {
         let mut client = Self::connect(address, user);
         client.send(&format!("{{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[{agent}]}}"));
         client.send(&format!("{{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{user}\",\"x\"]}}"));
         client.next_id = 3;
         while client.job.is_none() {
-            match client.read().expect("the server stays") {
+            match client.read()? {
                 ServerLine::Reply { id: 1, result, .. } => {
                     let subscription = read_subscription(&result).expect("a subscription");
                     client.extranonce1 = subscription.extranonce1;
@@ -81,7 +87,13 @@ impl Client {
                 _ => {}
             }
         }
-        client
+        Some(client)
+    }
+
+    /// At which it works now.
+    #[allow(dead_code, reason = "two test programs use this file")]
+    pub(crate) fn difficulty(&self) -> f64 {
+        self.difficulty
     }
 
     /// Sends a line.

@@ -122,10 +122,14 @@ fn a_lease_is_exact_after_sigterm_uncertain_by_a_second_after_sigkill_and_ends_b
     }
     // Each share is in the journal within a second or so; what was mined in the last is what is lost at worst.
     adit.until("the journal has it", |adit| {
-        let journal = std::fs::read_to_string(adit.folder().join("state/leases")).expect("a journal");
-        let last = journal.lines().last().expect("a line");
-        let hashes = last.split(' ').nth(2).and_then(|hex| u64::from_str_radix(hex, 16).ok());
-        (f64::from_bits(hashes.expect("a number")) / SHARE - 30.0).abs() < 1e-6
+        let journal = ledger::Reader::open(&adit.folder().join("state/ledger")).expect("a journal");
+        let mut hashes = 0.0;
+        let read = journal.entries(ledger::Stream::Leases, &mut |entry| {
+            if let ledger::record::Entry::Lease(lease) = entry {
+                hashes = lease.hashes;
+            }
+        });
+        read.is_ok() && (hashes / SHARE - 30.0).abs() < 1e-6
     });
     adit.signal(Signal::KILL);
     assert_eq!(adit.wait().code(), None, "killed");

@@ -6,7 +6,13 @@
 mod adit;
 mod client;
 mod goals;
+mod listeners;
 mod memory;
+mod noise;
 mod open_files;
+mod receipts;
+mod reloading;
+mod service;
 mod signals;
 mod sources;
+mod top;

@@ -54,12 +54,14 @@ fn sighup_takes_a_good_configuration_refuses_a_bad_one_and_sigpipe_does_nothing(
     assert_eq!(miner.mine(), Some(true), "miners notice nothing");
 
     assert!(!adit.log().contains("DEBUG"));
-    adit.rewrite("accept_rate = 1234", "accept_rate = 4321\n[log]\nlevel = \"debug\"");
+    adit.rewrite("accept_rate = 1234", "accept_rate = 4321\nlookup = \"9s\"\n[log]\nlevel = \"debug\"");
     adit.signal(Signal::HUP);
     adit.wait_for_log("start Adit anew to apply the rest");
     let log = adit.log();
     let line = log.lines().find(|line| line.contains("start Adit anew")).expect("the line");
-    assert!(line.contains("log.level") && line.contains("limits.accept_rate"), "{line}");
+    let (taken, left) = line.split_once("restart_for").expect("what is left");
+    assert!(taken.contains("log.level") && taken.contains("limits.accept_rate"), "{line}");
+    assert!(left.contains("limits.lookup") && !left.contains("accept_rate"), "{line}");
     adit.until("it is counted", |adit| adit.metric("config_reloaded") == 1.0);
     drop(Client::mining(adit.miners(), "farm.two"));
     adit.wait_for_log("DEBUG");

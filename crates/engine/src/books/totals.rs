@@ -26,11 +26,14 @@ pub struct Totals {
     pub told_true_lost: u64,
     /// Shares that were blocks.
     pub blocks: u64,
+    /// Work of all good shares, each at the difficulty that its miner is credited: what miners delivered, wherever it ended.
+    pub work_verified: f64,
     /// Work of rejected shares, at the difficulty of the job that they named (0 where there is none).
     pub work_rejected: f64,
     /// Work of local shares.
     pub work_local: f64,
-    /// Work of unsent shares.
+    /// Work of unsent shares. These and the following met their source's target, and stand here with its difficulty: one of
+    /// them is proof of the local ones before it, so that the sums by state must not be added up.
     pub work_unsent: f64,
     /// Work of acknowledged shares.
     pub work_acknowledged: f64,
@@ -71,10 +74,52 @@ impl Totals {
         self.rejected_sum() + self.local + self.held + self.unsent_sum() + self.forwarded()
     }
 
-    /// Verified work: what the miners really delivered, wherever it ended.
+    /// The same without the work, which is a sum of rounded numbers: two that count the same shares are equal.
     #[must_use]
-    pub fn work_verified(&self) -> f64 {
-        self.work_local + self.work_unsent + self.work_acknowledged + self.work_refused + self.work_unknown
+    pub fn counts(&self) -> Self {
+        Self {
+            work_verified: 0.0,
+            work_rejected: 0.0,
+            work_local: 0.0,
+            work_unsent: 0.0,
+            work_acknowledged: 0.0,
+            work_refused: 0.0,
+            work_unknown: 0.0,
+            ..self.clone()
+        }
+    }
+
+    /// All that have found their end, but for those that Adit rejected.
+    pub(super) fn closed(&self) -> u64 {
+        self.local + self.acknowledged + self.refused_sum() + self.unsent_sum() + self.unknown
+    }
+
+    /// By how much ended shares have grown since `earlier`, an earlier reading of the same counters. What is open is no
+    /// growth: it is 0 in the result.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        fn each<const N: usize>(now: &[u64; N], then: &[u64; N]) -> [u64; N] {
+            std::array::from_fn(|at| now[at].saturating_sub(then[at]))
+        }
+        Self {
+            rejected: each(&self.rejected, &earlier.rejected),
+            local: self.local.saturating_sub(earlier.local),
+            unsent: each(&self.unsent, &earlier.unsent),
+            acknowledged: self.acknowledged.saturating_sub(earlier.acknowledged),
+            refused: each(&self.refused, &earlier.refused),
+            unknown: self.unknown.saturating_sub(earlier.unknown),
+            held: 0,
+            pending: 0,
+            told_true_lost: self.told_true_lost.saturating_sub(earlier.told_true_lost),
+            blocks: self.blocks.saturating_sub(earlier.blocks),
+            work_verified: self.work_verified - earlier.work_verified,
+            work_rejected: self.work_rejected - earlier.work_rejected,
+            work_local: self.work_local - earlier.work_local,
+            work_unsent: self.work_unsent - earlier.work_unsent,
+            work_acknowledged: self.work_acknowledged - earlier.work_acknowledged,
+            work_refused: self.work_refused - earlier.work_refused,
+            work_unknown: self.work_unknown - earlier.work_unknown,
+        }
     }
 
     /// Adds another account's totals to these.
@@ -92,6 +137,7 @@ impl Totals {
         self.pending += other.pending;
         self.told_true_lost += other.told_true_lost;
         self.blocks += other.blocks;
+        self.work_verified += other.work_verified;
         self.work_rejected += other.work_rejected;
         self.work_local += other.work_local;
         self.work_unsent += other.work_unsent;

@@ -1,11 +1,13 @@
 //! A good share on its way: into the books, and to its source.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use work::{Extranonce, Reject, ValidShare, Verdict};
+use work::{BlockHash, Difficulty, Extranonce, Reject, Target, ValidShare, Verdict};
 
 use super::ReplyMode;
-use crate::books::{AccountId, Books, Final, RejectReason, UnsentReason};
+use crate::books::{Final, RejectReason, Tally, UnsentReason, Worker};
+use crate::evidence::{Evidence, Kept};
 use crate::feed::ChannelState;
 use crate::ids::{MinerRef, SourceId};
 use crate::share::{OutgoingShare, ShareSink};
@@ -26,16 +28,19 @@ pub(super) struct GoodShare {
     source_difficulty: f64,
     meets_source: bool,
     is_block: bool,
+    /// It meets the worker's keep target. Few do.
+    kept: Option<Box<Kept>>,
 }
 
 /// Who found it, and how it is to be counted.
+#[derive(Clone, Copy)]
 pub(super) struct Finder<'a> {
-    pub(super) books: &'a Books,
-    pub(super) account: AccountId,
+    pub(super) tally: &'a Arc<Tally>,
     pub(super) miner: MinerRef,
     /// The worker's name as it goes up.
-    pub(super) worker: Arc<str>,
+    pub(super) worker: &'a Arc<str>,
     pub(super) reply: ReplyMode,
+    pub(super) now: Duration,
 }
 
 /// What the miner is to be told.
@@ -51,10 +56,12 @@ pub(super) enum Fate {
 
 impl GoodShare {
     /// What is to be counted or sent of a verdict, or why it is rejected. Late or not, a block goes out, and is counted
-    /// as what the source makes of it.
-    pub(super) fn of(verdict: Verdict<'_>) -> Result<Self, RejectReason> {
+    /// as what the source makes of it. `worker` is who is known to have found it, for evidence.
+    pub(super) fn of(verdict: Verdict<'_>, worker: Option<&Worker>) -> Result<Self, RejectReason> {
         match verdict {
-            Verdict::Valid(share) | Verdict::Rejected { solution: Some(share), .. } => Ok(Self::from(share)),
+            Verdict::Valid(share) | Verdict::Rejected { solution: Some(share), .. } => {
+                Ok(Self::from(&share, worker))
+            }
             Verdict::Rejected { reason, solution: None } => Err(reject_reason(&reason)),
         }
     }
@@ -68,18 +75,28 @@ impl GoodShare {
         next_token: &mut u32,
         shares: &mut dyn ShareSink,
     ) -> Fate {
-        let account = finder.books.get(finder.account);
-        let stripe = finder.miner.stripe();
+        let Finder { tally, miner, .. } = finder;
+        tally.verified(miner, self.credited, finder.now);
+        if let Some(kept) = &self.kept {
+            shares.keep(&Evidence {
+                tally,
+                job: &kept.job,
+                extranonce: &self.extranonce,
+                header: &kept.header,
+                difficulty: self.credited,
+                keep_difficulty: kept.keep_difficulty,
+            });
+        }
         if self.is_block {
-            account.found_block(stripe);
+            tally.found_block(miner);
         }
         if !self.meets_source {
-            account.settle_at_once(stripe, Final::Local, self.credited, true);
+            tally.settle_at_once(miner, Final::Local, self.credited, true);
             return Fate::Taken;
         }
         let Some((channel, generation)) = channel.filter(|(channel, _)| channel.takes(self.is_block)) else {
             let why = UnsentReason::NoSource;
-            account.settle_at_once(stripe, Final::Unsent(why), self.source_difficulty, false);
+            tally.settle_at_once(miner, Final::Unsent(why), self.source_difficulty, false);
             return Fate::Unsent(why);
         };
         let token = (finder.reply == ReplyMode::Source).then(|| {
@@ -96,26 +113,27 @@ impl GoodShare {
             extranonce: self.extranonce,
             difficulty: self.source_difficulty,
             is_block: self.is_block,
-            account: finder.account,
-            miner: finder.miner,
-            worker: finder.worker,
+            tally: Arc::clone(tally),
+            miner,
+            worker: Arc::clone(finder.worker),
             told_true: token.is_none(),
             token,
         };
         // Pending from here on: the source may settle it before `forward` has returned.
-        account.open(stripe);
+        tally.open(miner);
         match shares.forward(share) {
             Ok(()) => token.map_or(Fate::Taken, Fate::Waits),
             Err(why) => {
-                account.settle(stripe, Final::Unsent(why), self.source_difficulty, false);
+                tally.settle(miner, Final::Unsent(why), self.source_difficulty, false);
                 Fate::Unsent(why)
             }
         }
     }
 }
 
-impl From<ValidShare<'_>> for GoodShare {
-    fn from(share: ValidShare<'_>) -> Self {
+impl GoodShare {
+    fn from(share: &ValidShare<'_>, worker: Option<&Worker>) -> Self {
+        let kept = worker.and_then(Worker::keep_exponent).filter(|exponent| is_kept(&share.hash, *exponent));
         Self {
             source: SourceId(share.job.source.0),
             generation: share.job.generation,
@@ -128,8 +146,26 @@ impl From<ValidShare<'_>> for GoodShare {
             source_difficulty: share.job.source_difficulty.get(),
             meets_source: share.meets_source || share.is_block,
             is_block: share.is_block,
+            kept: kept.map(|exponent| {
+                Box::new(Kept {
+                    job: Arc::clone(share.job),
+                    header: share.header,
+                    keep_difficulty: f64::from(exponent).exp2(),
+                })
+            }),
         }
     }
+}
+
+/// Whether a hash is of difficulty two to the power of this.
+fn is_kept(hash: &BlockHash, exponent: i32) -> bool {
+    // Nearly all are told apart by the zeros that they begin with: difficulty 1 has 32.
+    let [.., a, b, c, d, e, f, g, h] = hash.to_bytes();
+    let zeros = u64::from_le_bytes([a, b, c, d, e, f, g, h]).leading_zeros();
+    let wanted = u32::try_from(exponent.saturating_add(32)).unwrap_or(0).min(64);
+    zeros >= wanted
+        && Difficulty::new(f64::from(exponent).exp2())
+            .is_ok_and(|difficulty| hash.meets(&Target::from_difficulty(difficulty)))
 }
 
 /// The books' word for a validator's reason.

@@ -1,6 +1,7 @@
 //! What the miners of one listener have in common.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use work::MinerId;
@@ -53,8 +54,27 @@ pub struct ListenerPolicy {
     pub declarators: bool,
     /// For the sets that find duplicates.
     pub hash_seed: u64,
+    /// How often miners were told another difficulty.
+    pub retargets: Arc<Retargets>,
     /// What is known of the miners' firmware.
     pub firmware: Arc<Firmwares>,
+}
+
+/// Changes of miners' difficulties, ever. The first one that a miner is told is none.
+#[derive(Debug, Default)]
+pub struct Retargets {
+    /// To a harder one.
+    pub harder: AtomicU64,
+    /// To an easier one.
+    pub easier: AtomicU64,
+}
+
+impl Retargets {
+    pub(super) fn count(&self, before: f64, after: f64) {
+        if before > 0.0 && before != after {
+            if after > before { &self.harder } else { &self.easier }.fetch_add(1, Relaxed);
+        }
+    }
 }
 
 /// Gives out miner ids: numbers that no two live miners have at the same time.
@@ -123,6 +143,9 @@ pub enum CloseReason {
     /// Memory is short: Adit serves those that bring most.
     #[error("memory is short")]
     Overload,
+    /// Its port was taken out of the configuration, and its time there is over.
+    #[error("its listener was taken out of the configuration")]
+    ListenerGone,
     /// The process is ending.
     #[error("shutting down")]
     ShuttingDown,
@@ -130,7 +153,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::WrongProtocol,
         Self::ProxyHeader,
         Self::Tls,
@@ -150,6 +173,7 @@ impl CloseReason {
         Self::PoolChanged,
         Self::SlowReader,
         Self::Overload,
+        Self::ListenerGone,
         Self::ShuttingDown,
     ];
 
@@ -176,6 +200,7 @@ impl CloseReason {
             Self::PoolChanged => "pool_changed",
             Self::SlowReader => "slow_reader",
             Self::Overload => "overload",
+            Self::ListenerGone => "listener_gone",
             Self::ShuttingDown => "shutting_down",
         }
     }

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use sv2::extensions::UserIdentity;
 
 use super::identity::{IdentityRule, rewrite_identity};
+use crate::books::{AccountKey, Books, Tally};
 
 /// Bytes of a worker's name that are kept.
 pub const MAX_WORKER_NAME: usize = 128;
@@ -21,6 +22,8 @@ pub(super) struct Worker {
     pub(super) name: Arc<str>,
     /// As it goes up with its shares (extension 0x0002), at most 32 bytes.
     pub(super) wire: Arc<str>,
+    /// Where its last share was counted: most come for one source. Nothing before its first.
+    pub(super) tally: Option<Arc<Tally>>,
 }
 
 impl Worker {
@@ -34,7 +37,25 @@ impl Worker {
             Cow::Borrowed(_) => Arc::clone(&name),
             Cow::Owned(short) => Arc::from(short),
         };
-        Self { given, name, wire }
+        Self { given, name, wire, tally: None }
+    }
+
+    /// Where its shares in this account are counted.
+    pub(super) fn tally(&mut self, books: &Books, key: AccountKey) -> &Arc<Tally> {
+        self.finder(books, key).0
+    }
+
+    /// The same, and its name as it goes up.
+    pub(super) fn finder(&mut self, books: &Books, key: AccountKey) -> (&Arc<Tally>, &Arc<str>) {
+        if self.tally.as_ref().is_some_and(|tally| tally.key() != key) {
+            self.tally = None;
+        }
+        (self.tally.get_or_insert_with(|| books.tally(&self.name, key)), &self.wire)
+    }
+
+    /// Who the books say that it is, once it has brought a share.
+    pub(super) fn known(&self) -> Option<&crate::books::Worker> {
+        self.tally.as_ref().map(|tally| &**tally.worker())
     }
 
     /// The name is too long for extension 0x0002.
@@ -46,28 +67,43 @@ impl Worker {
 /// Workers' names that a connection keeps; beyond it all are forgotten, and kept again as they come.
 const MAX_NAMES: usize = 4_096;
 
-/// Workers' names that came with shares (extension 0x0002), and as they go up: each made once for all shares of its worker.
+/// Workers whose names came with shares (extension 0x0002): each made once for all its shares.
 #[derive(Debug)]
-pub(super) struct WireNames(HashMap<Arc<str>, Arc<str>, foldhash::fast::FixedState>);
+pub(super) struct NamedWorkers {
+    places: HashMap<Arc<str>, usize, foldhash::fast::FixedState>,
+    workers: Vec<Worker>,
+}
 
-impl WireNames {
+impl NamedWorkers {
     /// None yet.
     pub(super) fn new(seed: u64) -> Self {
-        Self(HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)))
+        let places = HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed));
+        Self { places, workers: Vec::new() }
     }
 
-    /// What goes up of a name, as these rules rewrite it.
-    pub(super) fn wire(&mut self, name: &UserIdentity<'_>, rules: &[IdentityRule]) -> Arc<str> {
+    /// The worker of a name, as these rules rewrite it.
+    pub(super) fn worker(&mut self, name: &UserIdentity<'_>, rules: &[IdentityRule]) -> &mut Worker {
         let text = String::from_utf8_lossy(name.as_bytes());
-        if let Some(known) = self.0.get(&*text) {
-            return Arc::clone(known);
-        }
-        if self.0.len() >= MAX_NAMES {
-            self.0.clear();
-        }
-        let worker = Worker::new(&text, rules);
-        self.0.insert(worker.given, Arc::clone(&worker.wire));
-        worker.wire
+        let at = match self.places.get(&*text) {
+            Some(at) => *at,
+            None => {
+                if self.workers.len() >= MAX_NAMES {
+                    self.places.clear();
+                    self.workers.clear();
+                }
+                let worker = Worker::new(&text, rules);
+                self.places.insert(Arc::clone(&worker.given), self.workers.len());
+                self.workers.push(worker);
+                self.workers.len() - 1
+            }
+        };
+        &mut self.workers[at]
+    }
+
+    /// The worker of a name that has come before.
+    pub(super) fn find(&mut self, name: &UserIdentity<'_>) -> Option<&mut Worker> {
+        let at = *self.places.get(&*String::from_utf8_lossy(name.as_bytes()))?;
+        self.workers.get_mut(at)
     }
 }
 

@@ -164,7 +164,7 @@ impl World {
                 self.channels.retain(|(of, _), _| *of != source.0);
                 self.router.event(source, SourceEvent::Down(DownReason::NotStarted), self.now);
             }
-            SourceCommand::Update { .. } => {}
+            SourceCommand::Update { .. } | SourceCommand::SetTag(_) => {}
         }
     }
 

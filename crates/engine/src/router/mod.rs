@@ -4,9 +4,12 @@
 mod change;
 #[cfg(test)]
 mod change_tests;
+mod channels;
+mod choice;
 mod goal;
 mod group;
 mod machine;
+mod members;
 mod moves;
 mod report;
 mod settings;
@@ -14,6 +17,7 @@ pub mod share_out;
 mod term;
 #[cfg(test)]
 mod tests;
+mod tick;
 
 pub use change::{Change, Removed};
 pub use machine::{JoinRequest, Output, Place, Router};

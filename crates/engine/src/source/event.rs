@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use work::coinbase::PayoutMismatch;
-use work::{SplitError, Target};
+use work::{LeaseTag, SplitError, Target};
 
 use crate::feed::{ChannelState, Feed};
 use crate::ids::MinerRef;
@@ -49,6 +49,9 @@ pub enum SourceCommand {
         /// Hashes per second of all miners on it.
         nominal_hashrate: f64,
     },
+    /// Every share is of the lease with this tag from now on, or of none: it stands in the filler, where that has room, and
+    /// the newest jobs go to their miners once more with it.
+    SetTag(LeaseTag),
     /// Nobody mines on the channel any more: close it when its open shares are answered.
     Close {
         /// The channel.

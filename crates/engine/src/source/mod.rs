@@ -10,6 +10,7 @@ mod solo;
 mod status;
 mod sv1_pool;
 pub(crate) mod sv2_pool;
+mod tag;
 
 pub use backoff::Backoff;
 pub use declared::{
@@ -30,3 +31,4 @@ pub use sv1_pool::{
     JOB_SILENCE, MAX_SV1_CONNECTIONS, Sv1Effects, Sv1Notice, Sv1Offer, Sv1Pool, Sv1Settings, may_follow,
 };
 pub use sv2_pool::{LinkSecurity, SourceSettings, Sv2Pool};
+pub use tag::TagStatus;

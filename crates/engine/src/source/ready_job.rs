@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use work::{ChannelJob, ChannelJobError, ChannelTerms, ExtranonceSplit, Job, Seconds, Target};
+use work::{ChannelJob, ChannelJobError, ChannelTerms, ExtranonceSplit, Job, LeaseTag, Seconds, Target};
 
 use crate::feed::{ChannelState, Feed};
 use crate::now::Now;
@@ -22,6 +22,8 @@ pub(super) struct Place<'a> {
     pub(super) generation: u32,
     pub(super) prefix: &'a [u8],
     pub(super) split: &'a ExtranonceSplit,
+    /// Stands in the filler.
+    pub(super) tag: LeaseTag,
     pub(super) target: Target,
     pub(super) ntime_slack: u32,
     /// When its tip became active: a miner's time goes on from `min_ntime` since then.
@@ -43,11 +45,12 @@ impl ReadyJob {
 
     /// The feed that carries the job to the channel's miners.
     pub(super) fn feed(&self, on: Place<'_>, now: Now) -> Result<Feed, ChannelJobError> {
+        let filler = on.split.filler_of(on.tag);
         let terms = ChannelTerms {
             source: work::SourceId(on.state.key.source.0),
             generation: on.generation,
             extranonce_prefix: on.prefix,
-            filler: on.split.zero_filler(),
+            filler: filler.as_slice(),
             source_target: on.target,
             ntime_slack: on.ntime_slack,
             received_at: on.active_since,

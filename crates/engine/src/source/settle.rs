@@ -1,10 +1,12 @@
 //! Shares that were sent and not answered yet, and how answers settle them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::books::AccountId;
+use crate::books::{Final, Tally};
 use crate::ids::MinerRef;
+use crate::share::{Answer, OutgoingShare};
 
 /// A pool's largest batch that is believed when the bound on open shares is scaled.
 pub const MAX_BATCH_SEEN: u32 = 65_536;
@@ -15,7 +17,7 @@ pub struct OpenShare {
     /// The channel's number for it.
     pub sequence_number: u32,
     /// Where it is counted.
-    pub account: AccountId,
+    pub tally: Arc<Tally>,
     /// Who found it.
     pub miner: MinerRef,
     /// What it is worth.
@@ -27,6 +29,16 @@ pub struct OpenShare {
     /// The miner's submit that waits for the answer.
     pub token: Option<u32>,
     settled: bool,
+}
+
+impl OpenShare {
+    /// It has found its end: into the books, and to the miner if it waits for that.
+    pub(crate) fn end(&self, end: Final, answers: &mut Vec<(MinerRef, Answer)>) {
+        self.tally.settle(self.miner, end, self.difficulty, self.told_true);
+        if let Some(token) = self.token {
+            answers.push((self.miner, Answer { token, end }));
+        }
+    }
 }
 
 /// The open shares of one channel, oldest first.
@@ -62,25 +74,17 @@ impl OpenShares {
     }
 
     /// Notes a share as sent and gives its sequence number.
-    pub fn push(
-        &mut self,
-        account: AccountId,
-        miner: MinerRef,
-        difficulty: f64,
-        sent: Duration,
-        told_true: bool,
-        token: Option<u32>,
-    ) -> u32 {
+    pub fn push(&mut self, share: &OutgoingShare, sent: Duration) -> u32 {
         let sequence_number = self.next_sequence_number;
         self.next_sequence_number = sequence_number.wrapping_add(1);
         self.queue.push_back(OpenShare {
             sequence_number,
-            account,
-            miner,
-            difficulty,
+            tally: Arc::clone(&share.tally),
+            miner: share.miner,
+            difficulty: share.difficulty,
             sent,
-            told_true,
-            token,
+            told_true: share.told_true,
+            token: share.token,
             settled: false,
         });
         self.open += 1;
@@ -151,13 +155,27 @@ mod tests {
 
     use super::*;
     use crate::books::{AccountKey, Books};
-
-    fn account() -> AccountId {
-        Books::default().account(AccountKey { listener: 0, route: 0, source: Some(0) })
-    }
+    use crate::ids::{ChannelKey, SourceId};
 
     fn push(open: &mut OpenShares) -> u32 {
-        open.push(account(), MinerRef(1), 1.0, Duration::ZERO, true, None)
+        let key = AccountKey { listener: 0, route: 0, source: Some(0) };
+        let share = OutgoingShare {
+            channel: ChannelKey { source: SourceId(0), connection: 0, channel_id: 0 },
+            generation: 0,
+            job_id: 0,
+            nonce: 0,
+            ntime: 0,
+            version: 0,
+            extranonce: work::Extranonce::default(),
+            difficulty: 1.0,
+            is_block: false,
+            tally: Books::default().tally(&Arc::from("w"), key),
+            miner: MinerRef(1),
+            worker: Arc::from("w"),
+            told_true: true,
+            token: None,
+        };
+        open.push(&share, Duration::ZERO)
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::declared::DeclaredStatus;
 use super::event::DownReason;
+use super::tag::TagStatus;
 
 /// Where a source stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub struct SourceStatus {
     pub open_shares: usize,
     /// The bound on them.
     pub open_shares_max: usize,
+    /// The lease's tag in its shares.
+    pub tag: TagStatus,
     /// What only a pool has.
     pub pool: Option<PoolStatus>,
     /// What only a source that declares has.
@@ -87,6 +90,7 @@ impl SourceStatus {
             channels: 0,
             open_shares: 0,
             open_shares_max: 0,
+            tag: TagStatus::default(),
             pool: None,
             declared: None,
         }

@@ -19,7 +19,7 @@ pub(super) enum Action<'a> {
     Mine { slot: u8, job: u8, nonce: u8, oddity: u8 },
     /// Time passes.
     Tick { how: u8 },
-    /// A source's link comes or goes.
+    /// A source's link comes or goes, or its lease changes.
     Link { source: u8, how: u8 },
     /// The pool answers the set-up.
     PoolSetUp { source: u8, how: u8 },

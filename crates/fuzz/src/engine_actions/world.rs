@@ -9,7 +9,7 @@ use engine::miner::{CloseReason, Io, ListenerPolicy, ReplyMode, Sv1Miner};
 use engine::router::{
     GoalSettings, JoinRequest, MinersPerChannel, Output, RouteSettings, Router, SourcePlan,
 };
-use engine::source::{SourceEvent, SourceSettings, Sv2Pool};
+use engine::source::{SourceCommand, SourceEvent, SourceSettings, Sv2Pool};
 use engine::{Feed, GoalId, GroupId, ListenerId, MinerRef, Now, RouteId, SourceId};
 use sv1::client;
 use sv2::FrameHeader;
@@ -68,6 +68,7 @@ impl World {
             identity: Vec::new(),
             declarators: false,
             hash_seed: 1,
+            retargets: Arc::default(),
             firmware: Arc::default(),
         };
         let settings = |id: u16| SourceSettings {
@@ -85,6 +86,7 @@ impl World {
             unsettled_max: (b & 1 == 1).then_some(3),
             work_selection: false,
             payout: None,
+            tag_room: 8 * u8::from(id > 0),
         };
         let plan = |id: u16| SourcePlan {
             id: SourceId(id),
@@ -106,7 +108,7 @@ impl World {
             keepalive: Duration::from_secs(30),
             grows: false,
         };
-        let source = |id: u16| Source::new(Sv2Pool::new(settings(id), Arc::clone(&books), u64::from(id)));
+        let source = |id: u16| Source::new(Sv2Pool::new(settings(id), u64::from(id)));
         let mut world = Self {
             now,
             router: Router::new(vec![plan(0), plan(1)], vec![route], 1, now),
@@ -160,7 +162,7 @@ impl World {
         assert_eq!(totals.held, 0);
         let told = self.policy.reply == ReplyMode::Local;
         assert!(told || totals.told_true_lost == 0, "shares told true before the source answered");
-        assert!(totals.work_verified().is_finite() && totals.work_rejected.is_finite());
+        assert!(totals.work_verified.is_finite() && totals.work_rejected.is_finite());
         let hashrate = self.router.hashrate(ROUTE);
         assert!(hashrate.is_finite() && hashrate >= 0.0, "a hashrate of {hashrate}");
     }
@@ -177,6 +179,11 @@ impl World {
             }
             Action::Mine { slot, job, nonce, oddity } => self.mine(slot, job, nonce, oddity),
             Action::Tick { how } => self.tick(how),
+            Action::Link { source, how: how @ 0xf0.. } => {
+                let tag = [0xee; 8];
+                let tag = work::LeaseTag::new(&tag[..4 * usize::from(how % 3)]).expect("0, 4 or 8 bytes");
+                self.source(source).command(SourceCommand::SetTag(tag), now);
+            }
             Action::Link { source, how } => self.source(source).link(how, now),
             Action::PoolSetUp { source, how } => self.source(source).pool_says(now, |pool| pool.set_up(how)),
             Action::PoolOpens { source, how, space } => {
@@ -485,7 +492,7 @@ impl World {
             source.link(3, now);
             let waiting = source.queue.len();
             source.pool = None;
-            source.machine.command(engine::source::SourceCommand::Stop, now, &mut source.fx);
+            source.machine.command(SourceCommand::Stop, now, &mut source.fx);
             source.fx.hang_up = false;
             source.fx.frames.clear();
             source.pump(waiting, now);

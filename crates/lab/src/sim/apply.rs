@@ -342,6 +342,11 @@ impl World {
                 self.events.at(middle, Event::Again(number));
             }
             FaultKind::MemoryShort => self.adit.relief = 4.0,
+            FaultKind::LeaseTags => {
+                let middle = (fault.at + fault.until) / 2;
+                self.events.at(middle, Event::Again(number));
+                self.change_tags();
+            }
             FaultKind::Drain => {
                 self.tell_router(RouterMessage::Drain("Adit is shutting down"));
             }
@@ -351,6 +356,17 @@ impl World {
     }
 
     /// A fault that does something again and again.
+    /// Each source is told a tag, or that there is none any more.
+    fn change_tags(&mut self) {
+        for at in 0..self.adit.sources.len() {
+            let length = *self.rng.pick(&[0, 4, 6, 8]);
+            if let Ok(tag) = work::LeaseTag::new(&self.rng.bytes(length)) {
+                self.adit.sources[at].tell(engine::source::SourceCommand::SetTag(tag));
+                self.wake(super::world::Task::Source(at));
+            }
+        }
+    }
+
     pub(super) fn again(&mut self, number: usize) {
         let fault = self.fault(number);
         let next = match (fault.kind, fault.victim) {
@@ -362,6 +378,7 @@ impl World {
                 }
                 self.rng.range(SECOND, 2 * SECOND)
             }
+            (FaultKind::LeaseTags, _) => return self.change_tags(),
             (FaultKind::QueueFull, _) => {
                 // A block behind shares that wait, then a tip that makes those shares stale.
                 let at = self.rng.index(self.miners.len());
@@ -420,6 +437,7 @@ impl World {
                 }
                 FaultKind::ClockJump => self.adit.clock_error = 0,
                 FaultKind::MemoryShort => self.adit.relief = 1.0,
+                FaultKind::LeaseTags => self.change_tags(),
                 FaultKind::QueueFull => {
                     self.adit.sources_stand_still(false);
                     for at in 0..self.pools.len() {

@@ -15,6 +15,8 @@ use super::world::{Event, World};
 pub(super) const HEALED: Micros = 90 * SECOND;
 /// With the first pool well for this long, all mine for it: its return takes 90 s at most in these runs.
 const PRIMARY: Micros = 240 * SECOND;
+/// Workers that are gone are forgotten after this: soon, so that they come back as new ones.
+const FORGET: std::time::Duration = std::time::Duration::from_secs(60);
 /// A fault's consequences are over after this.
 const LONG_AGO: Micros = 45 * SECOND;
 /// So many tips within [`LATELY`] are a storm.
@@ -77,8 +79,27 @@ impl World {
         }
     }
 
+    /// What is counted by worker comes to what is counted by source.
+    fn check_workers(&mut self) {
+        self.adit.books.forget_gone(std::time::Duration::from_micros(self.now), FORGET);
+        let mut accounts = self.adit.books.all();
+        accounts.sort_by_key(|(key, _)| *key);
+        for ((key, account), (of, workers)) in accounts.iter().zip(self.adit.books.all_by_workers()) {
+            // Sums of the same numbers in another order are as good as equal.
+            let (work, by_workers) = (account.work_verified, workers.work_verified);
+            let agrees = *key == of
+                && (work - by_workers).abs() <= work * 1e-9
+                && account.counts() == workers.counts();
+            if !agrees {
+                let text = format!("{key:?}: {account:?}, but by workers {of:?}: {workers:?}");
+                return self.broken("I1", text);
+            }
+        }
+    }
+
     /// The books against what miners were answered.
     pub(super) fn check_miners(&mut self) {
+        self.check_workers();
         let totals = self.adit.books.totals();
         let ledger = &self.adit.miners_ledger;
         let mut unsent = ledger.unsent;
@@ -445,6 +466,7 @@ impl World {
             CloseReason::SlowReader => miner.was_slow || miner.link != Some(connection.link),
             // Decided outside the state machines.
             CloseReason::Overload
+            | CloseReason::ListenerGone
             | CloseReason::Handshake
             | CloseReason::NotAuthentic
             | CloseReason::WrongProtocol

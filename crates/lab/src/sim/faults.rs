@@ -211,6 +211,8 @@ kinds! {
         QueueFull => "share queue full",
         /// Memory is short: miners are given harder work from their next job on.
         MemoryShort => "memory short",
+        /// Leases' terms want tags in the shares of some sources: others, or none.
+        LeaseTags => "lease tags change",
         /// The process drains at the end.
         Drain => "drain",
     }
@@ -328,7 +330,7 @@ impl FaultKind {
             Self::Flood => (5, 30),
             Self::EasyShares => (20, 60),
             Self::RequestFlood => (5, 20),
-            Self::MemoryShort => (60, 240),
+            Self::MemoryShort | Self::LeaseTags => (60, 240),
             Self::Growth => (60, 240),
             Self::Standstill => (30, 1_500),
             Self::SilentMiner => (12, 60),
@@ -395,6 +397,7 @@ pub(super) fn of(
             | FaultKind::ClockJump
             | FaultKind::QueueFull
             | FaultKind::MemoryShort
+            | FaultKind::LeaseTags
             | FaultKind::Drain => Victim::All,
             _ => Victim::Miner(rng.index(miners)),
         }

@@ -186,6 +186,8 @@ pub(super) struct Plan {
     /// Spaces in which the same miner ids are given out.
     pub(super) id_spaces: usize,
     pub(super) extranonce2_size: u8,
+    /// Bytes that pools are asked for besides, for a lease's tag.
+    pub(super) tag_room: u8,
     pub(super) reply: ReplyMode,
     pub(super) shares_per_minute: f64,
     pub(super) difficulty_start: f64,
@@ -256,6 +258,8 @@ impl Plan {
             // Not drawn, either. The simulated pools that speak SV1 have one connection, and a declared job one channel.
             id_spaces: if declares || sv1_pool.is_some() { 1 } else { 2 },
             extranonce2_size,
+            // Nor is this.
+            tag_room: if options.seed.is_multiple_of(2) { work::MAX_LEASE_TAG } else { 0 },
             reply,
             shares_per_minute: rng.log_range(3.0, 8.0),
             difficulty_start: rng.log_range(5e-10, 5e-9),

@@ -136,7 +136,7 @@ impl Farm {
     }
 }
 
-fn farm(miners: usize, books: &Arc<Books>) -> Farm {
+fn farm(miners: usize) -> Farm {
     let mut rng = Rng::new(miners as u64);
     let plan = PoolPlan {
         work_selection: false,
@@ -169,6 +169,7 @@ fn farm(miners: usize, books: &Arc<Books>) -> Farm {
         unsettled_max: None,
         work_selection: false,
         payout: None,
+        tag_room: 0,
     };
     let hashrate = miners as f64 * DIFFICULTY * 4_294_967_296.0 / 3.0;
     let sources = vec![SourcePlan {
@@ -190,7 +191,7 @@ fn farm(miners: usize, books: &Arc<Books>) -> Farm {
     Farm {
         now: SECOND,
         router: Router::new(sources, routes, 1, engine_now(0, 0)),
-        source: Sv2Pool::new(settings, Arc::clone(books), 2),
+        source: Sv2Pool::new(settings, 2),
         fx: Effects::default(),
         pool: Pool::new(0, plan, tip),
         link: LinkId(0),
@@ -204,7 +205,7 @@ fn farm(miners: usize, books: &Arc<Books>) -> Farm {
 #[must_use]
 pub fn scale(miners: usize) -> ScaleReport {
     let books = Arc::new(Books::default());
-    let mut farm = farm(miners, &books);
+    let mut farm = farm(miners);
     let policy = Arc::new(ListenerPolicy {
         id: ListenerId(0),
         route: RouteId(0),
@@ -221,6 +222,7 @@ pub fn scale(miners: usize) -> ScaleReport {
         identity: Vec::new(),
         declarators: false,
         hash_seed: 3,
+        retargets: Arc::default(),
         firmware: Arc::default(),
     });
     let mut ids = Ids(MinerIds::new(4, 0, 4, MinerIdsLimits::default()));

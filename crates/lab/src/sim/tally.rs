@@ -165,6 +165,8 @@ const IMPOSSIBLE: &[&str] = &[
     "rejected duplicate_window_full",
     // Which miners to send away is decided outside the core.
     "closed overload",
+    // Nor is the list of listeners changed in it (crates/adit/tests/process does that).
+    "closed listener_gone",
     // What comes before a miner's state machine: what it speaks, by which way, and who it takes Adit for.
     "closed wrong_protocol",
     "closed proxy_header",

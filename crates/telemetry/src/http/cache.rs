@@ -1,6 +1,7 @@
 //! One snapshot for all who ask at about the same time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use axum::body::Bytes;
 use tokio::time::Instant;
 
 use super::Provider;
-use crate::metrics::Exporter;
-use crate::snapshot::{Readiness, Snapshot};
+use crate::metrics::{Exporter, RenderError};
+use crate::snapshot::{ProtocolsNow, Readiness, Snapshot, WorkersInSeries};
 
 /// The snapshot could not be taken or not be written: a fault in Adit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,22 @@ impl Cache {
         Self { provider, keep, state: Mutex::new(State { exporter, page: None }) }
     }
 
+    /// The metrics have the series of workers.
+    pub(super) fn add_workers(&self, series: WorkersInSeries) -> Result<(), RenderError> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).exporter.add_workers(series)
+    }
+
+    /// The metrics have the reference implementation's names besides.
+    pub(super) fn add_compatible(
+        &self,
+        series: WorkersInSeries,
+        protocols: ProtocolsNow,
+        wanted: Arc<AtomicBool>,
+    ) -> Result<(), RenderError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.exporter.add_compatible(series, protocols, wanted)
+    }
+
     /// Prometheus text.
     pub(super) fn metrics(&self) -> Result<Bytes, Unavailable> {
         self.with_page(|exporter, page| {
@@ -68,6 +85,11 @@ impl Cache {
             };
             page.status.get_or_insert_with(render).clone()
         })
+    }
+
+    /// The snapshot itself, with its sums.
+    pub(super) fn snapshot(&self) -> Result<Arc<Snapshot>, Unavailable> {
+        self.with_page(|_, page| page.snapshot.clone())
     }
 
     /// Whether miners can be sent here.

@@ -7,51 +7,22 @@ use axum::http::StatusCode;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
+use super::access::Refusal;
+use super::paths::Path;
+use super::stream::Streams;
 use crate::metrics::{Families, RenderError, descriptions, table};
 
-/// What was asked for. A fixed list: a client must not be able to make series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Path {
-    Metrics,
-    Healthz,
-    Readyz,
-    Status,
-    Routes,
-    Other,
-}
-
-impl Path {
-    const ALL: [Self; 6] =
-        [Self::Metrics, Self::Healthz, Self::Readyz, Self::Status, Self::Routes, Self::Other];
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Metrics => "/metrics",
-            Self::Healthz => "/healthz",
-            Self::Readyz => "/readyz",
-            Self::Status => "/api/v1/status",
-            Self::Routes => "/api/v1/routes",
-            Self::Other => "other",
-        }
-    }
-
-    pub(super) fn of(path: &str) -> Self {
-        Self::ALL.into_iter().find(|p| p.as_str() == path).unwrap_or(Self::Other)
-    }
-
-    /// Those that there are.
-    pub(super) fn served() -> impl Iterator<Item = &'static str> {
-        Self::ALL.into_iter().filter(|p| *p != Self::Other).map(Self::as_str)
-    }
-}
-
 /// Every status that the server answers with by itself.
-const CODES: [StatusCode; 9] = [
+const CODES: [StatusCode; 13] = [
     StatusCode::OK,
+    StatusCode::NOT_MODIFIED,
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
     StatusCode::FORBIDDEN,
     StatusCode::PAYLOAD_TOO_LARGE,
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     StatusCode::UNPROCESSABLE_ENTITY,
+    StatusCode::MISDIRECTED_REQUEST,
     StatusCode::NOT_FOUND,
     StatusCode::METHOD_NOT_ALLOWED,
     StatusCode::INTERNAL_SERVER_ERROR,
@@ -62,9 +33,13 @@ const CODES: [StatusCode; 9] = [
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     requests: [[AtomicU64; CODES.len()]; Path::ALL.len()],
+    refused: [AtomicU64; Refusal::COUNT],
     pub(super) connections: AtomicU64,
     pub(super) slow_clients: AtomicU64,
     pub(super) accept_errors: AtomicU64,
+    /// Connections of addresses that had their share of the places.
+    pub(super) crowded: AtomicU64,
+    pub(super) streams: Arc<Streams>,
 }
 
 impl Counters {
@@ -72,6 +47,10 @@ impl Counters {
         if let Some(code) = CODES.iter().position(|code| *code == status) {
             self.requests[path as usize][code].fetch_add(1, Relaxed);
         }
+    }
+
+    pub(super) fn refused(&self, refusal: Refusal) {
+        self.refused[refusal.index()].fetch_add(1, Relaxed);
     }
 }
 
@@ -104,7 +83,12 @@ impl Collector for CountersCollector {
                 }
             }
         }
+        for (reason, count) in Refusal::WORDS.into_iter().zip(&counters.refused) {
+            families.count(table::HTTP_REFUSED, [reason], count.load(Relaxed));
+        }
+        families.count(table::HTTP_REFUSED, ["address_full"], counters.crowded.load(Relaxed));
         families.count(table::HTTP_CONNECTIONS, [], counters.connections.load(Relaxed));
+        families.count(table::HTTP_STREAMS, [], counters.streams.open());
         families.count(table::HTTP_SLOW, [], counters.slow_clients.load(Relaxed));
         families.count(table::HTTP_ACCEPT_ERRORS, [], counters.accept_errors.load(Relaxed));
         families.finish()

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 use super::counters::Counters;
+use super::places::Owing;
 
 /// Wraps a connection. From the start, and again from each answer that has wholly left, the client has one
 /// deadline to send a whole request *and* to take the whole answer; single bytes buy it nothing. After that
@@ -22,6 +23,8 @@ pub(super) struct Patient<Io> {
     deadline: Duration,
     sleep: Pin<Box<Sleep>>,
     counters: Arc<Counters>,
+    /// For whoever needs the place.
+    owing: Arc<Owing>,
     answered: Arc<Notify>,
     /// Bytes of an answer were given to the socket since the last reset.
     wrote: bool,
@@ -32,10 +35,10 @@ pub(super) struct Patient<Io> {
 }
 
 impl<Io> Patient<Io> {
-    pub(super) fn new(io: Io, deadline: Duration, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(io: Io, deadline: Duration, owing: Arc<Owing>, counters: Arc<Counters>) -> Self {
         let sleep = Box::pin(tokio::time::sleep(deadline));
         let answered = Arc::new(Notify::new());
-        Self { io, deadline, sleep, counters, answered, wrote: false, owes: true, ended: false }
+        Self { io, deadline, sleep, counters, owing, answered, wrote: false, owes: true, ended: false }
     }
 
     /// Is told whenever an answer has wholly left.
@@ -64,7 +67,10 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Patient<Io> {
         this.check(cx)?;
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
-        this.owes |= buf.filled().len() > before;
+        if buf.filled().len() > before {
+            this.owes = true;
+            this.owing.moved();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -74,6 +80,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Patient<Io> {
         let this = self.get_mut();
         this.check(cx)?;
         (this.wrote, this.owes) = (true, true);
+        this.owing.moved();
         Pin::new(&mut this.io).poll_write(cx, buf)
     }
 
@@ -85,6 +92,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Patient<Io> {
         let this = self.get_mut();
         this.check(cx)?;
         (this.wrote, this.owes) = (true, true);
+        this.owing.moved();
         Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
     }
 
@@ -99,6 +107,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Patient<Io> {
         // The server flushes when its own buffer is empty: the answer has left.
         if this.wrote {
             (this.wrote, this.owes) = (false, false);
+            this.owing.done();
             this.sleep.as_mut().reset(Instant::now() + this.deadline);
             this.answered.notify_one();
         }

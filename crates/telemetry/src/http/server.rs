@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,23 +17,33 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tower_service::Service as _;
 
 use super::Provider;
+use super::access::{Access, Local};
 use super::cache::Cache;
-use super::changes::{Changes, Local};
+use super::changes::Changes;
 use super::counters::{Counters, CountersCollector};
+use super::details::Details;
+use super::door::Door;
+use super::moving::MovingListener;
 use super::pages::{Pages, router};
 use super::patience::Patient;
+use super::places::Places;
+use super::receipts::Receipts;
+use super::stream::Seat;
+use super::workers::WorkersCache;
+use crate::events::Events;
+use crate::history::History;
 use crate::latency::Latencies;
 use crate::metrics::{Exporter, RenderError};
+use crate::snapshot::{ProtocolsNow, Workers, WorkersInSeries};
 
-/// Connections served at once by default. More wait in the operating system's queue: the permit is taken
-/// before the accept. While all are taken, connections are closed after their answer, so that those who wait
-/// get their turn.
+/// Connections served at once by default; one address has three quarters of them at most. While no place is free for them, some
+/// more wait in hand and the others in the operating system's queue; connections are closed after their answer, and slow ones
+/// ([`SLOW_AFTER`](super::SLOW_AFTER)) at once, so that those who wait get their turn.
 pub const MAX_CONNECTIONS: usize = 64;
 
 /// By default, a client has this long to send a request and to take the whole answer; a connection that asks
@@ -47,12 +58,6 @@ pub const MAX_REQUEST_HEAD: usize = 16 * 1024;
 
 /// At shutdown, requests under way have this long to be answered.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
-
-/// Rest after a failed accept. With no file descriptor left an accept fails at once, again and again.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-
-/// A failing accept is logged at most this often.
-const ACCEPT_LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// What a server allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,15 +95,93 @@ impl Server {
         let exporter = Exporter::new(latencies)?;
         exporter.register(Box::new(CountersCollector::new(counters.clone())?))?;
         let cache = Cache::new(provider, exporter, limits.cache_for);
-        let pages = Pages { cache, counters: counters.clone(), changes: None };
+        let pages = Pages {
+            cache,
+            counters: counters.clone(),
+            access: Arc::default(),
+            changes: None,
+            details: None,
+            events: Arc::default(),
+            streams: Arc::clone(&counters.streams),
+            workers: WorkersCache::new(None),
+            history: None,
+            receipts: None,
+            shelf_turn: Arc::new(Semaphore::new(1)),
+            verify_turn: Arc::new(Semaphore::new(1)),
+        };
         Ok(Self { pages, counters, limits })
     }
 
-    /// The same, and it takes changes from this machine.
+    /// The same, and it asks for these tokens.
+    #[must_use]
+    pub fn with_access(mut self, access: Arc<Access>) -> Self {
+        self.pages.access = access;
+        self
+    }
+
+    /// The same, and it shows these events.
+    #[must_use]
+    pub fn with_events(mut self, events: Arc<Events>) -> Self {
+        self.pages.events = events;
+        self
+    }
+
+    /// The same, and it asks `details` for what is asked for seldom.
+    #[must_use]
+    pub fn with_details(mut self, details: Arc<dyn Details>) -> Self {
+        self.pages.details = Some(details);
+        self
+    }
+
+    /// The same, and it takes changes, from whoever may make them.
     #[must_use]
     pub fn with_changes(mut self, changes: Changes) -> Self {
         self.pages.changes = Some(changes);
         self
+    }
+
+    /// The same, and it asks `workers` for all workers when somebody wants them.
+    #[must_use]
+    pub fn with_workers(mut self, workers: Workers) -> Self {
+        self.pages.workers = WorkersCache::new(Some(workers));
+        self
+    }
+
+    /// The same, and it asks `receipts` for those that there are, and to verify others.
+    #[must_use]
+    pub fn with_receipts(mut self, receipts: Arc<dyn Receipts>) -> Self {
+        self.pages.receipts = Some(receipts);
+        self
+    }
+
+    /// The same, and the page's charts are drawn from this.
+    #[must_use]
+    pub fn with_history(mut self, history: History) -> Self {
+        self.pages.history = Some(history);
+        self
+    }
+
+    /// The same, and its metrics have the series of these workers.
+    ///
+    /// # Errors
+    /// If they are there already.
+    pub fn with_worker_series(self, series: WorkersInSeries) -> Result<Self, RenderError> {
+        self.pages.cache.add_workers(series)?;
+        Ok(self)
+    }
+
+    /// The same, and its metrics are there by the reference implementation's names, too, as long as they are `wanted`.
+    ///
+    /// # Errors
+    /// If they are there already.
+    pub fn with_compatible_metrics(
+        self,
+        series: WorkersInSeries,
+        protocols: ProtocolsNow,
+        wanted: Arc<AtomicBool>,
+    ) -> Result<Self, RenderError> {
+        self.pages.cache.add_compatible(series, protocols, wanted)?;
+        Ok(self)
     }
 
     /// Serves until `shutdown` completes, then stops to accept, lets requests under way end within
@@ -110,30 +193,45 @@ impl Server {
         self.run(listener, shutdown).await;
     }
 
+    /// The same at a port that may become another one meanwhile.
+    pub async fn serve_moving(self, listener: MovingListener, shutdown: impl Future<Output = ()>) {
+        self.run(listener, shutdown).await;
+    }
+
     pub(super) async fn run<L: Accept>(self, listener: L, shutdown: impl Future<Output = ()>) {
+        let streams = Arc::clone(&self.counters.streams);
         let router = router(Arc::new(self.pages));
-        let permits = Arc::new(Semaphore::new(self.limits.connections.max(1)));
+        let places = Places::new(self.limits.connections);
         let finish = watch::Sender::new(());
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
-        let mut door = Door { listener, counters: self.counters.clone(), logged: None };
+        let mut door = Door::new(listener, self.counters.clone());
         loop {
-            let (io, permit) = tokio::select! {
+            let (io, place) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-                admitted = door.admit(&permits, &finish) => admitted,
+                admitted = door.admit(&places, &finish) => admitted,
             };
-            let local = Local(L::is_local(&io));
-            let io = Patient::new(io, self.limits.exchange_deadline, self.counters.clone());
+            let local = Local(L::address(&io).is_some_and(|address| address.is_loopback()));
+            let (leave, owing) = (Arc::clone(&place.leave), Arc::clone(&place.owing));
+            let seat = Seat::new(place);
+            let io = Patient::new(io, self.limits.exchange_deadline, owing, self.counters.clone());
             let (router, finish) = (router.clone(), finish.subscribe());
             let open = Open::new(self.counters.clone());
+            let counters = self.counters.clone();
             connections.spawn(async move {
-                converse(io, router, local, finish).await;
-                drop((open, permit));
+                tokio::select! {
+                    () = converse(io, router, (local, seat), finish) => {}
+                    () = leave.notified() => {
+                        counters.slow_clients.fetch_add(1, Relaxed);
+                    }
+                }
+                drop(open);
             });
         }
         drop(door);
+        streams.end();
         finish.send_replace(());
         let all = async { while connections.join_next().await.is_some() {} };
         // Whoever is not done by then is cut off as the set is dropped.
@@ -143,14 +241,19 @@ impl Server {
 
 /// One connection, until it ends; once it is told to finish, until its next answer, or until now if it is
 /// between two requests.
-async fn converse<Io>(io: Patient<Io>, router: Router, local: Local, mut finish: watch::Receiver<()>)
-where
+async fn converse<Io>(
+    io: Patient<Io>,
+    router: Router,
+    (local, seat): (Local, Seat),
+    mut finish: watch::Receiver<()>,
+) where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answered = io.answered();
     let told = finish.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(local);
+        request.extensions_mut().insert(seat.clone());
         let answer = router.clone().call(request);
         let told = told.clone();
         async move {
@@ -183,9 +286,9 @@ pub(super) trait Accept {
     /// A connection.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Whether it comes from this machine.
-    fn is_local(_io: &Self::Io) -> bool {
-        false
+    /// Where it comes from, as far as that is known.
+    fn address(_io: &Self::Io) -> Option<IpAddr> {
+        None
     }
 
     /// The next one. Dropping the future loses none.
@@ -195,8 +298,8 @@ pub(super) trait Accept {
 impl Accept for TcpListener {
     type Io = TcpStream;
 
-    fn is_local(io: &TcpStream) -> bool {
-        io.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+    fn address(io: &TcpStream) -> Option<IpAddr> {
+        io.peer_addr().ok().map(|peer| peer.ip().to_canonical())
     }
 
     async fn accept(&mut self) -> io::Result<TcpStream> {
@@ -204,42 +307,6 @@ impl Accept for TcpListener {
         // Without it an answer's end may wait for the client's acknowledgement of its beginning.
         stream.set_nodelay(true)?;
         Ok(stream)
-    }
-}
-
-/// Lets connections in, one permit each.
-struct Door<L> {
-    listener: L,
-    counters: Arc<Counters>,
-    logged: Option<Instant>,
-}
-
-impl<L: Accept> Door<L> {
-    async fn admit(
-        &mut self,
-        permits: &Arc<Semaphore>,
-        finish: &watch::Sender<()>,
-    ) -> (L::Io, OwnedSemaphorePermit) {
-        let permit = match permits.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                finish.send_replace(());
-                permits.clone().acquire_owned().await.expect("the semaphore is never closed")
-            }
-        };
-        loop {
-            match self.listener.accept().await {
-                Ok(io) => return (io, permit),
-                Err(error) => {
-                    self.counters.accept_errors.fetch_add(1, Relaxed);
-                    if self.logged.is_none_or(|at| at.elapsed() >= ACCEPT_LOG_EVERY) {
-                        self.logged = Some(Instant::now());
-                        tracing::warn!(%error, "the HTTP server cannot accept a connection; it tries again");
-                    }
-                    tokio::time::sleep(ACCEPT_RETRY).await;
-                }
-            }
-        }
     }
 }
 

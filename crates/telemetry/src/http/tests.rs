@@ -1,5 +1,8 @@
 //! The server's promises, on in-memory connections and a paused clock: nothing here waits for real.
 
+mod api;
+mod streams;
+
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -13,7 +16,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::server::Accept;
-use super::{EXCHANGE_DEADLINE, Limits, MAX_CONNECTIONS, Provider, SHUTDOWN_GRACE, Server};
+use super::{
+    Access, CACHE_FOR, Changes, EXCHANGE_DEADLINE, Limits, MAX_CONNECTIONS, Provider, SHUTDOWN_GRACE,
+    SLOW_AFTER, Server, Tokens,
+};
 use crate::latency::Latencies;
 use crate::snapshot::{Readiness, Snapshot};
 
@@ -49,6 +55,16 @@ struct Lab {
 
 impl Lab {
     fn start() -> Self {
+        Self::start_with(|server| server)
+    }
+
+    /// With what else the server is to have.
+    fn start_with(equip: impl FnOnce(Server) -> Server) -> Self {
+        Self::start_full(Snapshot::default, equip)
+    }
+
+    /// With what the snapshots say besides.
+    fn start_full(snapshot: fn() -> Snapshot, equip: impl FnOnce(Server) -> Server) -> Self {
         let (queue, receiver) = mpsc::channel(2000);
         let accepted = Arc::new(AtomicUsize::new(0));
         let snapshots = Arc::new(AtomicU64::new(0));
@@ -57,10 +73,10 @@ impl Lab {
             let (snapshots, ready) = (snapshots.clone(), ready.clone());
             move || {
                 let unix_time = snapshots.fetch_add(1, Relaxed);
-                Snapshot { unix_time, readiness: ready.lock().unwrap().clone(), ..Snapshot::default() }
+                Snapshot { unix_time, readiness: ready.lock().unwrap().clone(), ..snapshot() }
             }
         });
-        let server = Server::new(provider, Latencies::default(), Limits::default()).unwrap();
+        let server = equip(Server::new(provider, Latencies::default(), Limits::default()).unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let pipes = Pipes { queue: receiver, accepted: accepted.clone() };
         let server = tokio::spawn(server.run(pipes, async { drop(stopped.await) }));
@@ -82,7 +98,7 @@ impl Lab {
     }
 
     async fn get(&self, path: &str) -> Answer {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await
     }
 
     /// The value of a metric without labels.
@@ -143,28 +159,104 @@ async fn every_path_answers_in_its_own_format() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_page_comes_with_a_policy_and_its_files_and_history_only_where_one_is_kept() {
+    let lab = Lab::start();
+    let page = lab.get("/").await;
+    assert_eq!((page.status, page.headers["content-type"].as_str()), (200, "text/html; charset=utf-8"));
+    assert!(page.headers["content-security-policy"].starts_with("default-src 'none'; script-src 'self';"));
+    let script = lab.get("/page/app.js").await;
+    assert_eq!((script.status, script.headers["x-content-type-options"].as_str()), (200, "nosniff"));
+    for missing in ["/page/none.js", "/page/", "/page/..%2Fmod.rs", "/page/a/b"] {
+        assert_eq!(lab.get(missing).await.status, 404, "{missing}");
+    }
+    let history = lab.get("/api/v1/history").await;
+    assert_eq!(history.status, 404);
+    assert!(history.body.contains("keeps no history"), "{}", history.body);
+}
+
+#[tokio::test(start_paused = true)]
 async fn head_answers_without_a_body_and_other_methods_and_paths_are_refused_in_json() {
     let lab = Lab::start();
-    let head = lab.ask("HEAD /api/v1/status HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let head = lab.ask("HEAD /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert_eq!(head.status, 200);
     assert_ne!(head.headers["content-length"], "0");
 
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
-        let refused =
-            lab.ask(&format!("{method} /metrics HTTP/1.1\r\nHost: x\r\ncontent-length: 0\r\n\r\n")).await;
+        let refused = lab
+            .ask(&format!("{method} /metrics HTTP/1.1\r\nHost: localhost\r\ncontent-length: 0\r\n\r\n"))
+            .await;
         assert_eq!((refused.status, refused.headers["allow"].as_str()), (405, "GET, HEAD"), "{method}");
         let body: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
         assert_eq!(body["error"], "method_not_allowed");
         assert!(body["message"].as_str().unwrap().starts_with(method));
     }
 
-    for path in ["/", "/metrics/", "/api/v1/statuses", "/..%2f..%2fetc/passwd", "//metrics"] {
+    for path in ["/page", "/metrics/", "/api/v1/statuses", "/..%2f..%2fetc/passwd", "//metrics"] {
         let missing = lab.get(path).await;
         assert_eq!(missing.status, 404, "{path}");
         let body: serde_json::Value = serde_json::from_str(&missing.body).unwrap();
         assert_eq!(body["error"], "not_found");
         assert_eq!(body["paths"][0], "/metrics");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_read_token_only_probes_are_open_and_what_is_refused_is_counted() {
+    let tokens =
+        Tokens { read: Some("read-0123456789abcdef".into()), admin: Some("admin-0123456789abcdef".into()) };
+    let changes: Changes = Arc::new(|_| Ok(()));
+    let access = Arc::new(Access::new(tokens));
+    let lab = Lab::start_with(|server| server.with_access(access).with_changes(changes));
+    let ask = async |method: &str, path: &str, token: Option<&str>| {
+        let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let kind = "content-type: application/json\r\ncontent-length: 2";
+        lab.ask(&format!("{method} {path} HTTP/1.1\r\nHost: a.example\r\n{token}{kind}\r\n\r\n{{}}")).await
+    };
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(ask("GET", path, None).await.status, 200, "{path}");
+    }
+    for path in ["/metrics", "/api/v1/status", "/api/v1/routes", "/none"] {
+        let refused = ask("GET", path, None).await;
+        assert_eq!(refused.status, 401, "{path}");
+        assert!(refused.headers["www-authenticate"].starts_with("Bearer realm=\"adit\""));
+        let body: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
+        assert_eq!(body["error"], "token_missing");
+        assert_eq!(ask("GET", path, Some("read-0123456789abcdeF")).await.status, 401, "{path}");
+        let found = if path == "/none" { 404 } else { 200 };
+        for token in ["read-0123456789abcdef", "admin-0123456789abcdef"] {
+            assert_eq!(ask("GET", path, Some(token)).await.status, found, "{path}");
+        }
+    }
+    let change = async |token| ask("PATCH", "/api/v1/routes", token).await.status;
+    assert_eq!(change(None).await, 401);
+    assert_eq!(change(Some("read-0123456789abcdef")).await, 403);
+    assert_eq!(change(Some("admin-0123456789abcdef")).await, 200);
+
+    tokio::time::advance(CACHE_FOR).await;
+    let metrics = ask("GET", "/metrics", Some("read-0123456789abcdef")).await.body;
+    for (reason, count) in
+        [("token_missing", 5), ("token_wrong", 4), ("token_read_only", 1), ("not_local", 0)]
+    {
+        let line = format!("adit_http_refused_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_admin_token_changes_come_from_this_machine_alone() {
+    let taken = Arc::new(AtomicU64::new(0));
+    let count = taken.clone();
+    let changes: Changes = Arc::new(move |_| {
+        count.fetch_add(1, Relaxed);
+        Ok(())
+    });
+    let lab = Lab::start_with(|server| server.with_changes(changes));
+    // A pipe is from nowhere.
+    let refused = lab
+        .ask("PATCH /api/v1/routes HTTP/1.1\r\nHost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+        .await;
+    assert_eq!((refused.status, taken.load(Relaxed)), (403, 0));
+    assert!(refused.body.contains("http.admin_token"), "{}", refused.body);
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +279,7 @@ async fn a_thousand_scrapes_at_once_cost_one_snapshot_and_all_are_answered() {
             // Each keeps its connection open afterwards, as Prometheus does.
             tokio::spawn(async move {
                 let mut pipe = lab.connect(1 << 20).await;
-                pipe.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+                pipe.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
                 let answer = read_answer(&mut pipe, false).await.unwrap();
                 (answer, pipe)
             })
@@ -209,18 +301,25 @@ async fn a_thousand_scrapes_at_once_cost_one_snapshot_and_all_are_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_connections_are_accepted_than_may_be_open() {
+async fn no_more_connections_are_served_than_may_be_and_silent_ones_make_room_for_who_asks() {
     let lab = Lab::start();
     let mut silent = Vec::new();
     for _ in 0..MAX_CONNECTIONS + 10 {
         silent.push(lab.connect(1024).await);
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(lab.accepted.load(Relaxed), MAX_CONNECTIONS);
-    // Their deadline gives the places back.
+    tokio::time::sleep(Duration::from_millis(1)).await;
     let started = Instant::now();
     assert_eq!(lab.get("/healthz").await.status, 200);
-    assert_eq!(started.elapsed(), EXCHANGE_DEADLINE - Duration::from_secs(1));
+    // Not until their deadline.
+    assert!(started.elapsed() <= SLOW_AFTER, "{:?}", started.elapsed());
+    assert!(lab.metric("adit_http_connections").await <= 64.0);
+    assert!(lab.metric("adit_http_slow_clients_total").await >= 11.0);
+    // No more than may be are taken from the system's queue either.
+    for _ in 0..MAX_CONNECTIONS * 10 {
+        silent.push(lab.connect(1024).await);
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(lab.accepted.load(Relaxed) < MAX_CONNECTIONS * 6);
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,7 +350,7 @@ async fn whoever_says_nothing_or_trickles_its_request_is_closed_by_the_deadline(
 async fn whoever_takes_the_answer_too_slowly_is_closed_by_the_deadline() {
     let lab = Lab::start();
     let mut pipe = lab.connect(64).await;
-    pipe.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    pipe.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let started = Instant::now();
     let mut taken = 0;
     // A byte every half second: progress, but never an end.
@@ -271,7 +370,7 @@ async fn a_connection_is_kept_between_scrapes_and_given_up_when_idle_without_bla
     let lab = Lab::start();
     let mut pipe = lab.connect(1 << 20).await;
     for _ in 0..5 {
-        pipe.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        pipe.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         assert_eq!(read_answer(&mut pipe, false).await.unwrap().status, 200);
         tokio::time::sleep(EXCHANGE_DEADLINE - Duration::from_millis(10)).await;
     }
@@ -285,7 +384,9 @@ async fn a_connection_is_kept_between_scrapes_and_given_up_when_idle_without_bla
 async fn a_body_that_never_comes_does_not_hold_the_connection() {
     let lab = Lab::start();
     let mut pipe = lab.connect(1 << 20).await;
-    pipe.write_all(b"POST /metrics HTTP/1.1\r\nHost: x\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
+    pipe.write_all(b"POST /metrics HTTP/1.1\r\nHost: localhost\r\ncontent-length: 1000000\r\n\r\n")
+        .await
+        .unwrap();
     assert_eq!(read_answer(&mut pipe, false).await.unwrap().status, 405);
     assert!(closed_after(&mut pipe).await <= EXCHANGE_DEADLINE);
 }
@@ -327,7 +428,7 @@ async fn a_failing_accept_rests_is_counted_and_goes_on() {
 async fn shutdown_stops_accepting_ends_idle_connections_and_waits_no_longer_than_its_grace() {
     let mut lab = Lab::start();
     let mut idle = lab.connect(1 << 20).await;
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     read_answer(&mut idle, false).await.unwrap();
     let mut half = lab.connect(1 << 20).await;
     half.write_all(b"GET /hea").await.unwrap();
@@ -335,7 +436,7 @@ async fn shutdown_stops_accepting_ends_idle_connections_and_waits_no_longer_than
 
     lab.stop.take().unwrap().send(()).unwrap();
     assert_eq!(closed_after(&mut idle).await, Duration::ZERO);
-    half.write_all(b"lthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    half.write_all(b"lthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let last = read_answer(&mut half, false).await.unwrap();
     assert_eq!((last.status, last.headers["connection"].as_str()), (200, "close"));
     lab.server.await.unwrap();

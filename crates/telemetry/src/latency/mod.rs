@@ -17,6 +17,7 @@ struct Histograms {
     job_fanout_last: Histogram,
     job_fanout_spread: Histogram,
     handshake: Histogram,
+    ledger_flush: Histogram,
 }
 
 /// All histograms. Made once; a clone is another handle to the same ones.
@@ -61,6 +62,12 @@ impl Latencies {
     #[must_use]
     pub fn job_fanout_spread(&self) -> &Histogram {
         &self.0.job_fanout_spread
+    }
+
+    /// From beginning to write what waits for the ledger until it is on the disk.
+    #[must_use]
+    pub fn ledger_flush(&self) -> &Histogram {
+        &self.0.ledger_flush
     }
 
     /// From dialling a source to the end of the Noise handshake.

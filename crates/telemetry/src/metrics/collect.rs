@@ -4,8 +4,8 @@ use super::families::Families;
 use super::table as t;
 use crate::latency::Latencies;
 use crate::snapshot::{
-    AccountSnapshot, BlocksSnapshot, DeclarationState, ListenerSnapshot, RouteSnapshot, Snapshot,
-    SourceSnapshot, SourceState, TemplateSnapshot,
+    AccountSnapshot, BlocksSnapshot, DeclarationState, LedgerSnapshot, ListenerSnapshot, NatsSnapshot,
+    RouteSnapshot, Snapshot, SourceSnapshot, SourceState, TemplateSnapshot,
 };
 
 /// All metrics that come from the snapshot.
@@ -30,7 +30,9 @@ pub(crate) fn snapshot(to: &mut Families, snapshot: &Snapshot) {
     for step in &snapshot.overload {
         to.flag(t::OVERLOAD, [&step.rung], step.active);
     }
-    snapshot.accounts.iter().for_each(|a| account(to, a));
+    // What miners of a listener brought that is not there any more is in the sums, and has no series.
+    let listed = |a: &&AccountSnapshot| snapshot.listeners.iter().any(|l| l.name == a.listener);
+    snapshot.accounts.iter().filter(listed).for_each(|a| account(to, a));
     snapshot.listeners.iter().for_each(|l| listener(to, l));
     snapshot.routes.iter().for_each(|r| route(to, r));
     snapshot.sources.iter().for_each(|s| source(to, s));
@@ -38,6 +40,12 @@ pub(crate) fn snapshot(to: &mut Families, snapshot: &Snapshot) {
     // Without templates there are no blocks to hand in.
     if !snapshot.templates.is_empty() {
         blocks(to, snapshot.blocks);
+    }
+    if let Some(kept) = &snapshot.ledger {
+        ledger(to, kept);
+    }
+    if let Some(published) = &snapshot.nats {
+        nats(to, published);
     }
 }
 
@@ -67,6 +75,7 @@ fn account(to: &mut Families, account: &AccountSnapshot) {
     ] {
         to.add(t::WORK, [listener, route, source, state], sum);
     }
+    to.add(t::WORK_VERIFIED, [listener, route, source], work.verified);
     to.count(t::TOLD_TRUE_LOST, [listener, route, source], books.told_true_lost);
     to.count(t::BLOCKS_FOUND, [listener, route, source], books.blocks_found);
 }
@@ -77,6 +86,13 @@ fn listener(to: &mut Families, listener: &ListenerSnapshot) {
     to.count(t::MINERS, [name, "authorised"], miners.authorised);
     to.count(t::MINERS, [name, "setting_up"], miners.connected.saturating_sub(miners.authorised));
     to.count(t::MINER_CONNECTIONS, [name], listener.connections_total);
+    let handshakes = listener.handshakes;
+    to.count(t::MINER_HANDSHAKES, [name, "noise", "done"], handshakes.noise_done_total);
+    to.count(t::MINER_HANDSHAKES, [name, "noise", "failed"], handshakes.noise_failed_total);
+    to.count(t::MINER_HANDSHAKES, [name, "tls", "done"], handshakes.tls_done_total);
+    to.count(t::MINER_HANDSHAKES, [name, "tls", "failed"], handshakes.tls_failed_total);
+    to.count(t::MINER_RETARGETS, [name, "harder"], listener.retargets.harder_total);
+    to.count(t::MINER_RETARGETS, [name, "easier"], listener.retargets.easier_total);
     for (reason, count) in &listener.closed_total {
         to.count(t::MINER_CLOSED, [name, reason], *count);
     }
@@ -112,6 +128,13 @@ fn source(to: &mut Families, source: &SourceSnapshot) {
         to.flag(t::SOURCE_STATE, [name, state.as_str()], source.state == state);
     }
     to.add(t::SOURCE_STATE_AGE, [name], source.state_since_seconds);
+    for (state, seconds) in &source.state_seconds_total {
+        to.add(t::SOURCE_STATE_SECONDS, [name, state], *seconds);
+    }
+    if let Some(offset) = source.clock_offset_seconds {
+        to.add(t::SOURCE_CLOCK_OFFSET, [name], offset);
+    }
+    to.count(t::SOURCE_HANDSHAKES_FAILED, [name], source.handshakes_failed_total);
     to.count(t::SOURCE_RECONNECTS, [name], source.reconnects_total);
     to.count(t::SOURCE_CHANNELS, [name], source.channels);
     to.count(t::SOURCE_OPEN_SHARES, [name], source.open_shares);
@@ -153,6 +176,9 @@ fn template(to: &mut Families, template: &TemplateSnapshot) {
     if let Some(value) = template.value_remaining_sat {
         to.count(t::TEMPLATE_VALUE, [name], value);
     }
+    if let Some(fees) = template.fees_sat {
+        to.count(t::TEMPLATE_FEES, [name], fees);
+    }
     if let Some(age) = template.age_seconds {
         to.add(t::TEMPLATE_AGE, [name], age);
     }
@@ -167,6 +193,42 @@ fn blocks(to: &mut Families, blocks: BlocksSnapshot) {
     to.count(t::BLOCK_DISK_ERRORS, [], blocks.disk_errors_total);
 }
 
+fn ledger(to: &mut Families, ledger: &LedgerSnapshot) {
+    to.flag(t::LEDGER_DEGRADED, [], ledger.trouble.is_some());
+    to.count(t::LEDGER_RECORDS, [], ledger.records_total);
+    to.count(t::LEDGER_SHARES, [], ledger.shares_total);
+    to.count(t::LEDGER_SHARES_LOST, [], ledger.shares_lost_total);
+    to.count(t::LEDGER_FAILURES, [], ledger.failures_total);
+    to.count(t::LEDGER_GAPS, [], ledger.gaps_total);
+    for (stream, bytes) in &ledger.bytes {
+        to.count(t::LEDGER_BYTES, [stream], *bytes);
+    }
+    // Those of which nothing has gone yet, too: a dashboard sees the first step then.
+    for stream in ledger.bytes.keys().chain(ledger.evicted_total.keys()) {
+        to.count(t::LEDGER_EVICTED, [stream], ledger.evicted_total.get(stream).copied().unwrap_or_default());
+    }
+}
+
+fn nats(to: &mut Families, nats: &NatsSnapshot) {
+    to.flag(t::NATS_CONNECTED, [], nats.connected);
+    for (subject, count) in &nats.published_total {
+        to.count(t::NATS_PUBLISHED, [subject], *count);
+    }
+    to.count(t::NATS_DUPLICATES, [], nats.duplicates_total);
+    to.count(t::NATS_FAILURES, [], nats.failures_total);
+    to.count(t::NATS_GAPS, [], nats.gaps_total);
+    for (stream, reasons) in &nats.given_up_total {
+        for (reason, count) in reasons {
+            to.count(t::NATS_GIVEN_UP, [stream, reason], *count);
+        }
+    }
+    for (stream, bytes) in &nats.waiting_bytes {
+        to.count(t::NATS_WAITING_BYTES, [stream], *bytes);
+    }
+    to.add(t::NATS_WAITING_SECONDS, [], nats.waiting_seconds);
+    to.count(t::NATS_IN_FLIGHT, [], nats.in_flight);
+}
+
 /// All histograms, each with the buckets that can say something about it.
 pub(crate) fn latencies(to: &mut Families, latencies: &Latencies) {
     to.histogram(t::SHARE_TO_REPLY, latencies.share_to_reply(), 5e-6, 2.5);
@@ -175,5 +237,6 @@ pub(crate) fn latencies(to: &mut Families, latencies: &Latencies) {
     to.histogram(t::JOB_FANOUT, latencies.job_fanout(), 2.5e-5, 10.0);
     to.histogram(t::JOB_FANOUT_LAST, latencies.job_fanout_last(), 2.5e-5, 10.0);
     to.histogram(t::JOB_FANOUT_SPREAD, latencies.job_fanout_spread(), 1e-6, 10.0);
+    to.histogram(t::LEDGER_FLUSH, latencies.ledger_flush(), 1e-4, 10.0);
     to.histogram(t::HANDSHAKE, latencies.handshake(), 1e-4, 10.0);
 }

@@ -104,8 +104,16 @@ fn pairs(metric: Metric, labels: &[&str]) -> Vec<proto::LabelPair> {
     metric.labels.iter().zip(labels).map(pair).collect()
 }
 
-/// Descriptions, as crate `prometheus` wants them of a collector, of the metrics that `mine` picks.
+/// Descriptions, as crate `prometheus` wants them of a collector, of Adit's metrics that `mine` picks.
 pub(crate) fn descriptions(mine: impl Fn(&Metric) -> bool) -> Result<Vec<Desc>, prometheus::Error> {
+    descriptions_of(METRICS, mine)
+}
+
+/// The same, of another table.
+pub(crate) fn descriptions_of(
+    metrics: &[Metric],
+    mine: impl Fn(&Metric) -> bool,
+) -> Result<Vec<Desc>, prometheus::Error> {
     let description = |metric: &Metric| {
         let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();
         Desc::new(
@@ -115,5 +123,5 @@ pub(crate) fn descriptions(mine: impl Fn(&Metric) -> bool) -> Result<Vec<Desc>, 
             std::collections::HashMap::default(),
         )
     };
-    METRICS.iter().filter(|metric| mine(metric)).map(description).collect()
+    metrics.iter().filter(|metric| mine(metric)).map(description).collect()
 }

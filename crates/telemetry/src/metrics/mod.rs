@@ -1,20 +1,24 @@
 //! Prometheus metrics: the table of them, and the text that a scrape reads.
 
 mod collect;
+mod compatible;
 mod families;
 pub(crate) mod table;
+mod workers;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
 
+pub use compatible::{COMPATIBLE_METRICS, compatible_table};
 pub(crate) use families::{Families, descriptions};
 pub use table::{Kind, METRICS, Metric, metrics_table};
 
 use crate::latency::Latencies;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ProtocolsNow, Snapshot, WorkersInSeries};
 
 /// The `Content-Type` of the text format.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -41,7 +45,10 @@ impl Exporter {
         registry.register(Box::new(FromSnapshot {
             current: current.clone(),
             descriptions: descriptions(|m| {
-                m.kind != Kind::Histogram && m.name.starts_with("adit_") && !m.name.starts_with("adit_http_")
+                m.kind != Kind::Histogram
+                    && m.name.starts_with("adit_")
+                    && !m.name.starts_with("adit_http_")
+                    && !workers::is_of_workers(m)
             })?,
         }))?;
         registry.register(Box::new(FromLatencies {
@@ -59,6 +66,28 @@ impl Exporter {
     /// If one of them has a name that is taken.
     pub fn register(&self, collector: Box<dyn Collector>) -> Result<(), RenderError> {
         Ok(self.registry.register(collector)?)
+    }
+
+    /// Adds the series of workers, as `series` says with each scrape.
+    ///
+    /// # Errors
+    /// If they are there already.
+    pub fn add_workers(&self, series: WorkersInSeries) -> Result<(), RenderError> {
+        self.register(Box::new(workers::FromWorkers::new(series)?))
+    }
+
+    /// Adds the reference implementation's metrics by its names, as long as they are `wanted`.
+    ///
+    /// # Errors
+    /// If they are there already.
+    pub fn add_compatible(
+        &self,
+        series: WorkersInSeries,
+        protocols: ProtocolsNow,
+        wanted: Arc<AtomicBool>,
+    ) -> Result<(), RenderError> {
+        let current = Arc::clone(&self.current);
+        self.register(Box::new(compatible::Compatible::new(current, series, protocols, wanted)?))
     }
 
     /// The text of all metrics, those of the snapshot from `snapshot`, whose sums are made

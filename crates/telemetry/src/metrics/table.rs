@@ -38,18 +38,22 @@ pub struct Metric {
     pub help: &'static str,
 }
 
+/// Declares metrics, each by a constant, and the list of them.
 macro_rules! metrics {
-    ($($id:ident = $kind:ident $name:literal [$($label:literal)*] $unit:literal $help:literal)*) => {
-        $(pub(crate) const $id: Metric = Metric {
-            name: $name, kind: Kind::$kind, labels: &[$($label),*], unit: $unit, help: $help,
+    ($list:ident $about:literal; $($id:ident = $kind:ident $name:literal [$($label:literal)*] $unit:literal $help:literal)*) => {
+        $(pub(crate) const $id: $crate::metrics::table::Metric = $crate::metrics::table::Metric {
+            name: $name, kind: $crate::metrics::table::Kind::$kind, labels: &[$($label),*], unit: $unit, help: $help,
         };)*
 
-        /// Every metric that Adit exports, in the order of the documentation.
-        pub const METRICS: &[Metric] = &[$($id),*];
+        #[doc = $about]
+        pub const $list: &[$crate::metrics::table::Metric] = &[$($id),*];
     };
 }
+pub(crate) use metrics;
 
 metrics! {
+    METRICS "Every metric that Adit exports by its own names, in the order of the documentation.";
+
     // Adit itself
     BUILD_INFO = Gauge "adit_build_info" ["version"] "1"
         "Always 1; the label says which version runs."
@@ -82,11 +86,27 @@ metrics! {
     SHARES_OPEN = Gauge "adit_shares_open" ["listener" "route" "source" "state"] "shares"
         "Shares that have not ended yet: held (the declared job is not acknowledged) or pending (not answered)."
     WORK = Counter "adit_work_total" ["listener" "route" "source" "state"] "difficulty"
-        "Sum of the difficulty of ended shares; rate x 2^32 is hashes per second."
+        "Sum of the difficulty of ended shares: local ones with the miner's, those for the source (unsent, acknowledged, refused, unknown) with the source's. rate x 2^32 of the acknowledged is the hashrate that the source saw; for what miners deliver see adit_work_verified_total."
+    WORK_VERIFIED = Counter "adit_work_verified_total" ["listener" "route" "source"] "difficulty"
+        "Sum of the difficulty that miners are credited for good shares, wherever these ended; rate x 2^32 is hashes per second."
     TOLD_TRUE_LOST = Counter "adit_shares_told_true_lost_total" ["listener" "route" "source"] "shares"
         "Shares that the miner was told are good and that ended unsent, refused or unknown."
     BLOCKS_FOUND = Counter "adit_blocks_found_total" ["listener" "route" "source"] "shares"
         "Shares that were blocks."
+
+    // Workers, those that have series of their own, and the others together as "other"
+    WORKER_SHARES = Counter "adit_worker_shares_total" ["worker" "state"] "shares"
+        "Shares by the state in which they ended that came while the worker had series of its own; those of all others, and at all other times, are the worker other's."
+    WORKER_WORK = Counter "adit_worker_work_total" ["worker" "state"] "difficulty"
+        "Sum of the difficulty of these shares, as adit_work_total has it."
+    WORKER_WORK_VERIFIED = Counter "adit_worker_work_verified_total" ["worker"] "difficulty"
+        "Sum of the difficulty that the worker is credited for good shares, wherever these ended; rate x 2^32 is hashes per second."
+    WORKER_HASHRATE = Gauge "adit_worker_hashrate_hs" ["worker"] "hashes per second"
+        "Estimate of what the worker delivers, from verified shares."
+    WORKER_CONNECTIONS = Gauge "adit_worker_connections" ["worker"] "connections"
+        "Connections, or channels of Stratum V2 connections, that the worker has now."
+    WORKER_LAST_SHARE = Gauge "adit_worker_last_share_age_seconds" ["worker"] "seconds"
+        "Time since the worker's last good share; absent before the first, and of other."
 
     // Miners
     MINERS = Gauge "adit_miners" ["listener" "state"] "connections"
@@ -95,6 +115,11 @@ metrics! {
         "Connections accepted from miners."
     MINER_CLOSED = Counter "adit_miner_closed_total" ["listener" "reason"] "connections"
         "Miners' connections that ended."
+
+    MINER_HANDSHAKES = Counter "adit_miner_handshakes_total" ["listener" "kind" "outcome"] "handshakes"
+        "Miners' handshakes by kind (noise or tls) and outcome: done, or failed (wrong, or not in time). One that the miner broke off is not counted."
+    MINER_RETARGETS = Counter "adit_miner_retargets_total" ["listener" "direction"] "changes"
+        "Times that a miner was told a harder or an easier difficulty than before."
 
     // Routes
     ROUTE_HASHRATE = Gauge "adit_route_hashrate_hs" ["route"] "hashes per second"
@@ -128,9 +153,15 @@ metrics! {
     SOURCE_UP = Gauge "adit_source_up" ["source"] "0 or 1"
         "1 while the source is ready: channels can be opened."
     SOURCE_STATE = Gauge "adit_source_state" ["source" "state"] "0 or 1"
-        "1 for the state that the source is in: off, waiting, connecting, setting_up, negotiating or ready; of one that was taken out leaving, then removed."
+        "1 for the state that the source is in: off, waiting, connecting, setting_up, negotiating, awaiting_template, awaiting_declarator or ready; of one that was taken out leaving, then removed."
     SOURCE_STATE_AGE = Gauge "adit_source_state_age_seconds" ["source"] "seconds"
         "Time since the source entered its state."
+    SOURCE_STATE_SECONDS = Counter "adit_source_state_seconds_total" ["source" "state"] "seconds"
+        "Time that the source has spent in each state that it was ever in, since the start."
+    SOURCE_CLOCK_OFFSET = Gauge "adit_source_clock_offset_seconds" ["source"] "seconds"
+        "By how much the time in the source's newest job was ahead of this machine's clock when it came; behind is usual, as pools give the earliest time that is allowed. Absent before the first job."
+    SOURCE_HANDSHAKES_FAILED = Counter "adit_source_handshakes_failed_total" ["source"] "handshakes"
+        "Noise or TLS handshakes with the source that failed."
     SOURCE_RECONNECTS = Counter "adit_source_reconnects_total" ["source"] "connections"
         "Links to the source made after the first one."
     SOURCE_CHANNELS = Gauge "adit_source_channels" ["source"] "channels"
@@ -175,6 +206,8 @@ metrics! {
         "Height of the block that the provider's newest template is for; absent while there is none."
     TEMPLATE_VALUE = Gauge "adit_template_value_satoshis" ["template"] "satoshi"
         "What that block pays, subsidy and fees; absent while there is no template."
+    TEMPLATE_FEES = Gauge "adit_template_fees_satoshis" ["template"] "satoshi"
+        "What of that are fees: what the block pays beyond the subsidy; absent while there is no template."
     TEMPLATE_AGE = Gauge "adit_template_age_seconds" ["template"] "seconds"
         "Time since the provider's newest template came; absent while there is none."
     BLOCKS_HANDED_IN = Counter "adit_blocks_handed_in_total" ["outcome"] "blocks"
@@ -183,6 +216,44 @@ metrics! {
         "Blocks of Adit's own templates that no node has yet: in_work, or on_disk (most are both)."
     BLOCK_DISK_ERRORS = Counter "adit_block_disk_errors_total" [] "errors"
         "Times that the disk did not take a block or its end: a block that no node has is lost with the process then."
+
+    // The ledger; absent where none is kept
+    LEDGER_DEGRADED = Gauge "adit_ledger_degraded" [] "0 or 1"
+        "1 while the ledger cannot be written."
+    LEDGER_RECORDS = Counter "adit_ledger_records_total" [] "records"
+        "Records written to the ledger."
+    LEDGER_SHARES = Counter "adit_ledger_shares_total" [] "shares"
+        "Shares written to the ledger as evidence."
+    LEDGER_SHARES_LOST = Counter "adit_ledger_shares_lost_total" [] "shares"
+        "Shares that were to be kept as evidence and were not recorded. Sums are not lost: they catch up."
+    LEDGER_FAILURES = Counter "adit_ledger_failures_total" [] "failures"
+        "Times that the disk did not take what was to be written to the ledger."
+    LEDGER_GAPS = Counter "adit_ledger_gaps_total" [] "gaps"
+        "Gaps that were marked in the ledger."
+    LEDGER_BYTES = Gauge "adit_ledger_bytes" ["stream"] "bytes"
+        "Size of the ledger: seconds, minutes, hours, evidence or notes."
+    LEDGER_EVICTED = Counter "adit_ledger_evicted_total" ["stream"] "records"
+        "Records that went from the ledger because of their age or its size. Sums of them are kept in coarser ones, or as totals."
+
+    // Publishing the ledger to NATS; absent where that is not done
+    NATS_CONNECTED = Gauge "adit_nats_connected" [] "0 or 1"
+        "1 while a NATS server is connected and the stream is as it must be."
+    NATS_PUBLISHED = Counter "adit_nats_published_total" ["subject"] "messages"
+        "Messages that the stream has acknowledged: sums, evidence (jobs and shares) or gaps."
+    NATS_DUPLICATES = Counter "adit_nats_duplicates_total" [] "messages"
+        "Of these, messages that the stream had already: an acknowledgement was missing, and they were sent again."
+    NATS_FAILURES = Counter "adit_nats_failures_total" [] "failures"
+        "Times that publishing ended with an error, and was begun anew."
+    NATS_GAPS = Counter "adit_nats_gaps_total" [] "gaps"
+        "Parts of the ledger that were not published, each told of by a message."
+    NATS_GIVEN_UP = Counter "adit_nats_given_up_total" ["stream" "reason"] "records"
+        "Records in these gaps, as far as their number is known, by reason: age, size, evicted, damaged, replaced or too_long."
+    NATS_WAITING_BYTES = Gauge "adit_nats_waiting_bytes" ["stream"] "bytes"
+        "Bytes of the ledger that the stream has not acknowledged yet: sums or evidence."
+    NATS_WAITING_SECONDS = Gauge "adit_nats_waiting_seconds" [] "seconds"
+        "Age of the oldest record that the stream has not acknowledged yet; 0 while there is none."
+    NATS_IN_FLIGHT = Gauge "adit_nats_in_flight" [] "messages"
+        "Messages that were sent and are not acknowledged yet."
 
     // Latencies
     SHARE_TO_REPLY = Histogram "adit_share_to_reply_seconds" [] "seconds"
@@ -197,14 +268,20 @@ metrics! {
         "From reading a job from the source to writing the last miner's notify; once per job."
     JOB_FANOUT_SPREAD = Histogram "adit_job_fanout_spread_seconds" [] "seconds"
         "From writing the first miner's notify of a job to writing the last one's; once per job."
+    LEDGER_FLUSH = Histogram "adit_ledger_flush_seconds" [] "seconds"
+        "From beginning to write what waits for the ledger until it is on the disk."
     HANDSHAKE = Histogram "adit_source_handshake_seconds" [] "seconds"
         "From dialling a source to the end of the Noise handshake."
 
     // This HTTP server
     HTTP_REQUESTS = Counter "adit_http_requests_total" ["path" "code"] "requests"
         "Requests answered by this server, by path (other: none of its own) and status; what was no HTTP is not counted."
+    HTTP_REFUSED = Counter "adit_http_refused_total" ["reason"] "requests"
+        "Requests refused by this server because of the token (missing, wrong, only for reading), because changes are taken from this machine alone, or because of the name that was asked for; and connections of an address that had its share of them (address_full)."
     HTTP_CONNECTIONS = Gauge "adit_http_connections" [] "connections"
         "Open connections to this server."
+    HTTP_STREAMS = Gauge "adit_http_streams" [] "streams"
+        "Open streams of events (/api/v1/stream); they do not count as connections."
     HTTP_SLOW = Counter "adit_http_slow_clients_total" [] "connections"
         "Connections to this server closed because the client was too slow."
     HTTP_ACCEPT_ERRORS = Counter "adit_http_accept_errors_total" [] "errors"
@@ -230,9 +307,13 @@ metrics! {
 /// The table as Markdown, as it stands in `docs/metrics.md`.
 #[must_use]
 pub fn metrics_table() -> String {
+    table_of(METRICS)
+}
+
+pub(crate) fn table_of(metrics: &[Metric]) -> String {
     let mut text =
         String::from("| metric | type | labels | unit | meaning |\n| --- | --- | --- | --- | --- |\n");
-    for metric in METRICS {
+    for metric in metrics {
         let labels: Vec<_> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
         text.push_str(&format!(
             "| `{}` | {} | {} | {} | {} |\n",

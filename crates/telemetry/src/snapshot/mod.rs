@@ -1,26 +1,43 @@
 //! The one value that everything served comes from.
 
 mod books;
+mod history;
+mod job;
+mod ledger;
 mod listener;
+mod nats;
+mod receipt;
 mod route;
 mod source;
 mod template;
+mod worker;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use books::{BooksSnapshot, Reasons, WorkSnapshot};
-pub use listener::{ListenerSnapshot, MinersSnapshot};
+pub use history::{STATE_CHANGES_MAX, StateChange, StateHistory};
+pub use job::{JobOutput, JobSnapshot};
+pub use ledger::LedgerSnapshot;
+pub use listener::{HandshakesSnapshot, ListenerSnapshot, MinersSnapshot, RetargetsSnapshot};
+pub use nats::NatsSnapshot;
+pub use receipt::{ReceiptSnapshot, ReceiptsSnapshot, RootSnapshot, TermsSnapshot};
 pub use route::{GoalSnapshot, LeaseSnapshot, Readiness, RouteSnapshot, RouteSourceSnapshot};
-pub use source::{DeclarationSnapshot, DeclarationState, SourceKind, SourceSnapshot, SourceState};
+pub use source::{
+    DeclarationSnapshot, DeclarationState, LeaseTagSnapshot, SourceKind, SourceSnapshot, SourceState,
+};
 pub use template::{BlocksSnapshot, TemplateSnapshot};
+pub use worker::{
+    ListedWorker, Protocols, ProtocolsNow, WorkerList, WorkerSeries, WorkerSnapshot, Workers, WorkersInSeries,
+};
 
 /// The books of one listener's miners on one route and one source: the only place where shares are handed
 /// in. Every other sum is made from these.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct AccountSnapshot {
     /// The listener's name.
     pub listener: String,
@@ -33,7 +50,7 @@ pub struct AccountSnapshot {
 }
 
 /// Something that a person should look at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AlarmSnapshot {
     /// What it is about, one word from Adit's code, such as `source_refuses_shares`.
     pub name: Cow<'static, str>,
@@ -46,7 +63,7 @@ pub struct AlarmSnapshot {
 }
 
 /// Something that can be filled up by peers, and its bound.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LimitSnapshot {
     /// What is bounded, one word from Adit's code, such as `connections`.
     pub name: Cow<'static, str>,
@@ -57,7 +74,7 @@ pub struct LimitSnapshot {
 }
 
 /// Something that Adit does to spare a resource that runs short.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OverloadSnapshot {
     /// What it does, one word from Adit's code, such as `stop_accepting`.
     pub rung: Cow<'static, str>,
@@ -66,7 +83,7 @@ pub struct OverloadSnapshot {
 }
 
 /// Adit at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Snapshot {
     /// Adit's version.
     pub version: Cow<'static, str>,
@@ -86,6 +103,10 @@ pub struct Snapshot {
     pub templates: Vec<TemplateSnapshot>,
     /// Blocks that Adit hands in by itself.
     pub blocks: BlocksSnapshot,
+    /// The ledger; nothing where none is kept.
+    pub ledger: Option<LedgerSnapshot>,
+    /// How it is published to NATS; nothing where it is not.
+    pub nats: Option<NatsSnapshot>,
     /// What binds listeners and sources.
     pub routes: Vec<RouteSnapshot>,
     /// All shares. Derived from the accounts: leave it empty.

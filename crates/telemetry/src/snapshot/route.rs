@@ -1,11 +1,12 @@
 //! A route at one moment, and whether it can be mined on.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::BooksSnapshot;
 
 /// A source as one of its routes sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RouteSourceSnapshot {
     /// The source's name.
     pub name: String,
@@ -16,7 +17,7 @@ pub struct RouteSourceSnapshot {
 }
 
 /// What binds miners to sources.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct RouteSnapshot {
     /// Its name in the configuration.
     pub name: String,
@@ -39,7 +40,7 @@ pub struct RouteSnapshot {
 }
 
 /// A part of a route's work.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct GoalSnapshot {
     /// Its name in the configuration; the route's where it is all of it.
     pub name: String,
@@ -68,7 +69,7 @@ pub struct GoalSnapshot {
 }
 
 /// Work that is counted against a bound, over all runs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct LeaseSnapshot {
     /// Work so far, hashes.
     pub work_hashes: f64,
@@ -79,7 +80,7 @@ pub struct LeaseSnapshot {
 }
 
 /// Whether miners can be sent here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Readiness {
     /// They can.
     pub ready: bool,

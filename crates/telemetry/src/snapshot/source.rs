@@ -1,11 +1,14 @@
 //! A source at one moment.
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::BooksSnapshot;
 
 /// How far a source is on its way to giving work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceState {
     /// Not wanted: no route needs it.
@@ -65,7 +68,7 @@ impl SourceState {
 }
 
 /// What a source is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceKind {
     /// A pool that gives its own jobs.
@@ -78,7 +81,7 @@ pub enum SourceKind {
 }
 
 /// How far declaring templates to a pool is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeclarationState {
     /// Not wanted.
@@ -130,7 +133,7 @@ impl DeclarationState {
 }
 
 /// What a source that declares templates has besides.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct DeclarationSnapshot {
     /// How far it is.
     pub state: DeclarationState,
@@ -148,8 +151,21 @@ pub struct DeclarationSnapshot {
     pub held_shares: u64,
 }
 
+/// The lease whose shares a source's are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct LeaseTagSnapshot {
+    /// The bytes that stand in each share's extranonce, behind those that the source fixed: the first of the hash of the
+    /// lease's terms, hex.
+    pub tag: String,
+    /// Channels that have no room for it: their shares carry none.
+    pub channels_without_room: u64,
+    /// Bytes that the one of those with the least room has; absent where all have room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_bytes: Option<u8>,
+}
+
 /// Anything upstream that gives work.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct SourceSnapshot {
     /// Its name in the configuration.
     pub name: String,
@@ -178,6 +194,9 @@ pub struct SourceSnapshot {
     /// Worker names go up: the source took extension 0x0002. Absent where there is nobody to tell them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_names: Option<bool>,
+    /// The lease whose shares it makes. Absent where there is none, or its terms want no tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_tag: Option<LeaseTagSnapshot>,
     /// What only a source that declares has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub declaration: Option<DeclarationSnapshot>,
@@ -192,6 +211,12 @@ pub struct SourceSnapshot {
     /// End of the validity of the certificate that it showed, Unix seconds; `None` before the first handshake,
     /// and without encryption.
     pub certificate_expires_unix: Option<u64>,
+    /// Seconds spent in each state since the start, by the state's word; one that it never was in is not there.
+    pub state_seconds_total: BTreeMap<&'static str, f64>,
+    /// Seconds by which the time in its newest job was ahead of this machine's clock when it came; `None` before the first.
+    pub clock_offset_seconds: Option<f64>,
+    /// Handshakes with it that failed.
+    pub handshakes_failed_total: u64,
     /// Shares for its jobs. Derived from the accounts: leave it empty.
     pub books: BooksSnapshot,
 }

@@ -1,9 +1,10 @@
 //! Where templates come from, and what became of the blocks made of them, at one moment.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A template provider.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct TemplateSnapshot {
     /// Its name in the configuration.
     pub name: String,
@@ -23,12 +24,14 @@ pub struct TemplateSnapshot {
     pub height: Option<u64>,
     /// What that block pays, subsidy and fees, satoshi; `None` while there is no template.
     pub value_remaining_sat: Option<u64>,
+    /// The fees of it, satoshi: what it pays beyond the subsidy; `None` while there is no template.
+    pub fees_sat: Option<u64>,
     /// Seconds since the newest template came; `None` while there is none.
     pub age_seconds: Option<f64>,
 }
 
 /// Blocks that Adit hands in by itself: those of its own templates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BlocksSnapshot {
     /// Found by miners.
     pub found_total: u64,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use telemetry::metrics_table;
+use telemetry::{compatible_table, metrics_table};
 
 use crate::example;
 
@@ -36,6 +36,13 @@ fn the_documentation_lists_the_metrics_that_there_are() {
     let (before, rest) = text.split_once(BEGIN).expect("the table has a beginning");
     let (_, after) = rest.split_once(END).expect("the table has an end");
     check_file("docs/metrics.md", &format!("{before}{BEGIN}\n{}\n{END}{after}", metrics_table()));
+}
+
+#[test]
+fn the_documentation_lists_the_compatibility_set() {
+    let text = std::fs::read_to_string(repository("docs/metrics.md")).expect("docs/metrics.md is there");
+    let table = compatible_table();
+    assert!(text.contains(&table), "docs/metrics.md lacks this table:\n{table}");
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use telemetry::{
     AccountSnapshot, AlarmSnapshot, BlocksSnapshot, BooksSnapshot, DeclarationSnapshot, DeclarationState,
-    GoalSnapshot, LeaseSnapshot, LimitSnapshot, ListenerSnapshot, MinersSnapshot, OverloadSnapshot,
-    Readiness, Reasons, RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot,
-    SourceState, TemplateSnapshot, WorkSnapshot,
+    GoalSnapshot, HandshakesSnapshot, LeaseSnapshot, LeaseTagSnapshot, LedgerSnapshot, LimitSnapshot,
+    ListenerSnapshot, MinersSnapshot, NatsSnapshot, OverloadSnapshot, Readiness, Reasons, RetargetsSnapshot,
+    RouteSnapshot, RouteSourceSnapshot, Snapshot, SourceKind, SourceSnapshot, SourceState, TemplateSnapshot,
+    WorkSnapshot, WorkerSeries,
 };
 
 fn reasons<const N: usize>(pairs: [(&'static str, u64); N]) -> Reasons {
@@ -35,7 +36,7 @@ fn account(source: Option<&str>, factor: u64) -> AccountSnapshot {
                 acknowledged: work(900),
                 refused: work(2),
                 unknown: work(5),
-                verified: 0.0,
+                verified: work(40 + 1 + 900 + 2 + 5),
             },
             ..BooksSnapshot::default()
         }
@@ -94,6 +95,13 @@ pub(crate) fn snapshot() -> Snapshot {
             miners: MinersSnapshot { connected: 12, authorised: 11 },
             connections_total: 40,
             closed_total: reasons([("peer_closed", 25), ("slow_reader", 3)]),
+            handshakes: HandshakesSnapshot {
+                noise_done_total: 9,
+                noise_failed_total: 1,
+                tls_done_total: 5,
+                tls_failed_total: 2,
+            },
+            retargets: RetargetsSnapshot { harder_total: 12, easier_total: 3 },
             books: BooksSnapshot::default(),
         }],
         sources: vec![
@@ -110,6 +118,11 @@ pub(crate) fn snapshot() -> Snapshot {
                 open_shares_max: 4096,
                 queue_depth: 2,
                 worker_names: Some(true),
+                lease_tag: Some(LeaseTagSnapshot {
+                    tag: "0123456789abcdef".into(),
+                    channels_without_room: 1,
+                    room_bytes: Some(4),
+                }),
                 declaration: Some(DeclarationSnapshot {
                     state: DeclarationState::Acknowledged,
                     jds_address: "pool.example:34264".into(),
@@ -124,6 +137,9 @@ pub(crate) fn snapshot() -> Snapshot {
                 job_age_seconds: Some(12.5),
                 prev_hash_age_seconds: Some(240.0),
                 certificate_expires_unix: Some(1_800_000_000),
+                state_seconds_total: [("connecting", 0.5), ("ready", 3500.25)].into(),
+                clock_offset_seconds: Some(-2.0),
+                handshakes_failed_total: 1,
                 books: BooksSnapshot::default(),
             },
             SourceSnapshot {
@@ -145,6 +161,7 @@ pub(crate) fn snapshot() -> Snapshot {
             templates_total: 130,
             height: Some(900_001),
             value_remaining_sat: Some(312_500_000),
+            fees_sat: Some(2_500_000),
             age_seconds: Some(4.5),
         }],
         blocks: BlocksSnapshot {
@@ -156,6 +173,31 @@ pub(crate) fn snapshot() -> Snapshot {
             waiting_on_disk: 1,
             disk_errors_total: 2,
         },
+        ledger: Some(LedgerSnapshot {
+            trouble: None,
+            records_total: 5_000,
+            shares_total: 300,
+            shares_lost_total: 2,
+            failures_total: 3,
+            gaps_total: 1,
+            bytes: reasons([("seconds", 90_000), ("hours", 1_200)]),
+            evicted_total: reasons([("seconds", 700)]),
+        }),
+        nats: Some(NatsSnapshot {
+            connected: true,
+            server: Some("n1 (nats.example:4222, NATS 2.9.10)".into()),
+            stream: "ADIT".into(),
+            trouble: None,
+            trouble_seconds: 0.0,
+            published_total: reasons([("sums", 5_000), ("evidence", 900), ("gaps", 1)]),
+            duplicates_total: 12,
+            failures_total: 3,
+            given_up_total: [("sums".into(), reasons([("age", 40), ("evicted", 0)]))].into(),
+            gaps_total: 1,
+            waiting_bytes: reasons([("sums", 4_096)]),
+            waiting_seconds: 1.5,
+            in_flight: 7,
+        }),
         routes,
         books: BooksSnapshot::default(),
         accounts: vec![account(Some("pool"), 10), account(Some("spare"), 1), account(None, 0)],
@@ -171,4 +213,16 @@ pub(crate) fn snapshot() -> Snapshot {
         limits: vec![LimitSnapshot { name: "connections".into(), used: 12, max: 19_500 }],
         overload: vec![OverloadSnapshot { rung: "stop_accepting".into(), active: true }],
     }
+}
+
+/// Workers that have series, and the others.
+pub(crate) fn workers() -> Vec<WorkerSeries> {
+    let worker = |name: &str, factor, last_share_seconds| WorkerSeries {
+        name: name.into(),
+        books: account(Some("pool"), factor).books,
+        connections: factor,
+        hashrate_hs: 1e12,
+        last_share_seconds,
+    };
+    vec![worker("account.rig1", 1, Some(2.5)), worker("other", 7, None)]
 }

@@ -6,13 +6,18 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use telemetry::{Exporter, Kind, Latencies, METRICS, Snapshot};
+use telemetry::{COMPATIBLE_METRICS, Exporter, Kind, Latencies, METRICS, Protocols, Snapshot, WorkerSeries};
 
 use crate::example;
 use crate::exposition::{Family, Sample, parse};
 
 fn scrape(snapshot: Snapshot) -> BTreeMap<String, Family> {
+    scrape_with(snapshot, example::workers())
+}
+
+fn scrape_with(snapshot: Snapshot, workers: Vec<WorkerSeries>) -> BTreeMap<String, Family> {
     let mut exporter = Exporter::new(Latencies::default()).expect("names are unique");
+    exporter.add_workers(Arc::new(move || workers.clone())).expect("they are not there yet");
     let text = exporter.render(Arc::new(snapshot.with_sums())).expect("it can be written");
     parse(&text).expect("it can be read")
 }
@@ -68,8 +73,9 @@ fn the_shares_of_a_scrape_add_up_to_the_books() {
         let lost = sum(&scrape, "adit_shares_told_true_lost_total", &[("source", &source.name)]);
         assert_eq!(lost, source.books.told_true_lost as f64);
     }
-    let rejected = sum(&scrape, "adit_work_total", &[("state", "rejected")]);
-    assert_eq!(sum(&scrape, "adit_work_total", &[]) - rejected, books.work.verified);
+    let acknowledged = sum(&scrape, "adit_work_total", &[("state", "acknowledged")]);
+    assert_eq!(acknowledged, books.work.acknowledged);
+    assert_eq!(sum(&scrape, "adit_work_verified_total", &[]), books.work.verified);
     assert_eq!(sum(&scrape, "adit_books_balanced", &[]), 1.0);
 }
 
@@ -116,6 +122,85 @@ fn no_name_can_break_out_of_its_label() {
         ("adit_miner_closed_total", "reason"),
     ] {
         assert!(scrape[metric].samples.iter().any(|s| s.label(label) == Some(hostile)), "{metric}");
+    }
+}
+
+#[test]
+fn a_worker_may_call_itself_what_it_likes() {
+    let names = [
+        "a\"} 1\nadit_up 1\n# HELP x \\ \\n {},=",
+        "account.rig-1",
+        "back\\slash",
+        "quote\"",
+        "line\nend",
+        "\u{fffd}\u{fffd}",
+        "\u{202e}\u{e9}\u{1d11e}",
+        "",
+        "other",
+    ];
+    let long = "w".repeat(100_000);
+    let mut workers: Vec<_> =
+        names.iter().map(|name| WorkerSeries { name: (*name).to_owned(), ..Default::default() }).collect();
+    workers.push(WorkerSeries { name: long.clone(), ..Default::default() });
+    workers.push(WorkerSeries { name: "carriage\rreturn\0\u{1b}[31m".into(), ..Default::default() });
+    let scrape = scrape_with(example::snapshot(), workers);
+    assert!(!scrape.contains_key("adit_up"));
+    let connections = &scrape["adit_worker_connections"].samples;
+    for name in names.iter().copied().chain([&*long, "carriage\\u{d}return\\u{0}\\u{1b}[31m"]) {
+        assert!(connections.iter().any(|s| s.label("worker") == Some(name)), "{name:?}");
+    }
+    assert_eq!(connections.len(), names.len() + 2);
+}
+
+#[test]
+fn the_series_of_a_worker_are_its_books() {
+    let scrape = scrape(example::snapshot());
+    for worker in example::workers() {
+        let of = |metric, state| sum(&scrape, metric, &[("worker", &worker.name), ("state", state)]);
+        let (books, work) = (&worker.books, &worker.books.work);
+        assert_eq!(of("adit_worker_shares_total", "acknowledged"), books.acknowledged as f64);
+        assert_eq!(of("adit_worker_shares_total", "rejected"), books.rejected_total as f64);
+        assert_eq!(of("adit_worker_work_total", "acknowledged"), work.acknowledged);
+        let all = sum(&scrape, "adit_worker_shares_total", &[("worker", &worker.name)]);
+        assert_eq!(all + (books.held + books.pending) as f64, books.submitted as f64);
+    }
+}
+
+#[test]
+fn the_compatibility_set_is_there_when_asked_for_and_says_the_same() {
+    let mut exporter = Exporter::new(Latencies::default()).expect("names are unique");
+    let protocols = Protocols { sv1_connections: 9, sv2_connections: 2, ..Protocols::default() };
+    exporter
+        .add_compatible(Arc::new(example::workers), Arc::new(move || protocols), Arc::new(true.into()))
+        .expect("they are not there yet");
+    let snapshot = example::snapshot().with_sums();
+    let text = exporter.render(Arc::new(snapshot.clone())).expect("it can be written");
+    let scrape = parse(&text).expect("it can be read");
+    let found: Vec<_> = scrape.keys().filter(|name| name.starts_with("sv")).cloned().collect();
+    let mut wanted: Vec<_> = COMPATIBLE_METRICS.iter().map(|metric| metric.name.to_owned()).collect();
+    wanted.sort_unstable();
+    assert_eq!(found, wanted);
+    for metric in COMPATIBLE_METRICS {
+        let family = &scrape[metric.name];
+        assert_eq!(family.kind, metric.kind.as_str());
+        for sample in &family.samples {
+            let labels: Vec<_> = sample.labels.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(labels, metric.labels, "{}", metric.name);
+        }
+    }
+    assert_eq!(sum(&scrape, "sv1_clients_total", &[]), 9.0);
+    assert_eq!(sum(&scrape, "sv2_clients_total", &[]), 2.0);
+    for source in &snapshot.sources {
+        let of = [("user_identity", source.name.as_str())];
+        let accepted = sum(&scrape, "sv2_server_shares_accepted_total", &of);
+        assert_eq!(accepted, source.books.acknowledged as f64);
+        let refused = sum(&scrape, "sv2_server_shares_rejected_total", &of);
+        assert_eq!(refused, source.books.refused_total as f64);
+    }
+    for worker in example::workers() {
+        let of = [("user_identity", worker.name.as_str())];
+        let rejected = sum(&scrape, "sv2_client_shares_rejected_total", &of);
+        assert_eq!(rejected, worker.books.rejected_total as f64);
     }
 }
 

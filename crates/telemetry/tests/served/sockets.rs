@@ -1,11 +1,13 @@
 //! The server on real sockets. Its rules about time are tested beside it, on a paused clock.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
-use telemetry::{Latencies, Limits, METRICS, Server, Snapshot};
+use socket2::{Domain, Socket, Type};
+use telemetry::{Latencies, Limits, METRICS, SLOW_AFTER, Server, Snapshot};
 use tokio::sync::oneshot;
 
 use crate::exposition::parse;
@@ -43,7 +45,7 @@ fn beside_a_server<T>(test: impl FnOnce(SocketAddr) -> T) -> (T, u64) {
 
 fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it reads");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("it reads");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("it answers and closes");
     text
@@ -66,6 +68,39 @@ fn many_clients_at_once_are_all_answered_in_full() {
         assert_eq!(status["version"].as_str().map(str::len), Some(100_000));
     }
     assert!(snapshots < 150, "{snapshots} snapshots");
+}
+
+#[test]
+fn clients_that_say_nothing_keep_neither_those_of_their_own_address_nor_others_waiting_for_long() {
+    let ((same, other), _) = beside_a_server(|address| {
+        let silent: Vec<TcpStream> =
+            (0..300).map(|_| TcpStream::connect(address).expect("it listens")).collect();
+        // Whether it is answered: one of an address that has too many may be closed.
+        let asks = |from: Ipv4Addr| -> std::io::Result<bool> {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            socket.bind(&SocketAddr::from((from, 0)).into())?;
+            socket.connect(&address.into())?;
+            let mut stream = TcpStream::from(socket);
+            write!(stream, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            Ok(text.contains("200 OK"))
+        };
+        let took = |from: Ipv4Addr| {
+            let began = Instant::now();
+            while !asks(from).unwrap_or(false) {
+                assert!(began.elapsed() < SLOW_AFTER * 20, "{from} is never served");
+            }
+            began.elapsed()
+        };
+        let other = took(Ipv4Addr::new(127, 0, 0, 2));
+        let same = took(Ipv4Addr::LOCALHOST);
+        drop(silent);
+        (same, other)
+    });
+    println!("another address waited {other:?}, the same {same:?}");
+    assert!(other < SLOW_AFTER / 2, "{other:?}");
+    assert!(same < 5 * SLOW_AFTER, "{same:?}");
 }
 
 #[test]

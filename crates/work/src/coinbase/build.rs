@@ -32,21 +32,27 @@ impl CoinbaseTemplate {
     /// The height of the block that it is for, as BIP 34 has it in `prefix`; `None` if that does not begin with a number.
     #[must_use]
     pub fn height(&self) -> Option<u32> {
-        // OP_1..OP_16 stand for small numbers, and a push of up to four bytes is a number, lowest byte first.
-        const ZERO: u8 = 0x00;
-        const BEFORE_ONE: u8 = 0x50;
-        match *self.prefix.first()? {
-            ZERO => Some(0),
-            opcode @ 0x51..=0x60 => Some(u32::from(opcode - BEFORE_ONE)),
-            len @ 1..=4 => {
-                let number = self.prefix.get(1..=usize::from(len))?;
-                // The highest bit is the sign: no height has it.
-                let negative = number.last().is_some_and(|byte| byte & 0x80 != 0);
-                let value = number.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
-                (!negative).then_some(value)
-            }
-            _ => None,
+        height(&self.prefix)
+    }
+}
+
+/// The height that a coinbase's `script_sig` begins with (BIP 34); `None` if it does not begin with a number.
+#[must_use]
+pub fn height(script_sig: &[u8]) -> Option<u32> {
+    // OP_1..OP_16 stand for small numbers, and a push of up to four bytes is a number, lowest byte first.
+    const ZERO: u8 = 0x00;
+    const BEFORE_ONE: u8 = 0x50;
+    match *script_sig.first()? {
+        ZERO => Some(0),
+        opcode @ 0x51..=0x60 => Some(u32::from(opcode - BEFORE_ONE)),
+        len @ 1..=4 => {
+            let number = script_sig.get(1..=usize::from(len))?;
+            // The highest bit is the sign: no height has it.
+            let negative = number.last().is_some_and(|byte| byte & 0x80 != 0);
+            let value = number.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+            (!negative).then_some(value)
         }
+        _ => None,
     }
 }
 

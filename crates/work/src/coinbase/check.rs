@@ -53,6 +53,12 @@ pub fn outputs(prefix: &[u8], extranonce_len: usize, suffix: &[u8]) -> Result<Ve
     Ok(outputs)
 }
 
+/// The beginning of the `script_sig`, up to the extranonce, of a prefix that [`check`] finds sound; else nothing.
+#[must_use]
+pub fn script_sig_head(prefix: &[u8]) -> &[u8] {
+    prefix.get(SCRIPT_AT..).unwrap_or_default()
+}
+
 /// Checks, and shows each output on the way.
 fn walk<'a>(
     prefix: &'a [u8],

@@ -11,8 +11,10 @@ mod check;
 mod output;
 mod payout;
 
-pub use build::{BuildError, Coinbase, CoinbaseTemplate};
-pub use check::{CoinbaseError, MAX_MONEY, MAX_SCRIPT_SIG, MIN_SCRIPT_SIG, Summary, check, outputs};
+pub use build::{BuildError, Coinbase, CoinbaseTemplate, height};
+pub use check::{
+    CoinbaseError, MAX_MONEY, MAX_SCRIPT_SIG, MIN_SCRIPT_SIG, Summary, check, outputs, script_sig_head,
+};
 pub use output::{Output, OutputsError, pay_first, read_counted_outputs, read_outputs, write_outputs};
 
 pub use payout::{PayoutError, PayoutMismatch, PayoutRule, WHOLE};

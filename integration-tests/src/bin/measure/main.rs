@@ -6,6 +6,7 @@
 
 mod declared;
 mod figure;
+mod observed;
 mod rounds;
 mod subject;
 mod world;
@@ -22,11 +23,14 @@ fn main() -> ExitCode {
     let mut kinds = Vec::new();
     let mut declarers = Vec::new();
     let mut tenths = false;
+    let mut looked_at = false;
     for argument in std::env::args().skip(1) {
         if argument == "declared" {
             declarers = Declarer::ALL.to_vec();
         } else if argument == "one-in-ten" {
             tenths = true;
+        } else if argument == "observed" {
+            looked_at = true;
         } else if let Some(declarer) = Declarer::ALL.into_iter().find(|who| who.name() == argument) {
             declarers.push(declarer);
         } else if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == argument) {
@@ -36,7 +40,7 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     }
-    if kinds.is_empty() && declarers.is_empty() && !tenths {
+    if kinds.is_empty() && declarers.is_empty() && !tenths && !looked_at {
         kinds = Kind::ALL.to_vec();
         declarers = Declarer::ALL.to_vec();
     }
@@ -46,6 +50,9 @@ fn main() -> ExitCode {
     if tenths {
         rounds::one_in_ten_alone(&mut World::start());
     }
+    if looked_at {
+        observed::all(&World::start());
+    }
     if !declarers.is_empty() {
         declared::all(&DeclaringWorld::start(), &declarers);
     }
@@ -53,6 +60,6 @@ fn main() -> ExitCode {
 }
 
 fn names() -> String {
-    let all = Kind::ALL.map(Kind::name).into_iter().chain(["one-in-ten", "declared"]);
+    let all = Kind::ALL.map(Kind::name).into_iter().chain(["one-in-ten", "observed", "declared"]);
     all.chain(Declarer::ALL.map(Declarer::name)).collect::<Vec<_>>().join(", ")
 }

@@ -48,8 +48,8 @@ fn share(feed: &Feed, books: &Books) -> OutgoingShare {
     let header = |nonce| job.header(&rolled, job.job.version, job.job.min_ntime, nonce);
     let header = (0..u32::MAX).map(header).find(|header| header.hash().meets(&job.job.network_target));
     let header = header.expect("a block within all nonces");
-    let account = books.account(AccountKey { listener: 0, route: 0, source: Some(3) });
-    books.get(account).open(0);
+    let tally = books.tally(&"farm.1".into(), AccountKey { listener: 0, route: 0, source: Some(3) });
+    tally.open(MinerRef(0));
     OutgoingShare {
         channel: feed.channel.key,
         generation: feed.generation,
@@ -60,7 +60,7 @@ fn share(feed: &Feed, books: &Books) -> OutgoingShare {
         extranonce: Extranonce::concat(&[job.filler(), rolled[0], rolled[1]]).expect("short"),
         difficulty: 1.0,
         is_block: true,
-        account,
+        tally,
         miner: MinerRef(0),
         worker: "farm.1".into(),
         told_true: true,
@@ -97,8 +97,9 @@ fn a_block_that_solo_mining_finds_is_the_tip() {
             tag: b"\x04Adit".to_vec(),
             instance: vec![1, 2, 3, 4],
             ntime_slack: 600,
+            tag_room: 0,
         };
-        let mut solo = Solo::new(settings, Arc::clone(&books), 1);
+        let mut solo = Solo::new(settings, 1);
         let feed = feed(&mut solo, &template);
         let mut fx = Effects::default();
         let found = solo.share(&share(&feed, &books), NOW, &mut fx).expect("a block");

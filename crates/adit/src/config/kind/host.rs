@@ -46,7 +46,7 @@ pub(crate) fn is_host_and_port(text: &str) -> bool {
 }
 
 /// A name, or an IPv4 address, which looks like one.
-fn is_name(host: &str) -> bool {
+pub(super) fn is_name(host: &str) -> bool {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     host.len() <= HOST_MAX && host.split('.').all(|part| !part.is_empty() && part.bytes().all(good))
 }

@@ -3,11 +3,13 @@
 mod address;
 mod authority;
 mod host;
+mod host_names;
 mod identities;
 mod identity;
 mod list;
 mod measure;
 mod names;
+mod nats;
 mod networks;
 mod path;
 mod payee;
@@ -18,6 +20,7 @@ mod text;
 mod time;
 mod url;
 mod version_mask;
+mod worker_names;
 
 use std::ops::RangeInclusive;
 
@@ -27,12 +30,14 @@ pub(crate) use address::Address;
 pub(crate) use authority::AuthorityKey;
 pub use authority::AuthoritySecret;
 pub(crate) use host::{HostPort, is_host_and_port};
+pub(crate) use host_names::HostNames;
 pub(crate) use identities::Identities;
 pub(crate) use identity::Identity;
 pub use identity::USER_IDENTITY_MAX;
 pub use measure::Work;
 pub(crate) use measure::{Amount, Hashrate, Size, Span};
 pub(crate) use names::{Names, OneName};
+pub(crate) use nats::{NatsServers, SubjectTokens};
 pub use networks::Network;
 pub(crate) use networks::Networks;
 pub(crate) use path::FilePath;
@@ -41,7 +46,7 @@ pub(crate) use payee::{ExtraOutputs, PayoutAddress, PayoutScript};
 pub use plain::MinersPerChannel;
 pub(crate) use plain::{Channels, Choice, Flag, Number, Whole};
 pub use secret::Secret;
-pub(crate) use secret::{Password, UserName};
+pub(crate) use secret::{Password, Token, UserName};
 pub(crate) use signature::Signature;
 pub use signature::{SIGNATURE_MAX, signature_push};
 pub(crate) use text::{Patterns, Text};
@@ -51,6 +56,7 @@ pub use url::SourceUrl;
 pub(crate) use url::{Pool, Url};
 pub use version_mask::VERSION_BITS_ROLLABLE;
 pub(crate) use version_mask::VersionMask;
+pub(crate) use worker_names::WorkerNames;
 
 /// What kind of value a key takes.
 pub(crate) trait Kind {

@@ -52,6 +52,38 @@ impl Kind for Password {
     }
 }
 
+/// A bearer token (RFC 6750), too long to be guessed.
+pub(crate) struct Token;
+
+/// The lengths of a [`Token`], letters.
+const TOKEN_LENGTH: std::ops::RangeInclusive<usize> = 16..=256;
+
+impl Kind for Token {
+    type Value = Secret;
+    const SECRET: bool = true;
+
+    fn expected(&self) -> String {
+        "a token of 16 to 256 letters, digits and -._~+/=".to_owned()
+    }
+
+    fn read(&self, given: &Given) -> Result<Secret, Refusal> {
+        let good = |text: &&str| {
+            TOKEN_LENGTH.contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
+        };
+        let text = given.text().filter(good).ok_or_else(|| {
+            Refusal::words(
+                "make one with `openssl rand -hex 24`, or name the file that holds it with _file behind the key",
+            )
+        })?;
+        Ok(Secret(text.to_owned()))
+    }
+
+    fn write(&self, _: &Secret) -> Option<String> {
+        Some(quoted(MASK))
+    }
+}
+
 /// The name of a user of a node's RPC: no colon, since HTTP ends the name there.
 pub(crate) struct UserName;
 

@@ -13,7 +13,7 @@ table! {
         user_agents: Vec<String> = Patterns, required;
         /// The fewest bytes of extranonce2 that it works with.
         extranonce2_min: u8 = Whole(0..=FIRMWARE_EXTRANONCE2_MAX), default 0;
-        /// The most. Where the listener gives others, the miner is refused with that reason.
+        /// The most bytes. Where the listener gives others, the miner is refused with that reason.
         extranonce2_max: u8 = Whole(0..=FIRMWARE_EXTRANONCE2_MAX), default FIRMWARE_EXTRANONCE2_MAX;
         /// Bytes of the longest coinbase that it hashes whole. Where a pool's is longer, the miner is closed with
         /// that reason: every share would be worth nothing.

@@ -31,6 +31,10 @@ pub const ACCEPT_RATE: u32 = 10_000;
 pub const LOOKUP: Duration = Duration::from_secs(5);
 /// `limits.shutdown_grace`.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// `limits.workers_max`: about 1 kB each, as soon as it brings shares.
+pub const WORKERS_MAX: u32 = 65_536;
+/// The most that it may be.
+pub const WORKERS_MAX_MAX: u32 = 1_000_000;
 /// The least that `limits.memory` may be: a few hundred miners.
 pub const MEMORY_MIN: usize = 16 * 1024 * 1024;
 /// The most that `limits.memory` may be.
@@ -60,6 +64,9 @@ table! {
         /// makes the others' shares rarer, from 95 % it sends away those with the least hashrate.
         memory: Option<usize> = Maybe(Size(MEMORY_MIN..=MEMORY_MAX)), default None,
             says "not set: the memory limit of the control group (a container's or service's), or half of the machine's memory where there is none";
+        /// Workers that are counted by name, those that were there in the last ten minutes with them. The shares of all others
+        /// count for the worker `other`.
+        workers_max: u32 = Whole(1..=WORKERS_MAX_MAX), default WORKERS_MAX;
         /// How long looking up a pool's name may take.
         lookup: Duration = Span::of(Duration::from_millis(100)..=seconds(60)), default LOOKUP;
         /// How long the end may take: miners are closed one after the other, and the pools' answers to shares
@@ -75,6 +82,10 @@ table! {
         /// `shutdown_grace` begins after it.
         drain_spread: Option<Duration> = Maybe(Span::of(seconds(0)..=seconds(86_400))), default None,
             says "not set: 10 ms for each miner, at most 60 % of `shutdown_grace`";
+        /// How long miners of a listener that SIGHUP has taken out are left alone; then they are closed, 10 ms after each
+        /// other.
+        drain_removed: Option<Duration> = Maybe(Span::of(seconds(0)..=seconds(604_800))), default None,
+            says "not set: until they leave by themselves";
     }
 }
 
@@ -90,11 +101,13 @@ impl Default for Limits {
             frame: FRAME,
             accept_rate: ACCEPT_RATE,
             memory: None,
+            workers_max: WORKERS_MAX,
             lookup: LOOKUP,
             shutdown_grace: SHUTDOWN_GRACE,
             drain_delay: Duration::ZERO,
             drain_accept: true,
             drain_spread: None,
+            drain_removed: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::kind::{FilePath, Maybe};
+use crate::config::kind::{FilePath, Flag, Maybe};
 use crate::config::table::table;
 
 /// Where state is kept when nothing says where, not even `HOME`.
@@ -12,19 +12,22 @@ table! {
     /// What Adit keeps between its runs.
     pub struct State {
         /// Directory of what must outlive a restart: the number that tells this Adit from others that mine on the
-        /// same node, and the blocks that were found. Only `[solo.NAME]`, `[declared.NAME]` and `work_max` need it.
+        /// same node, the blocks that were found, and the page's charts. `[solo.NAME]`, `[declared.NAME]` and
+        /// `work_max` need it; so does `[ledger]`.
         directory: Option<PathBuf> = Maybe(FilePath("/var/lib/adit")), default None,
             says "not set: `$STATE_DIRECTORY` (a service's), else `$XDG_STATE_HOME/adit`, else `$HOME/.local/state/adit`, else `/var/lib/adit`";
+        /// Keep the page's charts of the last 31 days there, in one file of 7 MB; without it they end with each run.
+        history: bool = Flag, default true;
+        /// A socket where a new Adit takes over from this one (`adit run --take-over`), so that no connection is refused.
+        /// Only Adit's own user can use it.
+        handover_socket: Option<PathBuf> = Maybe(FilePath("/run/adit/handover")), default None,
+            says "not set: no other Adit can take over";
     }
 }
 
-#[expect(
-    clippy::derivable_impls,
-    reason = "table! derives the same for every table, and most have other defaults"
-)]
 impl Default for State {
     fn default() -> Self {
-        Self { directory: None }
+        Self { directory: None, history: true, handover_socket: None }
     }
 }
 

@@ -19,6 +19,8 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
     loaded.warnings.iter().map(ToString::to_string).collect()
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 #[test]
 fn a_short_configuration_gets_every_default() {
     let Config {
@@ -32,6 +34,9 @@ fn a_short_configuration_gets_every_default() {
         pins,
         firmware,
         state,
+        ledger,
+        nats,
+        receipts,
         http,
         log,
         limits,
@@ -58,9 +63,17 @@ fn a_short_configuration_gets_every_default() {
             && pins.is_empty()
     );
     assert_eq!(state.directory, None);
+    assert_eq!((ledger.enabled, ledger.directory), (None, None));
+    assert_eq!((ledger.minutes_kept, ledger.hours_kept), (DAY * 14, DAY * 400));
+    assert_eq!((ledger.sums_max, ledger.evidence_max), (4 << 30, 8 << 30));
+    assert_eq!((ledger.evidence, ledger.evidence_kept), (true, DAY * 90));
+    assert!(!nats.enabled() && nats.sums && nats.evidence);
+    assert_eq!((nats.spool_age, nats.spool_max), (Duration::from_secs(3_600), 1 << 30));
+    assert_eq!((receipts.key_file, receipts.directory), (None, None));
     let route = &routes["main"];
     assert_eq!(route.return_after, Duration::from_secs(60));
     assert_eq!((route.outage_grace, route.keepalive), (Duration::from_secs(600), Duration::from_secs(30)));
+    assert_eq!((http.read_token, http.admin_token), (None, None));
     assert_eq!((http.enabled, http.listen.to_string().as_str()), (true, "127.0.0.1:23480"));
     assert_eq!((log.level, log.format), (LogLevel::Info, LogFormat::Text));
     assert_eq!((limits.max_connections, limits.line, limits.outbox), (20_000, 16_384, 65_536));
@@ -165,7 +178,7 @@ fn what_weakens_or_has_no_effect_is_warned_of() {
              must prove it",
             "adit.toml:10:9: source.spare: no route uses this source",
             "adit.toml:15:10: http.listen: 0.0.0.0:80 answers every network that this machine is in without a \
-             password: listen on this machine, or let a firewall keep others out",
+             token: set read_token, listen on this machine, or let a firewall keep others out",
         ]
     );
     let text = good().listener("vardiff = false\nshares_per_minute = 5\nmax_connections = 30000").text();
@@ -275,4 +288,23 @@ fn listeners_that_share_miner_ids_are_judged_together() {
     let refused = Config::from_str_named("adit.toml", &two(16_385)).unwrap_err();
     assert_eq!(refused.problems().len(), 2, "{refused}");
     assert_eq!(refused.problems()[0].found, "2 bytes, which are 65536 ids for 32770 connections");
+}
+
+#[test]
+fn tokens_of_http_are_taken_shown_nowhere_and_too_short_ones_refused() {
+    let tokens = "[http]\nlisten = \"0.0.0.0:80\"\nread_token = \"read-token-0123456789\"\nadmin_token = \"admin-token/0123456789==\"";
+    let loaded = load(&good().end(tokens).text());
+    let revealed = |token: &Option<crate::config::Secret>| token.as_ref().unwrap().reveal().to_owned();
+    let http = &loaded.config.http;
+    assert_eq!(revealed(&http.read_token), "read-token-0123456789");
+    assert_eq!(revealed(&http.admin_token), "admin-token/0123456789==");
+    let shown = format!("{:?} {}", loaded.config, loaded.config.effective_toml());
+    assert!(!shown.contains("0123456789") && shown.contains("read_token = \"***\""), "{shown}");
+    let warned = warnings(&loaded).join("\n");
+    assert!(warned.contains("tokens go over it in the clear"), "{warned}");
+    for bad in ["short", "fifteen-letters", "with blanks in it 0123", "umläute-0123456789"] {
+        let text = good().end(&format!("[http]\nread_token = \"{bad}\"")).text();
+        let refused = Config::from_str_named("adit.toml", &text).unwrap_err().to_string();
+        assert!(refused.contains("a token of 16 to 256 letters") && !refused.contains(bad), "{refused}");
+    }
 }

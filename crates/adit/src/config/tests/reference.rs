@@ -43,6 +43,34 @@ fn every_key_says_what_it_does_and_takes() {
     }
 }
 
+/// Durations, sizes and hashrates have their units in what they take; a bare number needs its unit in words.
+#[test]
+fn every_number_says_what_it_counts() {
+    const UNITS: [&str; 12] = [
+        "bytes",
+        "shares",
+        "clients",
+        "connections",
+        "miners",
+        "servers",
+        "workers",
+        "percent",
+        "satoshi",
+        "proportion",
+        "difficulty",
+        "no miner gets",
+    ];
+    for table in Table::ALL {
+        for key in tables::keys_of(table) {
+            let bare = ["a number from", "a whole number from"];
+            if bare.iter().any(|number| key.expected.starts_with(number)) {
+                let about = key.about.to_lowercase();
+                assert!(UNITS.iter().any(|unit| about.contains(unit)), "{}: {}", key.name, key.about);
+            }
+        }
+    }
+}
+
 /// The documentation's first block of a language.
 fn block(language: &str) -> String {
     let text = fs::read_to_string(documentation()).unwrap();

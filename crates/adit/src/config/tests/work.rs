@@ -298,7 +298,7 @@ fn state_is_kept_in_the_documented_places() {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         state_directory(state, env).display().to_string()
     };
-    let chosen = State { directory: Some("/srv/adit".into()) };
+    let chosen = State { directory: Some("/srv/adit".into()), ..State::default() };
     let all =
         [("HOME", "/home/m"), ("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"), ("XDG_STATE_HOME", "/state")];
     assert_eq!(directory(&chosen, &all), "/srv/adit");

@@ -112,15 +112,22 @@ pub(in crate::downstream) async fn begin(
     let deadline = context.clock.instant(began.mono + context.policy.setup_deadline);
     let deadline = deadline.min(context.clock.instant(now.mono + context.handshake));
     match tokio::time::timeout_at(deadline, shake_hands(stream, identity, now.unix)).await {
-        Ok(Ok(transport)) => return Some(transport),
+        Ok(Ok(transport)) => {
+            context.figures.noise.done.fetch_add(1, Relaxed);
+            return Some(transport);
+        }
         Ok(Err(Failed::Left)) => match stream.why_closed() {
             Some(why) => context.say_closed(*address, why, "before the Noise handshake"),
             None => context.say_left(*address),
         },
         Ok(Err(Failed::Handshake(error))) => {
+            context.figures.noise.failed.fetch_add(1, Relaxed);
             context.say_closed(*address, CloseReason::Handshake, &error.to_string());
         }
-        Err(_) => context.say_closed(*address, CloseReason::Handshake, "not in time"),
+        Err(_) => {
+            context.figures.noise.failed.fetch_add(1, Relaxed);
+            context.say_closed(*address, CloseReason::Handshake, "not in time");
+        }
     }
     None
 }
@@ -166,8 +173,7 @@ pub(in crate::downstream) async fn serve(opened: &Opened, transport: Transport, 
             context.say_closed(*address, why, "");
         }
         Err(_) => {
-            context.figures.panicked.fetch_add(1, Relaxed);
-            error!(listener = context.name, %address, "a connection ended by a mistake of Adit: please report it");
+            context.say_panicked(*address);
         }
     }
     connection.clean_up().await;
@@ -293,6 +299,8 @@ impl Connection<'_> {
         }
         if self.mining == 0 {
             context.figures.mining.fetch_add(1, Relaxed);
+            let agent = self.machine.take_user_agent();
+            self.stream.introduce(|| context.presence(self.address, true, agent));
         }
         self.mining += 1;
         self.step(|machine, io| {
@@ -370,6 +378,7 @@ impl Connection<'_> {
     fn show(&self) {
         let machine = &self.machine;
         self.stream.show(machine.is_mining(), machine.hashrate(), machine.last_share());
+        self.stream.show_workers(|tell| machine.each_worker(tell));
     }
 
     fn on_answer(&mut self, answer: Option<Answer>) -> Result<(), End> {

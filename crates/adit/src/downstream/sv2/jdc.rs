@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,7 +22,7 @@ use socket2::SockRef;
 use sv2::FrameHeader;
 use tokio::io::Interest;
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::downstream::connection::READ_AT_ONCE;
 use crate::downstream::context::ListenerContext;
@@ -63,6 +63,7 @@ struct Connection<'a> {
     read: Box<[u8]>,
     /// It is counted as mining.
     mining: bool,
+    address: IpAddr,
 }
 
 /// Serves a connection whose `SetupConnection` has come until one side has enough.
@@ -79,7 +80,9 @@ pub(super) async fn serve(opened: &Opened, setup: JdcSetup, mut wire: Wire<'_>, 
         }
     };
     let (machine, line, routes, route, source) = connection;
-    info!(listener = context.name, %address, source = routes.name(source), ?setup, "job declarator client");
+    if context.quiet.may_log(Some(address.ip())) {
+        info!(listener = context.name, %address, source = routes.name(source), ?setup, "job declarator client");
+    }
     let mut connection = Connection {
         context,
         wire,
@@ -92,6 +95,7 @@ pub(super) async fn serve(opened: &Opened, setup: JdcSetup, mut wire: Wire<'_>, 
         sealed: BytesMut::new(),
         read: vec![0; READ_AT_ONCE].into(),
         mining: false,
+        address: address.ip(),
     };
     // A mistake of ours costs one connection, not the process, and leaves nothing behind.
     let end = AssertUnwindSafe(connection.run()).catch_unwind().await;
@@ -109,8 +113,7 @@ pub(super) async fn serve(opened: &Opened, setup: JdcSetup, mut wire: Wire<'_>, 
             context.say_closed(*address, why, &detail.unwrap_or_default());
         }
         Err(_) => {
-            context.figures.panicked.fetch_add(1, Relaxed);
-            error!(listener = context.name, %address, "a connection ended by a mistake of Adit: please report it");
+            context.say_panicked(*address);
         }
     }
     let parted = AssertUnwindSafe(connection.part()).catch_unwind().await;
@@ -340,6 +343,11 @@ impl Connection<'_> {
     fn show(&mut self) {
         let (mining, hashrate, last_share) = self.machine.standing();
         self.wire.stream.show(mining, hashrate, last_share);
+        if mining {
+            // What it is was said before it was known to be a declarator's.
+            self.wire.stream.introduce(|| self.context.presence(self.address, true, None));
+        }
+        self.wire.stream.show_workers(|tell| self.machine.each_worker(tell));
         self.count_mining(mining);
     }
 

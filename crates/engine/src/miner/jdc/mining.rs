@@ -19,12 +19,13 @@ use super::channels::{Channel, Opening};
 use super::jobs::PendingJob;
 use super::shares::Waiting;
 use super::{JdcConnection, JdcSetup, refuse_setup};
-use crate::books::{AccountId, AccountKey, Books};
-use crate::ids::{MinerRef, RouteId};
+use crate::books::{AccountKey, Books};
+use crate::ids::{MinerRef, RouteId, SourceId};
+use crate::miner::WorkerStanding;
 use crate::miner::policy::{CloseReason, ListenerPolicy};
 use crate::miner::strikes::Strikes;
 use crate::miner::sv2::setup::grant_extensions;
-use crate::miner::worker::WireNames;
+use crate::miner::worker::NamedWorkers;
 use crate::now::{Now, earliest};
 use crate::source::{DownReason, Effects, LinkSecurity, SourceCommand, SourceEvent, SourceSettings, Sv2Pool};
 
@@ -48,7 +49,7 @@ pub struct JdcMining {
     pub(super) policy: Arc<ListenerPolicy>,
     pub(super) books: Arc<Books>,
     pub(super) me: MinerRef,
-    pub(super) account: AccountId,
+    pub(super) account: AccountKey,
     pub(super) user_identity: Option<Arc<str>>,
     pub(super) ntime_slack: u32,
     pub(super) pool: Sv2Pool,
@@ -58,7 +59,7 @@ pub struct JdcMining {
     left: bool,
     why_down: Option<DownReason>,
     worker_names: bool,
-    pub(super) names: Option<Box<WireNames>>,
+    pub(super) names: Option<Box<NamedWorkers>>,
     /// By id, which go up.
     pub(super) channels: Vec<Channel>,
     /// Channels that the pool has not answered for.
@@ -73,6 +74,7 @@ pub struct JdcMining {
     pub(super) next_token: u32,
     pub(super) strikes: Strikes,
     pub(super) last_share: Duration,
+    since: Duration,
 }
 
 impl JdcMining {
@@ -88,12 +90,11 @@ impl JdcMining {
         now: Now,
     ) -> Self {
         let source = way.settings.id;
-        let account =
-            books.account(AccountKey { listener: policy.id.0, route: way.route.0, source: Some(source.0) });
+        let account = AccountKey { listener: policy.id.0, route: way.route.0, source: Some(source.0) };
         // Whom a job pays is for whoever selects it, and for the pool.
         let settings = SourceSettings { work_selection: true, payout: None, ..way.settings };
         let ntime_slack = settings.ntime_slack;
-        let mut pool = Sv2Pool::new(settings, Arc::clone(&books), seed);
+        let mut pool = Sv2Pool::new(settings, seed);
         let mut up = Effects::default();
         pool.command(SourceCommand::Start, now, &mut up);
         Self {
@@ -119,6 +120,7 @@ impl JdcMining {
             next_token: 0,
             strikes: Strikes::default(),
             last_share: now.mono,
+            since: now.mono,
         }
     }
 
@@ -307,6 +309,22 @@ impl JdcConnection for JdcMining {
     fn standing(&self) -> (bool, f64, Duration) {
         let hashrate = self.channels.iter().map(|channel| channel.nominal).sum();
         (!self.channels.is_empty(), hashrate, self.last_share)
+    }
+
+    fn each_worker(&self, tell: &mut dyn FnMut(WorkerStanding)) {
+        for channel in &self.channels {
+            tell(WorkerStanding {
+                name: Arc::clone(&channel.worker.name),
+                route: RouteId(self.account.route),
+                source: self.account.source.map(SourceId),
+                standard: false,
+                since: self.since,
+                // The pool's own target is what it has.
+                difficulty: 0.0,
+                // What it announces is not what it delivers: that is taken from its shares.
+                hashrate: None,
+            });
+        }
     }
 
     fn each_ack_latency(&mut self, tell: &mut dyn FnMut(Duration)) {

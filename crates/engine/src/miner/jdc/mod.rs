@@ -22,7 +22,7 @@ use sv2::job_declaration::DECLARE_TX_DATA;
 use sv2::mining::{REQUIRES_VERSION_ROLLING, REQUIRES_WORK_SELECTION};
 use sv2::{FrameHeader, Str0255, write_frame};
 
-use super::CloseReason;
+use super::{CloseReason, WorkerStanding};
 use crate::now::Now;
 use crate::source::{DownReason, LinkSecurity};
 
@@ -134,6 +134,11 @@ pub trait JdcConnection: Send {
 
     /// It has a channel; hashes per second that were announced for all; when the last good share came.
     fn standing(&self) -> (bool, f64, Duration);
+
+    /// Everybody who mines over it.
+    fn each_worker(&self, tell: &mut dyn FnMut(WorkerStanding)) {
+        let _ = tell;
+    }
 
     /// Tells how long each acknowledged share waited for upstream, since the last call.
     fn each_ack_latency(&mut self, tell: &mut dyn FnMut(Duration));

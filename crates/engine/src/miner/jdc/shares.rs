@@ -14,7 +14,7 @@ use crate::miner::ReplyMode;
 use crate::miner::good_share::{Fate, Finder, GoodShare};
 use crate::miner::policy::CloseReason;
 use crate::miner::sv2::shares::{answered_code, rejected_code, unsent_code, write_error};
-use crate::miner::worker::WireNames;
+use crate::miner::worker::NamedWorkers;
 use crate::now::Now;
 use crate::share::{Answer, OutgoingShare, ShareSink};
 use crate::source::{Effects, Sv2Pool};
@@ -65,26 +65,27 @@ impl JdcMining {
             nonce: share.nonce,
             version_bits: None,
         };
-        let verdict = channel.validator.judge_full_version(&submission, share.version, mask, wall_clock(now));
-        let good = match GoodShare::of(verdict) {
-            Ok(good) => good,
-            Err(why) => return self.reject(channel_id, sequence_number, why, now, out),
-        };
         let worker = match tlvs.user_identity() {
             Some(name) if !name.as_bytes().is_empty() => {
                 let seed = self.policy.hash_seed;
-                let names = self.names.get_or_insert_with(|| Box::new(WireNames::new(seed)));
-                names.wire(&name, &self.policy.identity)
+                let names = self.names.get_or_insert_with(|| Box::new(NamedWorkers::new(seed)));
+                names.worker(&name, &self.policy.identity)
             }
-            _ => Arc::clone(&channel.worker.wire),
+            _ => &mut channel.worker,
         };
+        let verdict = channel.validator.judge_full_version(&submission, share.version, mask, wall_clock(now));
+        let good = match GoodShare::of(verdict, worker.known()) {
+            Ok(good) => good,
+            Err(why) => return self.reject(channel_id, sequence_number, why, now, out),
+        };
+        let (tally, worker) = worker.finder(&self.books, self.account);
         let finder = Finder {
-            books: &self.books,
-            account: self.account,
+            tally,
             miner: self.me,
             worker,
             // What the pool makes of it is what the JDC is told.
             reply: ReplyMode::Source,
+            now: now.mono,
         };
         let place = Some((&*channel.state, channel.generation));
         let mut door = PoolDoor { pool: &mut self.pool, up: &mut self.up, now };
@@ -138,8 +139,17 @@ impl JdcMining {
         Ok(())
     }
 
-    fn count_rejected(&self, why: RejectReason) {
+    /// Counted for the first channel's worker: there is but one, usually.
+    fn count_rejected(&mut self, why: RejectReason) {
         let end = Final::Rejected(why);
-        self.books.get(self.account).settle_at_once(self.me.stripe(), end, 0.0, false);
+        match self.channels.first_mut() {
+            Some(channel) => {
+                channel.worker.tally(&self.books, self.account).settle_at_once(self.me, end, 0.0, false);
+            }
+            None => {
+                let nobody = self.books.tally(&Arc::from(""), self.account);
+                nobody.settle_at_once(self.me, end, 0.0, false);
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use work::vardiff::is_urgent;
 
 use super::setup::target_of;
-use super::{Io, Mining, Sv1Miner};
+use super::{Io, Mining, Sv1Miner, Worker};
 use crate::feed::{Feed, GroupMeter};
 
 /// The difficulty that the miner should have, as it is written.
@@ -95,7 +95,9 @@ impl Sv1Miner {
         if wish == mining.told {
             return false;
         }
-        mining.told = sv1::write_set_difficulty(io.out, wish);
+        let before = std::mem::replace(&mut mining.told, sv1::write_set_difficulty(io.out, wish));
+        self.policy.retargets.count(before, mining.told);
+        self.workers.iter().filter_map(Worker::known).for_each(|known| known.told(mining.told));
         mining.vardiff.set_in_force(mining.told, io.now.mono);
         true
     }

@@ -5,7 +5,7 @@
 //! [`Io::out`] holds.
 
 mod jobs;
-mod setup;
+pub(super) mod setup;
 mod submit;
 
 use std::collections::VecDeque;
@@ -17,9 +17,10 @@ use work::MinerId;
 
 use super::mining::{METER_AT_LEAST, Mining};
 use super::policy::{CloseReason, ListenerPolicy, MinerIdSource};
+use super::standing::WorkerStanding;
 use super::strikes::Strikes;
 use super::worker::Worker;
-use crate::books::{AccountId, AccountKey, Books, Final};
+use crate::books::{AccountKey, Books, Final, RejectReason};
 use crate::ids::{MinerRef, RouteId, SourceId};
 use crate::now::{Now, earliest};
 use crate::share::{Answer, ShareSink};
@@ -61,8 +62,6 @@ pub struct Sv1Miner {
     /// The first is who the connection mines for where only one name can be told.
     workers: Vec<Worker>,
     mining: Option<Box<Mining>>,
-    /// The account used last: shares of one miner mostly come for one source.
-    account: Option<(Option<SourceId>, AccountId)>,
     strikes: Strikes,
     since: Duration,
     last_share: Duration,
@@ -85,7 +84,6 @@ impl Sv1Miner {
             miner_id: None,
             workers: Vec::new(),
             mining: None,
-            account: None,
             strikes: Strikes::default(),
             since: now.mono,
             last_share: now.mono,
@@ -117,8 +115,8 @@ impl Sv1Miner {
                 );
                 sv1::write_request_error(io.out, &error);
                 if is_submit(&error.kind) {
-                    let why = crate::books::RejectReason::Malformed;
-                    self.count_at_once(None, Final::Rejected(why), 0.0, false);
+                    let why = RejectReason::Malformed;
+                    self.count_rejected(None, None, why);
                 }
                 let enough = if stranger {
                     self.strikes.bad_line()
@@ -162,6 +160,32 @@ impl Sv1Miner {
         self.workers.first().map(|w| &w.name)
     }
 
+    /// Everybody who mines over this connection.
+    pub fn each_worker(&self, tell: &mut dyn FnMut(WorkerStanding)) {
+        let alone = self.workers.len() == 1;
+        for worker in &self.workers {
+            tell(WorkerStanding {
+                name: Arc::clone(&worker.name),
+                route: self.route,
+                source: self
+                    .mining
+                    .as_ref()
+                    .and_then(|mining| mining.feed.as_ref())
+                    .map(|feed| feed.source()),
+                standard: false,
+                since: self.since,
+                difficulty: self.difficulty().unwrap_or(0.0),
+                hashrate: alone.then(|| self.hashrate()),
+            });
+        }
+    }
+
+    /// What it said that it is, once: for whoever keeps it.
+    #[must_use]
+    pub fn take_user_agent(&mut self) -> Option<Box<str>> {
+        self.setup.user_agent.take()
+    }
+
     /// Worker names that are too long for extension 0x0002 and go up cut.
     #[must_use]
     pub fn names_cut(&self) -> usize {
@@ -170,9 +194,7 @@ impl Sv1Miner {
 
     /// The route that the miner takes, where it is not the listener's: its shares are counted there.
     pub fn take_route(&mut self, route: RouteId) {
-        if self.route != route {
-            (self.route, self.account) = (route, None);
-        }
+        self.route = route;
     }
 
     /// The id that was allocated, to be given back when the connection ends.
@@ -323,24 +345,18 @@ impl Sv1Miner {
     }
 
     /// The account of this listener's shares on a source.
-    fn account(&mut self, source: Option<SourceId>) -> AccountId {
-        match self.account {
-            Some((of, id)) if of == source => id,
-            _ => {
-                let id = self.books.account(AccountKey {
-                    listener: self.policy.id.0,
-                    route: self.route.0,
-                    source: source.map(|s| s.0),
-                });
-                self.account = Some((source, id));
-                id
-            }
-        }
+    fn key(&self, source: Option<SourceId>) -> AccountKey {
+        AccountKey { listener: self.policy.id.0, route: self.route.0, source: source.map(|source| source.0) }
     }
 
-    fn count_at_once(&mut self, source: Option<SourceId>, state: Final, difficulty: f64, told_true: bool) {
-        let id = self.account(source);
-        self.books.get(id).settle_at_once(self.me.stripe(), state, difficulty, told_true);
+    /// Counts a rejected share for the worker that it names, by its place, or the first; where there is none, for nobody.
+    fn count_rejected(&mut self, worker: Option<usize>, source: Option<SourceId>, why: RejectReason) {
+        let key = self.key(source);
+        let end = Final::Rejected(why);
+        match self.workers.get_mut(worker.unwrap_or(0)) {
+            Some(worker) => worker.tally(&self.books, key).settle_at_once(self.me, end, 0.0, false),
+            None => self.books.tally(&Arc::from(""), key).settle_at_once(self.me, end, 0.0, false),
+        }
     }
 }
 

@@ -10,11 +10,17 @@ use work::{Difficulty, Target, Validator};
 use super::super::firmware::Firmware;
 use super::{CloseReason, Io, MAX_WORKERS, Mining, Sv1Miner, Worker};
 use crate::feed::{Feed, GroupMeter};
+use crate::miner::cut;
+
+/// Bytes that are kept of what a miner says that it is.
+pub(in crate::miner) const USER_AGENT_KEPT: usize = 64;
 
 /// What the miner said about itself.
 #[derive(Debug, Default)]
 pub(super) struct Setup {
     pub(super) subscribed: bool,
+    /// What it calls itself, until somebody has taken it, at most [`USER_AGENT_KEPT`] bytes.
+    pub(super) user_agent: Option<Box<str>>,
     /// Granted by `mining.configure`; without it the listener's mask judges.
     pub(super) mask: Option<u32>,
     pub(super) suggested: Option<f64>,
@@ -137,6 +143,7 @@ impl Sv1Miner {
             }
         };
         self.setup.subscribed = true;
+        self.setup.user_agent = user_agent.map(|agent| cut(agent.trim(), USER_AGENT_KEPT).into());
         let session = session_text(miner_id.as_bytes());
         sv1::write_subscribe_result(io.out, id, &session, miner_id.as_bytes(), self.policy.extranonce2_size);
         self.narrow_mask(io);
@@ -166,6 +173,8 @@ impl Sv1Miner {
                 sv1::write_error(io.out, id, ErrorCode::Unauthorized, text);
                 return;
             }
+            // Most connections have one.
+            self.workers.reserve_exact(1);
             self.workers.push(worker);
         }
         let hints = sv1::password::PasswordHints::parse(password);

@@ -1,12 +1,10 @@
 //! Shares, up from the miner.
 
-use std::sync::Arc;
-
 use sv1::{ErrorCode, Id, JobId, Submit};
 use work::Submission;
 
-use super::{CloseReason, Io, MAX_WAITING, Sv1Miner, Waiting};
-use crate::books::{Final, RefuseCode, RejectReason, UnsentReason};
+use super::{CloseReason, Io, MAX_WAITING, Sv1Miner, Waiting, Worker};
+use crate::books::{RefuseCode, RejectReason, UnsentReason};
 use crate::feed::Feed;
 use crate::ids::SourceId;
 use crate::miner::good_share::{Fate, Finder, GoodShare};
@@ -23,18 +21,18 @@ impl Sv1Miner {
         io: &mut Io<'_>,
     ) -> Result<(), CloseReason> {
         if !self.setup.subscribed {
-            return self.reject(id, None, RejectReason::NotSubscribed, io);
+            return self.reject(id, (None, None), RejectReason::NotSubscribed, io);
         }
         let Some(worker) = self.worker(&submit.worker) else {
-            return self.reject(id, None, RejectReason::Unauthorized, io);
+            return self.reject(id, (None, None), RejectReason::Unauthorized, io);
         };
         let mask = self.mask();
         let Some(mining) = &mut self.mining else {
-            return self.reject(id, None, RejectReason::UnknownJob, io);
+            return self.reject(id, (Some(worker), None), RejectReason::UnknownJob, io);
         };
         let source = mining.feed.as_ref().map(|f| f.source());
         let JobId::Number(job_id) = submit.job_id else {
-            return self.reject(id, source, RejectReason::UnknownJob, io);
+            return self.reject(id, (Some(worker), source), RejectReason::UnknownJob, io);
         };
         let submission = Submission {
             job_id,
@@ -44,9 +42,10 @@ impl Sv1Miner {
             version_bits: submit.version_bits,
         };
         let verdict = mining.validator.judge(&submission, mask, io.now.seconds());
-        let found = match GoodShare::of(verdict) {
+        let known = self.workers.get(worker).and_then(Worker::known);
+        let found = match GoodShare::of(verdict, known) {
             Ok(found) => found,
-            Err(why) => return self.reject(id, source, why, io),
+            Err(why) => return self.reject(id, (Some(worker), source), why, io),
         };
         let feed = mining.feed_of(found.source, found.generation).cloned();
         let easy = found.credited < mining.told * EASIER;
@@ -57,28 +56,20 @@ impl Sv1Miner {
         Ok(())
     }
 
-    /// The worker that a submit names, as it goes up: one that was authorised here, or the first when it names
-    /// none.
-    fn worker(&self, name: &str) -> Option<Arc<str>> {
-        let name = cut(name.trim(), MAX_WORKER_NAME);
-        let worker = match name {
-            "" => self.workers.first(),
-            name => self.workers.iter().find(|w| *w.given == *name),
-        };
-        worker.map(|w| Arc::clone(&w.wire))
+    /// The place of the worker that a submit names: one that was authorised here, or the first when it names none.
+    fn worker(&self, name: &str) -> Option<usize> {
+        match cut(name.trim(), MAX_WORKER_NAME) {
+            "" => (!self.workers.is_empty()).then_some(0),
+            name => self.workers.iter().position(|w| *w.given == *name),
+        }
     }
 
     /// A good share. `feed` is what its job came with; `None` when its channel is long gone.
-    fn accept(
-        &mut self,
-        id: Id<'_>,
-        worker: Arc<str>,
-        found: &GoodShare,
-        feed: Option<&Feed>,
-        io: &mut Io<'_>,
-    ) {
-        let account = self.account(Some(found.source));
-        let finder = Finder { books: &self.books, account, miner: self.me, worker, reply: self.policy.reply };
+    fn accept(&mut self, id: Id<'_>, worker: usize, found: &GoodShare, feed: Option<&Feed>, io: &mut Io<'_>) {
+        let key = self.key(Some(found.source));
+        let Some(worker) = self.workers.get_mut(worker) else { return };
+        let (tally, worker) = worker.finder(&self.books, key);
+        let finder = Finder { tally, miner: self.me, worker, reply: self.policy.reply, now: io.now.mono };
         match found.send(feed.map(Feed::place), finder, &mut self.next_token, io.shares) {
             Fate::Taken => sv1::write_true(io.out, id),
             Fate::Waits(token) => self.wait(token, id, io),
@@ -116,13 +107,13 @@ impl Sv1Miner {
     fn reject(
         &mut self,
         id: Id<'_>,
-        source: Option<SourceId>,
+        (worker, source): (Option<usize>, Option<SourceId>),
         why: RejectReason,
         io: &mut Io<'_>,
     ) -> Result<(), CloseReason> {
         let (code, text) = rejected_as_sv1(why);
         sv1::write_error(io.out, id, code, text);
-        self.count_at_once(source, Final::Rejected(why), 0.0, false);
+        self.count_rejected(worker, source, why);
         if self.strikes.bad_share(self.policy.vardiff.shares_per_minute, io.now.mono) {
             return Err(CloseReason::BadShares);
         }

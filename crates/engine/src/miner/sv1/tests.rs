@@ -45,6 +45,7 @@ fn policy(vardiff_enabled: bool) -> Arc<ListenerPolicy> {
         identity: Vec::new(),
         declarators: false,
         hash_seed: 3,
+        retargets: Arc::default(),
         firmware: Arc::default(),
     })
 }
@@ -219,6 +220,7 @@ fn a_block_on_the_farms_own_template_is_forwarded_though_its_channel_has_gone() 
 }
 
 mod firmware;
+mod workers;
 
 #[test]
 fn who_brings_no_share_for_as_long_as_is_allowed_is_closed_and_not_before() {

@@ -126,7 +126,11 @@ impl Sv2Miner {
         let changed = target != channel.told_target;
         if changed {
             channel.told_target = target;
-            channel.mining.told = difficulty;
+            let before = std::mem::replace(&mut channel.mining.told, difficulty);
+            self.policy.retargets.count(before, difficulty);
+            if let Some(known) = channel.worker.known() {
+                known.told(difficulty);
+            }
             let maximum_target = target.to_le_bytes();
             write_frame(&SetTarget { channel_id: channel.id, maximum_target }, io.out);
         }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use sv2::extensions::UserIdentity;
 use sv2::mining::{self, CloseChannel, SubmitSharesExtended, SubmitSharesStandard};
 use sv2::{
     AnyMessage, CommonMessage, ExtensionsMessage, FrameHeader, Message, MiningMessage, Str0255, write_frame,
@@ -30,9 +31,10 @@ use work::MinerId;
 
 use super::jdc::JdcSetup;
 use super::policy::{CloseReason, ListenerPolicy, MinerIdSource};
+use super::standing::WorkerStanding;
 use super::strikes::Strikes;
-use super::worker::WireNames;
-use crate::books::{AccountId, AccountKey, Books, Final, RejectReason};
+use super::worker::NamedWorkers;
+use crate::books::{AccountKey, Books, Final, RejectReason};
 use crate::ids::{GroupId, MinerRef, RouteId, SourceId};
 use crate::now::{Now, earliest};
 use crate::share::ShareSink;
@@ -47,8 +49,6 @@ pub use open::JoinWish;
 pub const MAX_PAYLOAD: usize = 64 * 1024;
 /// Channels that one connection may have.
 pub const MAX_CHANNELS: usize = 4_096;
-/// Sources whose accounts are kept at hand; with more, they are looked up again.
-const MAX_ACCOUNTS: usize = 16;
 
 /// What the state machine works with during one call.
 pub struct Sv2Io<'a> {
@@ -94,11 +94,10 @@ pub struct Sv2Miner {
     next_job_id: u32,
     /// Channels with accepted shares that the miner has not been told of.
     unflushed: Vec<u32>,
-    accounts: Vec<((RouteId, Option<SourceId>), AccountId)>,
     /// The route of the next channel that joins.
     next_route: RouteId,
-    /// Workers' names that came with shares (extension 0x0002), and as they go up.
-    names: Option<Box<WireNames>>,
+    /// Workers whose names came with shares (extension 0x0002).
+    names: Option<Box<NamedWorkers>>,
     strikes: Strikes,
     /// The most channels that there were at a time.
     most_channels: usize,
@@ -129,7 +128,6 @@ impl Sv2Miner {
             next_channel_id: 0,
             next_job_id: 0,
             unflushed: Vec::new(),
-            accounts: Vec::new(),
             names: None,
             strikes: Strikes::default(),
             most_channels: 0,
@@ -241,6 +239,28 @@ impl Sv2Miner {
     /// The difficulties that the channels were told last.
     pub fn difficulties(&self) -> impl Iterator<Item = f64> + '_ {
         self.channels.iter().map(|channel| channel.mining.told).filter(|told| *told > 0.0)
+    }
+
+    /// Everybody who mines over this connection: one for each channel.
+    pub fn each_worker(&self, tell: &mut dyn FnMut(WorkerStanding)) {
+        for channel in &self.channels {
+            tell(WorkerStanding {
+                name: Arc::clone(&channel.worker.name),
+                route: channel.route,
+                source: channel.mining.feed.as_ref().map(|feed| feed.source()),
+                standard: channel.kind == channel::Kind::Standard,
+                since: channel.since,
+                difficulty: channel.mining.told,
+                // Where shares name their workers, a channel's estimate is all of theirs.
+                hashrate: self.names.is_none().then_some(channel.mining.metered),
+            });
+        }
+    }
+
+    /// What it said that it is, once: for whoever keeps it.
+    #[must_use]
+    pub fn take_user_agent(&mut self) -> Option<Box<str>> {
+        self.setup.device.take()
     }
 
     /// When the last good share came; when the miner connected, before the first.
@@ -355,23 +375,27 @@ impl Sv2Miner {
     }
 
     /// The account of this listener's shares on a source, by a route.
-    fn account(&mut self, route: RouteId, source: Option<SourceId>) -> AccountId {
-        if let Some((_, id)) = self.accounts.iter().find(|(of, _)| *of == (route, source)) {
-            return *id;
-        }
-        let key =
-            AccountKey { listener: self.policy.id.0, route: route.0, source: source.map(|source| source.0) };
-        let id = self.books.account(key);
-        if self.accounts.len() == MAX_ACCOUNTS {
-            self.accounts.remove(0);
-        }
-        self.accounts.push(((route, source), id));
-        id
+    fn key(&self, route: RouteId, source: Option<SourceId>) -> AccountKey {
+        AccountKey { listener: self.policy.id.0, route: route.0, source: source.map(|source| source.0) }
     }
 
-    fn count_rejected(&mut self, route: RouteId, source: Option<SourceId>, why: RejectReason) {
-        let id = self.account(route, source);
-        self.books.get(id).settle_at_once(self.me.stripe(), Final::Rejected(why), 0.0, false);
+    /// Counts a rejected share: for the worker that it named, if that is known; for its channel's, or the first one's
+    /// where it has none; for nobody where there is no channel.
+    fn count_rejected(
+        &mut self,
+        place: Option<(usize, Option<SourceId>)>,
+        name: Option<&UserIdentity<'_>>,
+        why: RejectReason,
+    ) {
+        let (at, source) = place.unwrap_or((0, None));
+        let route = place.and_then(|(at, _)| self.channels.get(at)).map_or(self.policy.route, |c| c.route);
+        let key = self.key(route, source);
+        let end = Final::Rejected(why);
+        let named = name.and_then(|name| self.names.as_mut()?.find(name));
+        match named.or_else(|| self.channels.get_mut(at).map(|channel| &mut channel.worker)) {
+            Some(worker) => worker.tally(&self.books, key).settle_at_once(self.me, end, 0.0, false),
+            None => self.books.tally(&Arc::from(""), key).settle_at_once(self.me, end, 0.0, false),
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use sv2::{Seq064K, Str0255, error_code, write_frame};
 
 use super::{Sv2Io, Sv2Miner};
 use crate::miner::CloseReason;
+use crate::miner::cut;
 use crate::miner::jdc::JdcSetup;
+use crate::miner::sv1::setup::USER_AGENT_KEPT;
 
 /// What the two sides have agreed on.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(super) struct Setup {
     pub(super) version_rolling: bool,
     worker_names: bool,
     pub(super) hand_over: Option<JdcSetup>,
+    /// What it says that it is, until somebody has taken it.
+    pub(super) device: Option<Box<str>>,
 }
 
 impl Setup {
@@ -68,6 +72,7 @@ impl Sv2Miner {
             return Err(CloseReason::SetupRefused);
         }
         self.setup.done = true;
+        self.setup.device = device_of(setup);
         self.setup.standard_jobs = setup.flags & REQUIRES_STANDARD_JOBS != 0;
         self.setup.version_rolling = setup.flags & REQUIRES_VERSION_ROLLING != 0;
         let flags = if rolls { 0 } else { REQUIRES_FIXED_VERSION };
@@ -78,6 +83,14 @@ impl Sv2Miner {
     pub(super) fn request_extensions(&mut self, request: &RequestExtensions<'_>, io: &mut Sv2Io<'_>) {
         self.setup.worker_names = grant_extensions(request, io.out);
     }
+}
+
+/// Vendor, hardware and firmware in one line, at most [`USER_AGENT_KEPT`] bytes.
+fn device_of(setup: &SetupConnection<'_>) -> Option<Box<str>> {
+    let parts = [setup.vendor, setup.hardware_version, setup.firmware];
+    let words: Vec<_> = parts.iter().map(|part| part.to_str_lossy()).collect();
+    let words: Vec<&str> = words.iter().map(|word| word.trim()).filter(|word| !word.is_empty()).collect();
+    (!words.is_empty()).then(|| cut(&words.join(" "), USER_AGENT_KEPT).into())
 }
 
 /// Answers a request for extensions: whether extension 0x0002 is granted, the only one that there is.

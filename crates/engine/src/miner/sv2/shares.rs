@@ -1,21 +1,19 @@
 //! Shares, up from the channels, and their answers (specification, sections 5.3.11 to 5.3.14).
 
-use std::sync::Arc;
-
 use bytes::BytesMut;
 use sv2::extensions::UserIdentity;
 use sv2::mining::{SubmitSharesError, SubmitSharesExtended, SubmitSharesStandard};
 use sv2::{Message, Str0255, error_code, write_frame};
 use work::Submission;
 
-use super::channel::Kind;
+use super::channel::{Channel, Kind};
 use super::open::fixed;
 use super::{CloseReason, Sv2Io, Sv2Miner};
-use crate::books::{Final, RefuseCode, RejectReason, UnsentReason};
-use crate::ids::{RouteId, SourceId};
+use crate::books::{AccountKey, Final, RefuseCode, RejectReason, UnsentReason};
+use crate::ids::SourceId;
 use crate::miner::good_share::{Fate, Finder, GoodShare};
 use crate::miner::sv1::MAX_WAITING;
-use crate::miner::worker::WireNames;
+use crate::miner::worker::NamedWorkers;
 use crate::share::Answer;
 
 /// A share counts as easier than the channel's difficulty below this part of it: the rest is rounding.
@@ -83,33 +81,38 @@ impl Sv2Miner {
 
     /// A share that cannot be read: who sends one is no miner.
     fn malformed(&mut self) -> Result<(), CloseReason> {
-        self.count_rejected(self.policy.route, None, RejectReason::Malformed);
+        self.count_rejected(None, None, RejectReason::Malformed);
         Err(CloseReason::Garbage)
     }
 
     fn submit(&mut self, share: &Submitted<'_>, io: &mut Sv2Io<'_>) -> Result<(), CloseReason> {
         let at = self.find(share.channel_id).filter(|at| self.channels[*at].kind == share.kind);
         let Some(at) = at else {
-            return self.reject(share, (self.policy.route, None), RejectReason::UnknownChannel, io);
+            return self.reject(share, None, RejectReason::UnknownChannel, io);
         };
         let mask = self.policy.sv2_version_mask;
-        let route = self.channels[at].route;
-        let mining = &mut self.channels[at].mining;
+        let named = share.worker.filter(|name| !name.as_bytes().is_empty());
+        let Channel { route, mining, worker, .. } = &mut self.channels[at];
+        let worker = match &named {
+            Some(name) => {
+                let seed = self.policy.hash_seed;
+                let names = self.names.get_or_insert_with(|| Box::new(NamedWorkers::new(seed)));
+                names.worker(name, &self.policy.identity)
+            }
+            None => worker,
+        };
         let source = mining.feed.as_ref().map(|feed| feed.source());
         let verdict =
             mining.validator.judge_full_version(&share.submission, share.version, mask, io.now.seconds());
-        let good = match GoodShare::of(verdict) {
+        let good = match GoodShare::of(verdict, worker.known()) {
             Ok(good) => good,
-            Err(why) => return self.reject(share, (route, source), why, io),
+            Err(why) => return self.reject(share, Some((at, source)), why, io),
         };
         let easy = good.credited < mining.told * EASIER;
-        let worker = match share.worker {
-            Some(name) if !name.as_bytes().is_empty() => self.name(&name),
-            _ => Arc::clone(&self.channels[at].worker.wire),
-        };
-        let account = self.account(route, Some(good.source));
-        let finder = Finder { books: &self.books, account, miner: self.me, worker, reply: self.policy.reply };
-        let feed = self.channels[at].mining.feed_of(good.source, good.generation);
+        let key = AccountKey { listener: self.policy.id.0, route: route.0, source: Some(good.source.0) };
+        let (tally, worker) = worker.finder(&self.books, key);
+        let finder = Finder { tally, miner: self.me, worker, reply: self.policy.reply, now: io.now.mono };
+        let feed = mining.feed_of(good.source, good.generation);
         match good.send(feed.map(|feed| feed.place()), finder, &mut self.next_token, io.shares) {
             Fate::Taken => self.accept(at, share.sequence_number, good.credited),
             Fate::Waits(token) => self.wait(Waiting {
@@ -172,12 +175,6 @@ impl Sv2Miner {
         }
     }
 
-    /// What goes up of a worker's name that came with a share.
-    fn name(&mut self, name: &UserIdentity<'_>) -> Arc<str> {
-        let names = self.names.get_or_insert_with(|| Box::new(WireNames::new(self.policy.hash_seed)));
-        names.wire(name, &self.policy.identity)
-    }
-
     /// A good share, whatever becomes of it, tells how fast the miner is.
     fn learn(&mut self, at: usize, source: SourceId, credited: f64, io: &mut Sv2Io<'_>) {
         let now = io.now.mono;
@@ -201,12 +198,12 @@ impl Sv2Miner {
     fn reject(
         &mut self,
         share: &Submitted<'_>,
-        (route, source): (RouteId, Option<SourceId>),
+        place: Option<(usize, Option<SourceId>)>,
         why: RejectReason,
         io: &mut Sv2Io<'_>,
     ) -> Result<(), CloseReason> {
         write_error(share.channel_id, share.sequence_number, rejected_code(why), io.out);
-        self.count_rejected(route, source, why);
+        self.count_rejected(place, share.worker.as_ref(), why);
         if self.strikes.bad_share(self.policy.vardiff.shares_per_minute, io.now.mono) {
             return Err(CloseReason::BadShares);
         }

@@ -9,6 +9,7 @@ use work::{Target, Template};
 use super::job::{CustomJob, Stage};
 use super::{Declared, DeclaredEffects, SET_CUSTOM_JOB_DEADLINE, TIP_RACE};
 use crate::books::UnsentReason;
+use crate::feed::Feed;
 use crate::now::Now;
 use crate::source::event::{CustomJobAnswer, DownReason, SourceEvent};
 use crate::source::jds::{Declaration, DeclareFailure, JdsState};
@@ -34,6 +35,7 @@ impl Declared {
                 generation: channel.generation,
                 prefix: channel.prefix,
                 split: channel.split,
+                tag: channel.tag,
                 target: channel.target,
                 ntime_slack: self.ntime_slack,
                 active_since: work::Seconds(self.tip_since.as_secs()),
@@ -48,7 +50,7 @@ impl Declared {
                 return;
             }
         };
-        fx.pool.events.push(SourceEvent::Work(feed.clone()));
+        self.give(feed.clone(), id, fx);
         let forgotten = self.jobs.push(CustomJob {
             id,
             channel_id,
@@ -66,7 +68,7 @@ impl Declared {
         });
         if let Some(forgotten) = forgotten {
             self.jds.forget(u64::from(forgotten.id));
-            self.end_shares(forgotten.held, UnsentReason::StaleInQueue, fx);
+            Self::end_shares(forgotten.held, UnsentReason::StaleInQueue, fx);
         }
     }
 
@@ -282,6 +284,7 @@ impl Declared {
             generation: channel.generation,
             prefix: &prefix,
             split: channel.split,
+            tag: channel.tag,
             target,
             ntime_slack: self.ntime_slack,
             active_since: work::Seconds(self.tip_since.as_secs()),
@@ -289,7 +292,31 @@ impl Declared {
         // It was a job once, and a target of zero is refused when it comes.
         if let Ok(feed) = job.ready.feed(place, now) {
             job.feed = feed.clone();
-            fx.pool.events.push(SourceEvent::Work(feed));
+            let id = job.id;
+            self.give(feed, id, fx);
+        }
+    }
+
+    /// A channel's miners go on with this job.
+    fn give(&mut self, feed: Feed, id: u32, fx: &mut DeclaredEffects) {
+        if let Some(channel) = self.channels.get_mut(&feed.channel.key.channel_id) {
+            channel.mined = Some(id);
+        }
+        fx.pool.events.push(SourceEvent::Work(feed));
+    }
+
+    /// The lease has changed: miners are given the job that they are on once more, with its tag. The extranonce is no part of
+    /// what is declared, so nothing is declared anew, and a share of either is the job's.
+    pub(super) fn on_tag(&mut self, now: Now, fx: &mut DeclaredEffects) {
+        for channel_id in self.pool.custom_channels() {
+            let Some(id) = self.channels.get(&channel_id).and_then(|channel| channel.mined) else { continue };
+            let Some(channel) = self.pool.custom_channel(channel_id) else { continue };
+            let filler = channel.split.filler_of(channel.tag);
+            let Some(job) = self.jobs.get_mut(id) else { continue };
+            if let Some(feed) = job.feed.with_filler(filler.as_slice(), now) {
+                job.feed = feed.clone();
+                fx.pool.events.push(SourceEvent::Work(feed));
+            }
         }
     }
 

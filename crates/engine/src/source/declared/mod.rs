@@ -30,7 +30,6 @@ use super::jds::{JdsEffects, JdsEvent, JdsSettings, JdsState, JobDeclarator};
 use super::solo::FoundBlock;
 use super::status::SourceStatus;
 use super::sv2_pool::{LinkSecurity, SourceSettings, Sv2Pool};
-use crate::books::Books;
 use crate::ids::SourceId;
 use crate::now::{Now, earliest};
 
@@ -139,6 +138,8 @@ struct Channel {
     acknowledged: bool,
     /// Since when miners have had to do without.
     since: Duration,
+    /// The job that its miners were given last.
+    mined: Option<u32>,
 }
 
 /// See the module.
@@ -150,7 +151,6 @@ pub struct Declared {
     ntime_slack: u32,
     pool: Sv2Pool,
     jds: JobDeclarator,
-    books: Arc<Books>,
     wanted: bool,
     /// The router was told that it is ready.
     up: bool,
@@ -176,7 +176,7 @@ pub struct Declared {
 impl Declared {
     /// A source that is off. `seed` decides jitter and hashing.
     #[must_use]
-    pub fn new(settings: DeclaredSettings, books: Arc<Books>, seed: u64) -> Self {
+    pub fn new(settings: DeclaredSettings, seed: u64) -> Self {
         let DeclaredSettings { mut pool, jds, tag, extra_outputs } = settings;
         pool.work_selection = true;
         Self {
@@ -184,9 +184,8 @@ impl Declared {
             extra_outputs,
             full_template: jds.full_template,
             ntime_slack: pool.ntime_slack,
-            pool: Sv2Pool::new(pool, Arc::clone(&books), seed),
+            pool: Sv2Pool::new(pool, seed),
             jds: JobDeclarator::new(jds, seed ^ 0x0000_9d5e),
-            books,
             wanted: false,
             up: false,
             resting: None,
@@ -258,6 +257,7 @@ impl Declared {
     /// Does what the router says.
     pub fn command(&mut self, command: SourceCommand, now: Now, fx: &mut DeclaredEffects) {
         let told = fx.pool.events.len();
+        let changes_tag = matches!(command, SourceCommand::SetTag(_));
         match &command {
             SourceCommand::Start => {
                 self.wanted = true;
@@ -272,10 +272,13 @@ impl Declared {
                 // No more jobs; shares of those it has are taken while it drains.
                 self.channels.remove(channel_id);
             }
-            SourceCommand::Open(_) | SourceCommand::Update { .. } => {}
+            SourceCommand::Open(_) | SourceCommand::Update { .. } | SourceCommand::SetTag(_) => {}
         }
         self.pool.command(command, now, &mut fx.pool);
         self.settle_in(told, now, fx);
+        if changes_tag {
+            self.on_tag(now, fx);
+        }
     }
 
     /// The link to the pool stands.
@@ -387,7 +390,8 @@ impl Declared {
             SourceEvent::Opened { request, channel, target } => {
                 let channel_id = channel.key.channel_id;
                 fx.pool.events.push(SourceEvent::Opened { request, channel, target });
-                self.channels.insert(channel_id, Channel { acknowledged: false, since: now.mono });
+                self.channels
+                    .insert(channel_id, Channel { acknowledged: false, since: now.mono, mined: None });
                 self.pool.new_generation(channel_id);
                 self.begin(channel_id, now, fx);
                 self.advance(now, fx);

@@ -7,7 +7,7 @@ use super::job::Stage;
 use super::{Declared, DeclaredEffects, HELD_AT_MOST};
 use crate::books::{Final, UnsentReason};
 use crate::now::Now;
-use crate::share::{Answer, OutgoingShare};
+use crate::share::OutgoingShare;
 use crate::source::jds::PushedSolution;
 use crate::source::solo::FoundBlock;
 
@@ -21,18 +21,18 @@ impl Declared {
         let held = self.jobs.held();
         let job = self.jobs.get_mut(share.job_id);
         let Some(job) = job.filter(|job| job.feed.channel.key == share.channel) else {
-            return self.unsent(share, UnsentReason::NoSource, fx);
+            return unsent(share, UnsentReason::NoSource, fx);
         };
         let stale = Some(job.template.prev_hash) != tip && !share.is_block;
         match job.stage {
             Stage::Acknowledged { job_id, target } => self.send(share, job_id, target, now, fx),
-            Stage::Over if stale => self.unsent(share, UnsentReason::StaleInQueue, fx),
-            Stage::Over => self.unsent(share, UnsentReason::JobRefused, fx),
-            _ if stale => self.unsent(share, UnsentReason::StaleInQueue, fx),
-            _ if held >= HELD_AT_MOST => self.unsent(share, UnsentReason::QueueFull, fx),
+            Stage::Over if stale => unsent(share, UnsentReason::StaleInQueue, fx),
+            Stage::Over => unsent(share, UnsentReason::JobRefused, fx),
+            _ if stale => unsent(share, UnsentReason::StaleInQueue, fx),
+            _ if held >= HELD_AT_MOST => unsent(share, UnsentReason::QueueFull, fx),
             Stage::Waiting { .. } | Stage::Declaring | Stage::Setting { .. } => {
                 job.held.push(share.clone());
-                self.books.get(share.account).hold(share.miner.stripe());
+                share.tally.hold(share.miner);
             }
         }
     }
@@ -51,12 +51,12 @@ impl Declared {
         let easier = told.is_some_and(|(told, job)| {
             is_harder(target, told)
                 && !share.is_block
-                && job.rolled(share.extranonce.as_slice()).is_none_or(|rolled| {
-                    !job.header_hash(rolled, share.version, share.ntime, share.nonce).meets(&target)
-                })
+                && job
+                    .header_of(share.extranonce.as_slice(), share.version, share.ntime, share.nonce)
+                    .is_none_or(|header| !header.hash().meets(&target))
         });
         if easier {
-            return self.settle(share, Final::Local, fx);
+            return share.end(Final::Local, &mut fx.pool.answers);
         }
         if told.is_some_and(|(told, _)| told != target) {
             // The pool credits the target that it took the job with, not the one that miners were first told.
@@ -71,7 +71,7 @@ impl Declared {
         let Some(job) = self.jobs.get_mut(id) else { return };
         let Stage::Acknowledged { job_id, target } = job.stage else { return };
         for share in std::mem::take(&mut job.held) {
-            self.books.get(share.account).release(share.miner.stripe());
+            share.tally.release(share.miner);
             self.send(&share, job_id, target, now, fx);
         }
     }
@@ -89,26 +89,14 @@ impl Declared {
             std::mem::take(&mut job.held).into_iter().partition(|share| but_blocks && share.is_block);
         let stays = !stay.is_empty();
         job.held = stay;
-        self.end_shares(end, why, fx);
+        Self::end_shares(end, why, fx);
         stays
     }
 
-    pub(super) fn end_shares(&self, held: Vec<OutgoingShare>, why: UnsentReason, fx: &mut DeclaredEffects) {
+    pub(super) fn end_shares(held: Vec<OutgoingShare>, why: UnsentReason, fx: &mut DeclaredEffects) {
         for share in held {
-            self.books.get(share.account).release(share.miner.stripe());
-            self.unsent(&share, why, fx);
-        }
-    }
-
-    fn unsent(&self, share: &OutgoingShare, why: UnsentReason, fx: &mut DeclaredEffects) {
-        self.settle(share, Final::Unsent(why), fx);
-    }
-
-    fn settle(&self, share: &OutgoingShare, end: Final, fx: &mut DeclaredEffects) {
-        let &OutgoingShare { account, miner, difficulty, told_true, token, .. } = share;
-        self.books.get(account).settle(miner.stripe(), end, difficulty, told_true);
-        if let Some(token) = token {
-            fx.pool.answers.push((miner, Answer { token, end }));
+            share.tally.release(share.miner);
+            unsent(&share, why, fx);
         }
     }
 
@@ -119,8 +107,10 @@ impl Declared {
             return;
         };
         let told = &job.feed.job;
-        let Some(rolled) = told.rolled(share.extranonce.as_slice()) else { return };
-        let header = told.header(&[rolled], share.version, share.ntime, share.nonce);
+        let extranonce = share.extranonce.as_slice();
+        let Some(header) = told.header_of(extranonce, share.version, share.ntime, share.nonce) else {
+            return;
+        };
         let extranonce = [told.extranonce_prefix(), share.extranonce.as_slice()].concat();
         let Some(coinbase) = job.coinbase.transaction(&extranonce) else { return };
         self.next_block += 1;
@@ -130,4 +120,8 @@ impl Declared {
             self.jds.push_solution(&PushedSolution { header, extranonce }, &mut fx.jds);
         }
     }
+}
+
+fn unsent(share: &OutgoingShare, why: UnsentReason, fx: &mut DeclaredEffects) {
+    share.end(Final::Unsent(why), &mut fx.pool.answers);
 }

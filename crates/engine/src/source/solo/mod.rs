@@ -12,16 +12,17 @@ use hashbrown::HashMap;
 use work::coinbase::{BuildError, Coinbase, Output};
 use work::{
     ChannelJob, ChannelJobError, ChannelTerms, CoinbaseConstraints, ExtranonceSplit, Header, JobError,
-    Template, merkle, sha256d,
+    LeaseTag, MAX_EXTRANONCE, Template, merkle, sha256d,
 };
 
 use super::event::{ChannelRefusal, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent};
 use super::status::{SourceState, SourceStatus};
-use crate::books::{Books, Final, RefuseCode, UnsentReason};
+use super::tag::TagStatus;
+use crate::books::{Final, RefuseCode, UnsentReason};
 use crate::feed::{ChannelState, Feed};
-use crate::ids::{ChannelKey, MinerRef, SourceId};
+use crate::ids::{ChannelKey, SourceId};
 use crate::now::Now;
-use crate::share::{Answer, OutgoingShare};
+use crate::share::OutgoingShare;
 
 /// Jobs that blocks are still taken of, whatever tip they are on.
 const JOBS: usize = 32;
@@ -43,6 +44,8 @@ pub struct SoloSettings {
     pub instance: Vec<u8>,
     /// How far a share's ntime may run ahead of the clock, seconds.
     pub ntime_slack: u32,
+    /// Bytes of each channel's extranonce that are left free for a lease's tag.
+    pub tag_room: u8,
 }
 
 impl SoloSettings {
@@ -108,6 +111,8 @@ struct Channel {
     split: ExtranonceSplit,
     generation: u32,
     prefix: Vec<u8>,
+    /// What its miners were given last.
+    newest: Option<Feed>,
 }
 
 /// A job that was handed out, for the blocks that may come of it.
@@ -129,12 +134,13 @@ struct OpenBlock {
 #[derive(Debug)]
 pub struct Solo {
     settings: SoloSettings,
-    books: Arc<Books>,
     /// It is wanted.
     on: bool,
     /// Counts its times of being up.
     session: u32,
     template: Option<Arc<Template>>,
+    /// Stands in the fillers.
+    lease_tag: LeaseTag,
     /// Since when it is what it is: off, waiting for a template, ready.
     since: Duration,
     last_down: DownReason,
@@ -151,13 +157,13 @@ pub struct Solo {
 impl Solo {
     /// A source that is off. `seed` is for its hash map.
     #[must_use]
-    pub fn new(settings: SoloSettings, books: Arc<Books>, seed: u64) -> Self {
+    pub fn new(settings: SoloSettings, seed: u64) -> Self {
         Self {
             settings,
-            books,
             on: false,
             session: 0,
             template: None,
+            lease_tag: LeaseTag::NONE,
             since: Duration::ZERO,
             last_down: DownReason::NotStarted,
             channels: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
@@ -197,6 +203,7 @@ impl Solo {
             channels: self.channels.len(),
             open_shares: self.open.len(),
             open_shares_max: OPEN_BLOCKS,
+            tag: TagStatus::of(self.lease_tag, self.channels.values().map(|channel| channel.split.filler)),
             pool: None,
             declared: None,
         }
@@ -227,6 +234,7 @@ impl Solo {
             SourceCommand::Open(wish) => self.open(&wish, now, fx),
             // Nobody else has to know how much there is.
             SourceCommand::Update { .. } => {}
+            SourceCommand::SetTag(tag) => self.set_tag(tag, now, fx),
             SourceCommand::Close { channel_id } => {
                 // Blocks of its jobs are taken all the same.
                 if let Some(channel) = self.channels.remove(&channel_id) {
@@ -277,9 +285,9 @@ impl Solo {
         if !template.constraints.hold(needed) {
             return Err(SoloError::Room { got: template.constraints, needed });
         }
-        let own = self.settings.instance.len() + CHANNEL_NUMBER;
-        let miners = usize::from(ExtranonceSplit::DEFAULT_MINER_ID + ExtranonceSplit::DEFAULT_EXTRANONCE2);
-        let coinbase = self.coinbase(template, u8::try_from(own + miners).unwrap_or(u8::MAX))?;
+        let miners = ExtranonceSplit::DEFAULT_MINER_ID + ExtranonceSplit::DEFAULT_EXTRANONCE2;
+        let whole = self.prefix_length() + usize::from(self.space(miners.into()));
+        let coinbase = self.coinbase(template, u8::try_from(whole).unwrap_or(u8::MAX))?;
         template.job(0, &coinbase)?;
         Ok(())
     }
@@ -297,13 +305,13 @@ impl Solo {
     pub fn share(&mut self, share: &OutgoingShare, now: Now, fx: &mut Effects) -> Option<FoundBlock> {
         let work = self.works.iter().find(|work| work.id == share.job_id);
         let (Some(work), true) = (work, share.is_block) else {
-            self.settle(share, Final::Unsent(UnsentReason::NoSource), fx);
+            share.end(Final::Unsent(UnsentReason::NoSource), &mut fx.answers);
             return None;
         };
         let prefix = self.prefix(share.channel.channel_id);
         let extranonce = [&*prefix, share.extranonce.as_slice()].concat();
         let Some(coinbase) = work.coinbase.transaction(&extranonce) else {
-            self.settle(share, Final::Unsent(UnsentReason::JobRefused), fx);
+            share.end(Final::Unsent(UnsentReason::JobRefused), &mut fx.answers);
             return None;
         };
         let halves = [&*work.coinbase.prefix(), &*extranonce, &*work.coinbase.suffix()].concat();
@@ -321,7 +329,7 @@ impl Solo {
         if self.open.len() == OPEN_BLOCKS
             && let Some(oldest) = self.open.pop_front()
         {
-            self.settle(&oldest.share, Final::Unknown, fx);
+            oldest.share.end(Final::Unknown, &mut fx.answers);
         }
         self.open.push_back(OpenBlock { number: found.number, share: share.clone(), sent: now.mono });
         Some(found)
@@ -339,13 +347,13 @@ impl Solo {
         if end == Final::Acknowledged {
             fx.ack_latencies.push(now.since(open.sent));
         }
-        self.settle(&open.share, end, fx);
+        open.share.end(end, &mut fx.answers);
     }
 
     /// The end: what became of the blocks that are still open will not be heard here any more.
     pub fn end(&mut self, fx: &mut Effects) {
         for open in std::mem::take(&mut self.open) {
-            self.settle(&open.share, Final::Unknown, fx);
+            open.share.end(Final::Unknown, &mut fx.answers);
         }
     }
 
@@ -356,7 +364,7 @@ impl Solo {
             fx.events.push(SourceEvent::NotOpened { request, why });
             return;
         };
-        let space = u16::from(wish.miner_id_size) + u16::from(wish.extranonce2_size);
+        let space = self.space(u16::from(wish.miner_id_size) + u16::from(wish.extranonce2_size));
         let split = match ExtranonceSplit::for_space(space, wish.miner_id_size, wish.extranonce2_size) {
             Ok(split) => split,
             Err(error) => {
@@ -372,7 +380,9 @@ impl Solo {
         let state = Arc::new(ChannelState::of_own_blocks(key));
         let generation = self.generation();
         let prefix = self.prefix(channel_id);
-        self.channels.insert(channel_id, Channel { state: Arc::clone(&state), split, generation, prefix });
+        let newest = None;
+        let channel = Channel { state: Arc::clone(&state), split, generation, prefix, newest };
+        self.channels.insert(channel_id, channel);
         fx.events.push(SourceEvent::Opened { request, channel: state, target });
         self.publish(channel_id, now, fx);
     }
@@ -380,7 +390,12 @@ impl Solo {
     /// Makes the present template's work for a channel. One that cannot have any is closed; the others go on.
     fn publish(&mut self, channel_id: u32, now: Now, fx: &mut Effects) {
         match self.work(channel_id, now) {
-            Ok(feed) => fx.events.extend(feed.map(SourceEvent::Work)),
+            Ok(feed) => {
+                if let Some(channel) = self.channels.get_mut(&channel_id) {
+                    channel.newest.clone_from(&feed);
+                }
+                fx.events.extend(feed.map(SourceEvent::Work));
+            }
             Err(error) => {
                 if let Some(channel) = self.channels.remove(&channel_id) {
                     channel.state.end();
@@ -421,11 +436,12 @@ impl Solo {
             job.version,
             job.nbits,
         ));
+        let filler = channel.split.filler_of(self.lease_tag);
         let terms = ChannelTerms {
             source: work::SourceId(self.settings.id.0),
             generation: channel.generation,
             extranonce_prefix: &channel.prefix,
-            filler: channel.split.zero_filler(),
+            filler: filler.as_slice(),
             source_target: template.network_target,
             ntime_slack: self.settings.ntime_slack,
             received_at: now.seconds(),
@@ -455,6 +471,34 @@ impl Solo {
         [&*self.settings.instance, &channel_id.to_be_bytes()].concat()
     }
 
+    /// Bytes of each channel's prefix.
+    fn prefix_length(&self) -> usize {
+        self.settings.instance.len() + CHANNEL_NUMBER
+    }
+
+    /// The rollable space of a channel whose miners need so many bytes: with room for a tag, as far as an extranonce goes.
+    fn space(&self, miners: u16) -> u16 {
+        let most = MAX_EXTRANONCE.saturating_sub(self.prefix_length());
+        let room = usize::from(self.settings.tag_room).min(most.saturating_sub(miners.into()));
+        miners.saturating_add(u16::try_from(room).unwrap_or(0))
+    }
+
+    /// Another lease's tag from now on, or none. The newest work goes to the miners again with it, as far as it has room.
+    fn set_tag(&mut self, tag: LeaseTag, now: Now, fx: &mut Effects) {
+        self.lease_tag = tag;
+        let mut ids: Vec<u32> = self.channels.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let Some(channel) = self.channels.get_mut(&id) else { continue };
+            let filler = channel.split.filler_of(tag);
+            let again = channel.newest.as_ref().and_then(|newest| newest.with_filler(filler.as_slice(), now));
+            if let Some(feed) = again {
+                channel.newest = Some(feed.clone());
+                fx.events.push(SourceEvent::Work(feed));
+            }
+        }
+    }
+
     fn generation(&mut self) -> u32 {
         self.next_generation = self.next_generation.wrapping_add(1);
         self.next_generation
@@ -475,14 +519,6 @@ impl Solo {
             channel.state.end();
         }
         fx.events.push(SourceEvent::Down(why));
-    }
-
-    fn settle(&self, share: &OutgoingShare, end: Final, fx: &mut Effects) {
-        let miner: MinerRef = share.miner;
-        self.books.get(share.account).settle(miner.stripe(), end, share.difficulty, share.told_true);
-        if let Some(token) = share.token {
-            fx.answers.push((miner, Answer { token, end }));
-        }
     }
 }
 

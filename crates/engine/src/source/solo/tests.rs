@@ -4,7 +4,9 @@ use work::coinbase::CoinbaseTemplate;
 use work::{Extranonce, TemplateParts};
 
 use super::*;
-use crate::books::AccountKey;
+use crate::books::{AccountKey, Books};
+use crate::ids::MinerRef;
+use crate::source::tag::TagStatus;
 
 pub(super) fn at(seconds: u64) -> Now {
     Now { mono: Duration::from_secs(seconds), unix: 1_700_000_000 }
@@ -34,15 +36,21 @@ fn template(id: u64, tip: u8) -> Arc<Template> {
 }
 
 pub(super) fn solo(outputs: Vec<Output>) -> (Solo, Arc<Books>) {
-    let books = Arc::new(Books::default());
     let settings = SoloSettings {
         id: SourceId(3),
         outputs,
         tag: b"\x04Adit".to_vec(),
         instance: vec![1, 2, 3, 4],
         ntime_slack: 600,
+        tag_room: 0,
     };
-    (Solo::new(settings, Arc::clone(&books), 1), books)
+    (Solo::new(settings, 1), Arc::new(Books::default()))
+}
+
+/// The same with so many bytes for a lease's tag.
+fn solo_with_room(tag_room: u8) -> (Solo, Arc<Books>) {
+    let (solo, books) = solo(payout());
+    (Solo::new(SoloSettings { tag_room, ..solo.settings }, 1), books)
 }
 
 fn payout() -> Vec<Output> {
@@ -85,8 +93,8 @@ pub(super) fn rolled_block(feed: &Feed, books: &Books, bits: u32, later: u32) ->
     let header = |nonce| job.header(&rolled, job.job.version ^ bits, job.job.min_ntime + later, nonce);
     let header = (0..).map(header).find(|header| header.hash().meets(&job.job.network_target)).unwrap();
     let key = AccountKey { listener: 0, route: 0, source: Some(3) };
-    let account = books.account(key);
-    books.get(account).open(0);
+    let tally = books.tally(&Arc::from("farm.1"), key);
+    tally.open(MinerRef(0));
     let share = OutgoingShare {
         channel: feed.channel.key,
         generation: feed.generation,
@@ -97,7 +105,7 @@ pub(super) fn rolled_block(feed: &Feed, books: &Books, bits: u32, later: u32) ->
         extranonce: Extranonce::concat(&[job.filler(), rolled[0], rolled[1]]).unwrap(),
         difficulty: 1.0,
         is_block: true,
-        account,
+        tally,
         miner: MinerRef(0),
         worker: "farm.1".into(),
         told_true: true,
@@ -248,7 +256,6 @@ fn a_flood_of_templates_leaves_as_many_jobs_as_are_kept_and_the_last_of_them_cou
 
 #[test]
 fn a_channel_that_the_coinbase_has_no_room_for_is_closed_and_the_others_go_on() {
-    let books = Arc::new(Books::default());
     let settings = SoloSettings {
         id: SourceId(3),
         outputs: payout(),
@@ -256,8 +263,9 @@ fn a_channel_that_the_coinbase_has_no_room_for_is_closed_and_the_others_go_on() 
         tag: vec![0; 81],
         instance: vec![1, 2, 3, 4],
         ntime_slack: 600,
+        tag_room: 0,
     };
-    let mut solo = Solo::new(settings, books, 1);
+    let mut solo = Solo::new(settings, 1);
     let mut fx = Effects::default();
     solo.command(SourceCommand::Start, at(0), &mut fx);
     solo.template(template(1, 7), at(1), &mut fx).unwrap();
@@ -267,4 +275,47 @@ fn a_channel_that_the_coinbase_has_no_room_for_is_closed_and_the_others_go_on() 
     solo.template(template(2, 8), at(2), &mut fx).unwrap();
     let channels: Vec<u32> = feeds(&mut fx).iter().map(|feed| feed.channel.key.channel_id).collect();
     assert_eq!(channels, [2, 2]);
+}
+
+#[test]
+fn with_a_tag_the_work_goes_out_again_and_blocks_of_both_are_the_ones_that_were_found() {
+    let (mut solo, books) = solo_with_room(8);
+    let mut fx = Effects::default();
+    solo.command(SourceCommand::Start, at(0), &mut fx);
+    solo.template(template(1, 7), at(1), &mut fx).unwrap();
+    solo.command(SourceCommand::Open(wish(1)), at(1), &mut fx);
+    let before = feeds(&mut fx).pop().unwrap();
+    assert_eq!((before.job.filler(), before.job.rollable_len()), (&[0; 8][..], 8));
+    let tag = LeaseTag::new(&[1, 2, 3, 4, 5, 6, 7]).unwrap();
+    solo.command(SourceCommand::SetTag(tag), at(9), &mut fx);
+    let tagged = feeds(&mut fx).pop().unwrap();
+    assert_eq!(tagged.job.filler(), [1, 2, 3, 4, 5, 6, 7, 0]);
+    assert_eq!((tagged.generation, tagged.job.received_at), (before.generation, before.job.received_at));
+    solo.command(SourceCommand::SetTag(tag), at(9), &mut fx);
+    assert!(fx.events.is_empty(), "nothing has changed");
+    for feed in [&before, &tagged] {
+        let (share, header) = block(feed, &books);
+        let found = solo.share(&share, at(10), &mut fx).unwrap();
+        assert_eq!(found.header, header);
+        let whole = found.template.block_with(&found.header, &found.coinbase).unwrap();
+        assert_eq!(whole[..80], header.to_bytes());
+    }
+    solo.template(template(2, 8), at(11), &mut fx).unwrap();
+    assert_eq!(feeds(&mut fx).pop().unwrap().job.filler(), tagged.job.filler());
+    assert_eq!(solo.status().tag, TagStatus { tag, ..TagStatus::default() });
+}
+
+#[test]
+fn no_more_room_is_left_for_a_tag_than_an_extranonce_has() {
+    let (mut solo, _) = solo_with_room(8);
+    let mut fx = Effects::default();
+    solo.command(SourceCommand::Start, at(0), &mut fx);
+    solo.template(template(1, 7), at(1), &mut fx).unwrap();
+    // 8 bytes of prefix, 4 of miner id, 15 of extranonce2: 5 are left of 32.
+    solo.command(SourceCommand::Open(OpenChannel { extranonce2_size: 15, ..wish(1) }), at(1), &mut fx);
+    let tag = LeaseTag::new(&[9; 8]).unwrap();
+    solo.command(SourceCommand::SetTag(tag), at(2), &mut fx);
+    let feeds = feeds(&mut fx);
+    assert_eq!(feeds.iter().map(|feed| feed.job.filler()).collect::<Vec<_>>(), [[0; 5]]);
+    assert_eq!(solo.status().tag, TagStatus { tag, channels_without: 1, shortest: 5 });
 }

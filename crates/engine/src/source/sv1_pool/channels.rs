@@ -124,7 +124,7 @@ impl Sv1Pool {
             standby,
             ends: None,
         };
-        match feed(lane, &channel, self.settings.ntime_slack, now) {
+        match feed(lane, &channel, (self.settings.ntime_slack, self.tag), now) {
             Ok(feed) => {
                 lane.idle_since = None;
                 if !standby {

@@ -2,7 +2,7 @@
 
 use sv1::client::Notify;
 use work::coinbase::PayoutError;
-use work::{ExtranonceSplit, Job, JobParts};
+use work::{ExtranonceSplit, Job, JobParts, LeaseTag};
 
 use super::channels::Channel;
 use super::lane::{Current, JobName, Lane, LaneState, MAX_JOBS, Step};
@@ -83,7 +83,7 @@ impl Sv1Pool {
             if channel.ends.is_some() {
                 continue;
             }
-            match feed(lane, channel, self.settings.ntime_slack, now) {
+            match feed(lane, channel, (self.settings.ntime_slack, self.tag), now) {
                 Ok(feed) => fx.common.events.push(SourceEvent::Work(feed)),
                 Err(FeedError::Misfit(why)) => misfits.push((*id, why)),
                 Err(FeedError::Job(why)) => return Err(why),
@@ -109,7 +109,12 @@ pub(super) enum FeedError {
 }
 
 /// The newest job of a connection, for one of its channels.
-pub(super) fn feed(lane: &Lane, channel: &Channel, ntime_slack: u32, now: Now) -> Result<Feed, FeedError> {
+pub(super) fn feed(
+    lane: &Lane,
+    channel: &Channel,
+    (ntime_slack, tag): (u32, LeaseTag),
+    now: Now,
+) -> Result<Feed, FeedError> {
     let Some(current) = &lane.current else {
         return Err(FeedError::Misfit(ChannelRefusal::ByPool("no job yet".into())));
     };
@@ -119,6 +124,7 @@ pub(super) fn feed(lane: &Lane, channel: &Channel, ntime_slack: u32, now: Now) -
         generation: current.generation,
         prefix: &current.extranonce1,
         split: &split,
+        tag,
         target: current.target,
         ntime_slack,
         active_since: current.received,

@@ -59,7 +59,7 @@ impl Sv1Pool {
         fx.hang_up.push(number);
         lane.end();
         self.open_shares -= lane.open.len();
-        end_open_shares(&self.books, &mut lane.open, &mut fx.common);
+        end_open_shares(&mut lane.open, &mut fx.common);
         for waiting in self.take_waiting(number) {
             not_opened(&waiting.wish, ChannelRefusal::ByPool(why.to_string()), fx);
         }
@@ -87,7 +87,7 @@ impl Sv1Pool {
             fx.hang_up.push(number);
             lane.end();
             self.open_shares -= lane.open.len();
-            end_open_shares(&self.books, &mut lane.open, &mut fx.common);
+            end_open_shares(&mut lane.open, &mut fx.common);
         }
         self.channels.clear();
         for waiting in std::mem::take(&mut self.waiting) {

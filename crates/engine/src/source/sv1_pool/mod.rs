@@ -16,12 +16,14 @@ mod reconnect;
 mod refusal;
 mod setup;
 mod shares;
+mod tag;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sv1::client::ServerMessage;
+use work::LeaseTag;
 use work::coinbase::PayoutRule;
 
 use channels::{Channel, Waiting};
@@ -33,7 +35,6 @@ use super::backoff::Backoff;
 use super::event::{DownReason, Effects, SourceCommand};
 use super::status::{PoolStatus, SourceState, SourceStatus};
 use super::sv2_pool::{protocol, shown};
-use crate::books::Books;
 use crate::ids::SourceId;
 use crate::now::{Now, earliest};
 
@@ -142,7 +143,6 @@ pub struct Sv1Offer {
 #[derive(Debug)]
 pub struct Sv1Pool {
     settings: Sv1Settings,
-    books: Arc<Books>,
     state: SourceState,
     since: Duration,
     last_down: DownReason,
@@ -159,6 +159,8 @@ pub struct Sv1Pool {
     next_generation: u32,
     open_shares: usize,
     refused_in_a_row: u32,
+    /// Stands in the fillers.
+    tag: LeaseTag,
     /// Bytes that the pool leaves, as it last said.
     offered: Option<usize>,
     /// Shares sent in the current and the last full second, for the bound on open ones.
@@ -170,10 +172,9 @@ pub struct Sv1Pool {
 impl Sv1Pool {
     /// A source that is off. `seed` decides jitter.
     #[must_use]
-    pub fn new(settings: Sv1Settings, books: Arc<Books>, seed: u64) -> Self {
+    pub fn new(settings: Sv1Settings, seed: u64) -> Self {
         Self {
             settings,
-            books,
             state: SourceState::Off,
             since: Duration::ZERO,
             last_down: DownReason::NotStarted,
@@ -187,6 +188,7 @@ impl Sv1Pool {
             next_generation: 0,
             open_shares: 0,
             refused_in_a_row: 0,
+            tag: LeaseTag::NONE,
             offered: None,
             rate: (0, 0, 0),
             unknown_messages: 0,
@@ -229,6 +231,7 @@ impl Sv1Pool {
             channels: self.channels.len(),
             open_shares: self.open_shares,
             open_shares_max: self.unsettled_max(),
+            tag: self.tag_status(),
             pool: Some(PoolStatus {
                 worker_names: false,
                 unknown_messages: self.unknown_messages,
@@ -300,6 +303,7 @@ impl Sv1Pool {
             SourceCommand::Open(wish) => self.open(wish, now, fx),
             // The pool sees the hashrate by its shares, and sets the difficulty by itself.
             SourceCommand::Update { .. } => {}
+            SourceCommand::SetTag(tag) => self.set_tag(tag, now, fx),
             SourceCommand::Close { channel_id } => self.close(channel_id, now),
         }
     }

@@ -5,11 +5,11 @@ use sv1::client::Response;
 use super::lane::LaneState;
 use super::refusal::refuse_code;
 use super::{ANSWER_DEADLINE, Sv1Effects, Sv1Pool};
-use crate::books::{Books, Final, RefuseCode, UnsentReason};
+use crate::books::{Final, RefuseCode, UnsentReason};
 use crate::now::Now;
-use crate::share::{Answer, OutgoingShare};
+use crate::share::OutgoingShare;
 use crate::source::event::{DownReason, Effects};
-use crate::source::settle::{OpenShare, OpenShares};
+use crate::source::settle::OpenShares;
 
 /// The id of a connection's first submit; those of the set-up are below it.
 pub(super) const FIRST_SUBMIT: u64 = 16;
@@ -19,7 +19,6 @@ const REFUSED_IN_A_ROW: u32 = 100;
 impl Sv1Pool {
     /// Sends a share, or settles it as unsent. The books have it as `pending` already.
     pub fn share(&mut self, share: &OutgoingShare, now: Now, fx: &mut Sv1Effects) {
-        let &OutgoingShare { account, miner, difficulty, told_true, token, .. } = share;
         let number = share.channel.connection;
         let lane = self.lanes.get_mut(&number).filter(|lane| lane.state == LaneState::Ready);
         let sent = match lane {
@@ -35,19 +34,12 @@ impl Sv1Pool {
         };
         let (lane, mask) = match sent {
             Ok(sent) => sent,
-            Err(why) => {
-                let end = Final::Unsent(why);
-                self.books.get(account).settle(miner.stripe(), end, difficulty, told_true);
-                if let Some(token) = token {
-                    fx.common.answers.push((miner, Answer { token, end }));
-                }
-                return;
-            }
+            Err(why) => return share.end(Final::Unsent(why), &mut fx.common.answers),
         };
         if lane.open.is_empty() {
             lane.last_answer = now.mono;
         }
-        let sequence = lane.open.push(account, miner, difficulty, now.mono, told_true, token);
+        let sequence = lane.open.push(share, now.mono);
         let job = lane.jobs.iter().rev().find(|job| job.id == share.job_id).map_or("", |job| &*job.name);
         sv1::client::write_submit(
             fx.to(number),
@@ -91,14 +83,14 @@ impl Sv1Pool {
         lane.last_answer = now.mono;
         if response.is_granted() {
             fx.common.ack_latencies.push(now.since(share.sent));
-            settle(&self.books, &share, Final::Acknowledged, &mut fx.common);
+            share.end(Final::Acknowledged, &mut fx.common.answers);
             self.refused_in_a_row = 0;
             // Work that is taken is what makes a source healthy; a link alone does not.
             self.backoff.reset();
             return Ok(());
         }
         let code = refuse_code(response.error.as_ref());
-        settle(&self.books, &share, Final::Refused(code), &mut fx.common);
+        share.end(Final::Refused(code), &mut fx.common.answers);
         // Races with a new tip are nobody's fault.
         if code != RefuseCode::StaleShare {
             self.refused_in_a_row += 1;
@@ -123,20 +115,13 @@ impl Sv1Pool {
         }
         while let Some(share) = lane.open.take_sent_before(now.mono.saturating_sub(ANSWER_DEADLINE)) {
             self.open_shares -= 1;
-            settle(&self.books, &share, Final::Unknown, &mut fx.common);
+            share.end(Final::Unknown, &mut fx.common.answers);
         }
     }
 }
 
-fn settle(books: &Books, share: &OpenShare, end: Final, fx: &mut Effects) {
-    books.get(share.account).settle(share.miner.stripe(), end, share.difficulty, share.told_true);
-    if let Some(token) = share.token {
-        fx.answers.push((share.miner, Answer { token, end }));
-    }
-}
-
-pub(super) fn end_open_shares(books: &Books, open: &mut OpenShares, fx: &mut Effects) {
+pub(super) fn end_open_shares(open: &mut OpenShares, fx: &mut Effects) {
     for share in open.take_all() {
-        settle(books, &share, Final::Unknown, fx);
+        share.end(Final::Unknown, &mut fx.answers);
     }
 }

@@ -1,12 +1,13 @@
 //! An SV1 pool by hand: its lines in, ours out.
 
 mod spaces;
+mod tag;
 
 use proptest::prelude::*;
 use work::Extranonce;
 
 use super::*;
-use crate::books::{AccountKey, Final, RefuseCode, UnsentReason};
+use crate::books::{AccountKey, Books, Final, RefuseCode, UnsentReason};
 use crate::feed::Feed;
 use crate::ids::MinerRef;
 use crate::share::{Answer, OutgoingShare};
@@ -43,7 +44,7 @@ impl Test {
             connections_max: 16,
         };
         change(&mut settings);
-        let pool = Sv1Pool::new(settings, Arc::clone(&books), 7);
+        let pool = Sv1Pool::new(settings, 7);
         let mut test = Self { pool, books, fx: Sv1Effects::default(), now: at(1), size: 8 };
         test.pool.command(SourceCommand::Start, test.now, &mut test.fx);
         test
@@ -150,8 +151,9 @@ impl Test {
     }
 
     fn submit(&mut self, feed: &Feed, nonce: u32) {
-        let account = self.books.account(AccountKey { listener: 0, route: 0, source: Some(2) });
-        self.books.get(account).open(0);
+        let key = AccountKey { listener: 0, route: 0, source: Some(2) };
+        let tally = self.books.tally(&Arc::from("w"), key);
+        tally.open(MinerRef(0));
         let rolled: [&[u8]; 2] = [&[9; 2], &[7; 4]];
         let share = OutgoingShare {
             channel: feed.channel.key,
@@ -163,7 +165,7 @@ impl Test {
             extranonce: Extranonce::concat(&[feed.job.filler(), rolled[0], rolled[1]]).unwrap(),
             difficulty: 0.5,
             is_block: false,
-            account,
+            tally,
             miner: MinerRef(0),
             worker: "w".into(),
             told_true: true,

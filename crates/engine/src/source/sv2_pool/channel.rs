@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use work::{ChannelJobError, ExtranonceSplit, Target};
+use work::{ChannelJobError, ExtranonceSplit, LeaseTag, Target};
 
 use super::drafts::{FutureJobs, Tip};
 use crate::feed::{ChannelState, Feed};
@@ -46,6 +46,8 @@ pub(super) struct Channel {
     /// Names the channel's present tip among all tips of all of the source's channels.
     pub(super) generation: u32,
     pub(super) future: FutureJobs,
+    /// What miners were given last, if the pool's own jobs are mined.
+    pub(super) newest: Option<Feed>,
     pub(super) open: OpenShares,
     pub(super) draining: Option<Draining>,
 }
@@ -82,12 +84,12 @@ impl Channel {
         self.prefixes.drain(..self.prefixes.len().saturating_sub(1));
     }
 
-    /// The feed that carries `ready` to this channel's miners, with the target in force now.
+    /// The feed that carries `ready` to this channel's miners, with the target and the lease's tag in force now.
     pub(super) fn feed(
-        &self,
-        ready: &ReadyJob,
-        number: u64,
+        &mut self,
+        (ready, number): (&ReadyJob, u64),
         ntime_slack: u32,
+        tag: LeaseTag,
         now: Now,
     ) -> Result<Feed, ChannelJobError> {
         let place = Place {
@@ -95,11 +97,14 @@ impl Channel {
             generation: self.generation,
             prefix: self.prefix(number),
             split: &self.split,
+            tag,
             target: self.target,
             ntime_slack,
             active_since: now.seconds(),
         };
-        ready.feed(place, now)
+        let feed = ready.feed(place, now)?;
+        self.newest = Some(feed.clone());
+        Ok(feed)
     }
 
     /// Whether a closing channel has waited enough.

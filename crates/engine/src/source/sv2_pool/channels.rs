@@ -8,6 +8,7 @@ use super::super::status::SourceState;
 use super::channel::Channel;
 use super::drafts::FutureJobs;
 use super::shares::end_open_shares;
+use super::tag::Asked;
 use super::{MAX_GROUPS, MAX_PENDING_OPENS, OPEN_DEADLINE, Sv2Pool, protocol, shown};
 use crate::feed::ChannelState;
 use crate::ids::ChannelKey;
@@ -27,18 +28,42 @@ impl Sv2Pool {
             fx.events.push(refuse(&wish, ChannelRefusal::Silent));
             return;
         }
-        self.next_request = self.next_request.wrapping_add(1);
-        let request_id = self.next_request;
+        self.ask(wish, self.room_asked(), now, fx);
+    }
+
+    /// Asks for a channel, with so many bytes besides what miners need.
+    fn ask(&mut self, wish: OpenChannel, room: u8, now: Now, fx: &mut Effects) {
+        let request_id = self.request_id();
         let message = sv2::mining::OpenExtendedMiningChannel {
             request_id,
             user_identity: sv2::Str0255::truncated(&wish.user_identity),
             nominal_hash_rate: as_f32(wish.nominal_hashrate),
             max_target: wish.max_target.to_le_bytes(),
-            min_extranonce_size: u16::from(wish.miner_id_size) + u16::from(wish.extranonce2_size),
+            min_extranonce_size: u16::from(wish.miner_id_size)
+                + u16::from(wish.extranonce2_size)
+                + u16::from(room),
         };
         sv2::write_frame(&message, &mut fx.frames);
-        self.pending.insert(request_id, wish);
+        self.pending.insert(request_id, Asked { wish, room });
         self.pending_order.push_back((now.mono + OPEN_DEADLINE, request_id));
+    }
+
+    /// The pool opens no channel. Where it was asked for more bytes than miners need it is asked once more without them: codes
+    /// differ, and nobody may act on them.
+    pub(super) fn on_not_opened(
+        &mut self,
+        message: &sv2::mining::OpenMiningChannelError<'_>,
+        now: Now,
+        fx: &mut Effects,
+    ) {
+        match self.pending.remove(&message.request_id) {
+            Some(Asked { wish, room: 0 }) => {
+                let why = ChannelRefusal::ByPool(shown(message.error_code.as_bytes()));
+                fx.events.push(SourceEvent::NotOpened { request: wish.request, why });
+            }
+            Some(Asked { wish, .. }) => self.ask(wish, 0, now, fx),
+            None => self.stray_answers += 1,
+        }
     }
 
     pub(super) fn remove_channel(&mut self, channel_id: u32, fx: &mut Effects) -> bool {
@@ -47,7 +72,7 @@ impl Sv2Pool {
         };
         channel.state.end();
         self.open_shares -= channel.open.len();
-        end_open_shares(&self.books, &mut channel.open, fx);
+        end_open_shares(&mut channel.open, fx);
         if let Some((_, members)) = self.groups.get_mut(&channel.group_id) {
             members.retain(|m| *m != channel_id);
             if members.is_empty() {
@@ -62,7 +87,7 @@ impl Sv2Pool {
         message: &sv2::mining::OpenExtendedMiningChannelSuccess<'_>,
         fx: &mut Effects,
     ) -> Result<(), DownReason> {
-        let Some(wish) = self.pending.remove(&message.request_id) else {
+        let Some(Asked { wish, room }) = self.pending.remove(&message.request_id) else {
             // Asked for and given up: it must not stay open unused.
             let close = sv2::mining::CloseChannel {
                 channel_id: message.channel_id,
@@ -92,6 +117,8 @@ impl Sv2Pool {
                 return Ok(());
             }
         };
+        // It takes without the room what it has refused with it: that is not tried for each channel.
+        self.room_refused = room < self.settings.tag_room;
         let target = read_target(message.target)?;
         let key = ChannelKey { source: self.settings.id, connection: self.connection, channel_id };
         let state = if self.settings.work_selection {
@@ -110,6 +137,7 @@ impl Sv2Pool {
             tip: None,
             generation: 0,
             future: FutureJobs::default(),
+            newest: None,
             open: OpenShares::default(),
             draining: None,
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use work::{ExtranonceSplit, Target};
+use work::{ExtranonceSplit, LeaseTag, Target};
 
 use super::Sv2Pool;
 use crate::feed::ChannelState;
@@ -15,6 +15,8 @@ pub(crate) struct CustomChannel<'a> {
     /// The extranonce prefix in force.
     pub(crate) prefix: &'a [u8],
     pub(crate) split: &'a ExtranonceSplit,
+    /// The lease's tag in force.
+    pub(crate) tag: LeaseTag,
     /// The target in force for jobs to come.
     pub(crate) target: Target,
     /// Names the channel's present tip among all tips of all of the source's channels.
@@ -36,6 +38,7 @@ impl Sv2Pool {
                 state: &channel.state,
                 prefix: channel.prefix(u64::MAX),
                 split: &channel.split,
+                tag: self.tag,
                 target: channel.target,
                 generation: channel.generation,
             }
@@ -75,7 +78,7 @@ impl Sv2Pool {
         self.backoff.next_wait()
     }
 
-    /// A number for a request that is not a channel's.
+    /// A number for a request.
     pub(crate) fn request_id(&mut self) -> u32 {
         self.next_request = self.next_request.wrapping_add(1);
         self.next_request

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use work::LeaseTag;
 use work::coinbase::PayoutError;
 
 use super::channel::Channel;
@@ -47,7 +48,7 @@ impl Sv2Pool {
                 return Err(protocol("NewExtendedMiningJob with min_ntime before any SetNewPrevHash"));
             };
             let tip = Tip { min_ntime, ..tip };
-            publish(channel, &draft, tip, &mut ready, &self.settings, now, fx)?;
+            publish(channel, &draft, tip, &mut ready, (&self.settings, self.tag), now, fx)?;
         }
         Ok(())
     }
@@ -98,7 +99,7 @@ impl Sv2Pool {
             };
             self.next_generation = self.next_generation.wrapping_add(1);
             channel.set_tip(tip, self.next_generation);
-            publish(channel, &draft, tip, &mut ready, &self.settings, now, fx)?;
+            publish(channel, &draft, tip, &mut ready, (&self.settings, self.tag), now, fx)?;
             channel.forget_old_prefixes();
         }
         if let Some((future, _)) = self.groups.get_mut(&message.channel_id) {
@@ -123,7 +124,7 @@ fn publish(
     draft: &Draft,
     tip: Tip,
     ready: &mut Option<(Tip, usize, ReadyJob)>,
-    settings: &SourceSettings,
+    (settings, tag): (&SourceSettings, LeaseTag),
     now: Now,
     fx: &mut Effects,
 ) -> Result<(), DownReason> {
@@ -140,7 +141,7 @@ fn publish(
         }
     };
     let feed = channel
-        .feed(job, draft.number(), settings.ntime_slack, now)
+        .feed((job, draft.number()), settings.ntime_slack, tag, now)
         .map_err(|e| DownReason::BadJob(e.to_string()))?;
     fx.events.push(SourceEvent::Work(feed));
     Ok(())

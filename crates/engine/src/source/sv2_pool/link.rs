@@ -71,11 +71,11 @@ impl Sv2Pool {
         fx.hang_up = true;
         for (_, mut channel) in self.channels.drain() {
             channel.state.end();
-            end_open_shares(&self.books, &mut channel.open, fx);
+            end_open_shares(&mut channel.open, fx);
         }
-        for (_, wish) in self.pending.drain() {
+        for (_, asked) in self.pending.drain() {
             fx.events.push(SourceEvent::NotOpened {
-                request: wish.request,
+                request: asked.wish.request,
                 why: ChannelRefusal::ByPool(why.to_string()),
             });
         }
@@ -84,6 +84,7 @@ impl Sv2Pool {
         self.drain_looks.clear();
         self.open_shares = 0;
         self.refused_in_a_row = 0;
+        self.room_refused = false;
         self.worker_names = false;
         self.last_answer = now.mono;
         self.last_down = why.clone();

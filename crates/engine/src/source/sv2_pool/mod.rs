@@ -11,27 +11,26 @@ mod drafts;
 mod jobs;
 mod link;
 mod shares;
+mod tag;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use sv2::{FrameHeader, Message};
+use work::LeaseTag;
 use work::coinbase::PayoutRule;
 
 use channel::{Channel, DRAIN_AT_LEAST, DRAIN_LOOK, Draining};
 use channels::as_f32;
 use drafts::FutureJobs;
+use tag::Asked;
 
 use super::backoff::Backoff;
-use super::event::{
-    ChannelRefusal, CustomJobAnswer, DownReason, Effects, OpenChannel, SourceCommand, SourceEvent,
-};
+use super::event::{ChannelRefusal, CustomJobAnswer, DownReason, Effects, SourceCommand, SourceEvent};
 use super::status::{PoolStatus, SourceState, SourceStatus};
 
-use crate::books::Books;
 use crate::ids::SourceId;
 use crate::now::{Now, earliest};
 
@@ -88,13 +87,15 @@ pub struct SourceSettings {
     pub work_selection: bool,
     /// Whom every job must pay.
     pub payout: Option<PayoutRule>,
+    /// Bytes that channels are asked to have for a lease's tag besides what miners need. A pool that refuses them is asked
+    /// without.
+    pub tag_room: u8,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub struct Sv2Pool {
     settings: SourceSettings,
-    books: Arc<Books>,
     state: SourceState,
     since: Duration,
     last_down: DownReason,
@@ -105,11 +106,15 @@ pub struct Sv2Pool {
     /// Members by group channel.
     groups: HashMap<u32, (FutureJobs, Vec<u32>), foldhash::fast::FixedState>,
     /// Channels wished for, by request id.
-    pending: HashMap<u32, OpenChannel, foldhash::fast::FixedState>,
+    pending: HashMap<u32, Asked, foldhash::fast::FixedState>,
     /// Their deadlines, in order; of those answered meanwhile, too.
     pending_order: VecDeque<(Duration, u32)>,
     next_request: u32,
     next_generation: u32,
+    /// Stands in the fillers.
+    tag: LeaseTag,
+    /// This connection's pool has no room for a tag.
+    room_refused: bool,
     /// When closing channels are to be looked at.
     drain_looks: BinaryHeap<Reverse<(Duration, u32)>>,
     /// Job messages received.
@@ -127,11 +132,10 @@ pub struct Sv2Pool {
 impl Sv2Pool {
     /// A source that is off. `seed` decides jitter and hashing.
     #[must_use]
-    pub fn new(settings: SourceSettings, books: Arc<Books>, seed: u64) -> Self {
+    pub fn new(settings: SourceSettings, seed: u64) -> Self {
         let hasher = foldhash::fast::FixedState::with_seed(seed);
         Self {
             settings,
-            books,
             state: SourceState::Off,
             since: Duration::ZERO,
             last_down: DownReason::NotStarted,
@@ -143,6 +147,8 @@ impl Sv2Pool {
             pending: HashMap::with_hasher(hasher),
             next_request: 0,
             next_generation: 0,
+            tag: LeaseTag::NONE,
+            room_refused: false,
             pending_order: VecDeque::new(),
             drain_looks: BinaryHeap::new(),
             job_messages: 0,
@@ -185,6 +191,7 @@ impl Sv2Pool {
             channels: self.channels.len(),
             open_shares: self.open_shares,
             open_shares_max: self.unsettled_max(),
+            tag: self.tag_status(),
             pool: Some(PoolStatus {
                 worker_names: self.worker_names,
                 unknown_messages: self.unknown_messages,
@@ -258,6 +265,7 @@ impl Sv2Pool {
                 }
             }
             SourceCommand::Open(wish) => self.open(wish, now, fx),
+            SourceCommand::SetTag(tag) => self.set_tag(tag, now, fx),
             SourceCommand::Update { channel_id, nominal_hashrate } => {
                 if let Some(channel) = self.channels.get(&channel_id).filter(|c| c.draining.is_none()) {
                     let update = sv2::mining::UpdateChannel {
@@ -305,9 +313,9 @@ impl Sv2Pool {
             && now.reached(deadline)
         {
             self.pending_order.pop_front();
-            if let Some(wish) = self.pending.remove(&id) {
+            if let Some(asked) = self.pending.remove(&id) {
                 let why = ChannelRefusal::Silent;
-                fx.events.push(SourceEvent::NotOpened { request: wish.request, why });
+                fx.events.push(SourceEvent::NotOpened { request: asked.wish.request, why });
             }
         }
         while let Some(Reverse((at, id))) = self.drain_looks.peek().copied()
@@ -371,13 +379,7 @@ impl Sv2Pool {
             }
             mining::OpenExtendedMiningChannelSuccess::MSG_TYPE => self.on_opened(&parse(payload)?, fx),
             mining::OpenMiningChannelError::MSG_TYPE => {
-                let error: mining::OpenMiningChannelError<'_> = parse(payload)?;
-                if let Some(wish) = self.pending.remove(&error.request_id) {
-                    let why = ChannelRefusal::ByPool(shown(error.error_code.as_bytes()));
-                    fx.events.push(SourceEvent::NotOpened { request: wish.request, why });
-                } else {
-                    self.stray_answers += 1;
-                }
+                self.on_not_opened(&parse(payload)?, now, fx);
                 Ok(())
             }
             mining::NewExtendedMiningJob::MSG_TYPE | mining::SetNewPrevHash::MSG_TYPE

@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use sv2::mining::{NewExtendedMiningJob, OpenExtendedMiningChannelSuccess, SetNewPrevHash};
 
 use super::*;
+use crate::source::event::OpenChannel;
 
 /// Our script, and somebody else's.
 const OURS: [u8; 2] = [0x51, 0x52];
@@ -37,9 +38,9 @@ impl Pool {
             unsettled_max: None,
             work_selection: false,
             payout: Some(PayoutRule { script: OURS.into(), least_parts }),
+            tag_room: 0,
         };
-        let mut pool =
-            Self { machine: Sv2Pool::new(settings, Arc::new(Books::default()), 1), fx: Effects::default() };
+        let mut pool = Self { machine: Sv2Pool::new(settings, 1), fx: Effects::default() };
         pool.machine.command(SourceCommand::Start, now(), &mut pool.fx);
         pool.machine.connected(LinkSecurity::Authenticated, now(), &mut pool.fx);
         pool.say(&sv2::common::SetupConnectionSuccess { used_version: 2, flags: 0 });

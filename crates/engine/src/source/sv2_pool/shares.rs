@@ -3,9 +3,9 @@
 use sv2::extensions::UserIdentity;
 
 use super::Sv2Pool;
-use crate::books::{Books, Final, RefuseCode, UnsentReason};
+use crate::books::{Final, RefuseCode, UnsentReason};
 use crate::now::Now;
-use crate::share::{Answer, OutgoingShare};
+use crate::share::OutgoingShare;
 use crate::source::event::{DownReason, Effects};
 use crate::source::settle::{MAX_BATCH_SEEN, OpenShares};
 
@@ -28,24 +28,17 @@ impl Sv2Pool {
         now: Now,
         fx: &mut Effects,
     ) {
-        let &OutgoingShare { account, miner, difficulty, told_true, token, .. } = share;
-        let unsent = |books: &Books, fx: &mut Effects, why| {
-            let end = Final::Unsent(why);
-            books.get(account).settle(miner.stripe(), end, difficulty, told_true);
-            if let Some(token) = token {
-                fx.answers.push((miner, Answer { token, end }));
-            }
-        };
+        let unsent = |fx: &mut Effects, why| share.end(Final::Unsent(why), &mut fx.answers);
         let channel = (share.channel.connection == self.connection)
             .then(|| self.channels.get_mut(&share.channel.channel_id))
             .flatten();
         let Some(channel) = channel else {
-            return unsent(&self.books, fx, UnsentReason::NoSource);
+            return unsent(fx, UnsentReason::NoSource);
         };
         if share.generation != channel.generation && !share.is_block {
-            return unsent(&self.books, fx, UnsentReason::StaleInQueue);
+            return unsent(fx, UnsentReason::StaleInQueue);
         }
-        let sequence_number = channel.open.push(account, miner, difficulty, now.mono, told_true, token);
+        let sequence_number = channel.open.push(share, now.mono);
         if self.open_shares == 0 {
             self.last_answer = now.mono;
         }
@@ -91,15 +84,10 @@ impl Sv2Pool {
         };
         self.batch_seen = self.batch_seen.max(message.new_submits_accepted_count.min(MAX_BATCH_SEEN));
         let before = channel.open.len();
-        let books = &self.books;
         let excess =
             channel.open.accept(message.last_sequence_number, message.new_submits_accepted_count, |share| {
-                let account = books.get(share.account);
-                account.settle(share.miner.stripe(), Final::Acknowledged, share.difficulty, share.told_true);
+                share.end(Final::Acknowledged, &mut fx.answers);
                 fx.ack_latencies.push(now.since(share.sent));
-                if let Some(token) = share.token {
-                    fx.answers.push((share.miner, Answer { token, end: Final::Acknowledged }));
-                }
             });
         self.stray_answers += u64::from(excess);
         self.open_shares -= before - channel.open.len();
@@ -129,11 +117,7 @@ impl Sv2Pool {
         self.open_shares -= 1;
         self.last_answer = now.mono;
         let code = RefuseCode::from_wire(message.error_code.as_bytes());
-        let end = Final::Refused(code);
-        self.books.get(share.account).settle(share.miner.stripe(), end, share.difficulty, share.told_true);
-        if let Some(token) = share.token {
-            fx.answers.push((share.miner, Answer { token, end }));
-        }
+        share.end(Final::Refused(code), &mut fx.answers);
         // Races with a new tip are nobody's fault.
         if code != RefuseCode::StaleShare {
             self.refused_in_a_row += 1;
@@ -153,12 +137,8 @@ impl Sv2Pool {
     }
 }
 
-pub(super) fn end_open_shares(books: &Books, open: &mut OpenShares, fx: &mut Effects) {
+pub(super) fn end_open_shares(open: &mut OpenShares, fx: &mut Effects) {
     for share in open.take_all() {
-        let end = Final::Unknown;
-        books.get(share.account).settle(share.miner.stripe(), end, share.difficulty, share.told_true);
-        if let Some(token) = share.token {
-            fx.answers.push((share.miner, Answer { token, end }));
-        }
+        share.end(Final::Unknown, &mut fx.answers);
     }
 }

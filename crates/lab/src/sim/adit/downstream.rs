@@ -351,8 +351,8 @@ impl Translated {
         };
         if let Some((why, code)) = why {
             let key = AccountKey { listener: self.policy.id.0, route: self.policy.route.0, source: None };
-            let account = self.books.account(key);
-            self.books.get(account).settle_at_once(self.me.stripe(), Final::Rejected(why), 0.0, false);
+            let tally = self.books.tally(&Arc::from("refused by the proxy"), key);
+            tally.settle_at_once(self.me, Final::Rejected(why), 0.0, false);
             sv1::write_error(io.out, id, code, "refused by the proxy");
             return Ok(());
         }

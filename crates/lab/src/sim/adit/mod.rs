@@ -275,6 +275,7 @@ impl Adit {
             identity: Vec::new(),
             declarators: false,
             hash_seed: rng.next(),
+            retargets: Arc::default(),
             firmware: Arc::default(),
         };
         let source_ids: Vec<SourceId> =
@@ -328,8 +329,9 @@ impl Adit {
                     unsettled_max: pool.unsettled_max,
                     work_selection: false,
                     payout: None,
+                    tag_room: plan.tag_room,
                 };
-                let (books, seed) = (Arc::clone(&books), rng.next());
+                let seed = rng.next();
                 if pool.sv1 {
                     let sv1 = Sv1Settings {
                         id: *id,
@@ -344,14 +346,14 @@ impl Adit {
                         connections_max: 16,
                     };
                     let need = u16::from(plan.extranonce1_size) + u16::from(plan.extranonce2_size);
-                    let old = OldPool::new(Sv1Pool::new(sv1, books, seed), need);
+                    let old = OldPool::new(Sv1Pool::new(sv1, seed), need);
                     return SourceTask::new(Machine::Old(Box::new(old)));
                 }
                 SourceTask::new(match plan.declaring.as_ref().filter(|_| pool.work_selection) {
-                    None => Machine::Pool(Box::new(Sv2Pool::new(settings, books, seed))),
+                    None => Machine::Pool(Box::new(Sv2Pool::new(settings, seed))),
                     Some(declaring) => {
                         let settings = declared_settings(declaring, settings);
-                        Machine::Declared(Box::new(Declared::new(settings, books, seed)))
+                        Machine::Declared(Box::new(Declared::new(settings, seed)))
                     }
                 })
             })
@@ -363,8 +365,9 @@ impl Adit {
                 tag: Vec::new(),
                 instance: vec![SOLO, 1, 2, 3],
                 ntime_slack: 600,
+                tag_room: plan.tag_room,
             };
-            let solo = Solo::new(settings, Arc::clone(&books), rng.next());
+            let solo = Solo::new(settings, rng.next());
             sources.push(SourceTask::new(Machine::Solo(Box::new(solo))));
         }
         Self {

@@ -1,5 +1,6 @@
 //! Bad configurations and the exact text that their owners get.
 
+mod nats;
 mod syntax;
 mod tables;
 mod together;
@@ -58,8 +59,9 @@ fn filled_in(text: &str) -> String {
 
 #[test]
 fn each_mistake_gives_its_exact_text() {
-    for case in
-        [tables::CASES, values::CASES, together::CASES, work::CASES, syntax::CASES].into_iter().flatten()
+    for case in [tables::CASES, values::CASES, together::CASES, work::CASES, nats::CASES, syntax::CASES]
+        .into_iter()
+        .flatten()
     {
         let refused = Config::from_str_named("adit.toml", &case.config()).expect_err(case.what);
         assert_eq!(refused.problems()[0].to_string(), filled_in(case.text), "{}", case.what);

@@ -37,7 +37,7 @@ foo = 1",
        | ^^^
     expected: a key of [http]
     found:    an unknown key
-    fix:      remove it; the keys are listen, enabled
+    fix:      remove it; the keys are listen, enabled, read_token, admin_token, hosts, worker_series, worker_series_allow, compatible_metrics
 "#,
     },
     Case {
@@ -60,7 +60,7 @@ idle = "1h""#,
         text: r#"adit.toml:9:2: limit
     9 | [limit
       |  ^^^^^
-    expected: version or one of [listener.NAME] [source.NAME] [template.NAME] [solo.NAME] [declared.NAME] [route.NAME] [goal.NAME] [pin.NAME] [firmware.NAME] [state] [http] [log] [limits]
+    expected: version or one of [listener.NAME] [source.NAME] [template.NAME] [solo.NAME] [declared.NAME] [route.NAME] [goal.NAME] [pin.NAME] [firmware.NAME] [state] [ledger] [nats] [receipts] [http] [log] [limits]
     found:    an unknown key or table
     fix:      did you mean [limits]?
 "#,
@@ -73,7 +73,7 @@ address = "pool.example""#,
         text: r#"adit.toml:9:3: upstreams
     9 | [[upstreams
       |   ^^^^^^^^^
-    expected: version or one of [listener.NAME] [source.NAME] [template.NAME] [solo.NAME] [declared.NAME] [route.NAME] [goal.NAME] [pin.NAME] [firmware.NAME] [state] [http] [log] [limits]
+    expected: version or one of [listener.NAME] [source.NAME] [template.NAME] [solo.NAME] [declared.NAME] [route.NAME] [goal.NAME] [pin.NAME] [firmware.NAME] [state] [ledger] [nats] [receipts] [http] [log] [limits]
     found:    an unknown key or table
     fix:      a pool is a table [source.NAME] with url and user_identity; [route.NAME] puts them in order
 "#,
@@ -86,7 +86,7 @@ keepalive = "30s""#,
         text: r#"adit.toml:2:1: keepalive
     2 | keepalive
       | ^^^^^^^^^
-    expected: version or one of [listener.NAME] [source.NAME] [template.NAME] [solo.NAME] [declared.NAME] [route.NAME] [goal.NAME] [pin.NAME] [firmware.NAME] [state] [http] [log] [limits]
+    expected: version or one of [listener.NAME] [source.NAME] [template.NAME] [solo.NAME] [declared.NAME] [route.NAME] [goal.NAME] [pin.NAME] [firmware.NAME] [state] [ledger] [nats] [receipts] [http] [log] [limits]
     found:    an unknown key or table
     fix:      keepalive belongs in [route.NAME]
 "#,

@@ -28,6 +28,21 @@ pub(super) const CASES: &[Case] = &[
 "#,
     },
     Case {
+        what: "receipts without evidence",
+        place: In::End,
+        lines: r#"[ledger]
+evidence = false
+[receipts]
+key_file = "receipt.key""#,
+        text: r#"adit.toml:12:12: receipts.key_file
+    12 | key_file = "receipt.key"
+       |            ^^^^^^^^^^^^^
+    expected: a ledger that keeps evidence, beside it
+    found:    evidence = false in [ledger]
+    fix:      receipts are made of the ledger's evidence: leave that out of [ledger], or key_file out of [receipts]
+"#,
+    },
+    Case {
         what: "a source twice",
         place: In::Route,
         lines: r#"sources = ["main", "main"]"#,

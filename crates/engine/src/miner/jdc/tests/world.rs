@@ -54,6 +54,7 @@ pub(super) fn policy() -> Arc<ListenerPolicy> {
         idle_deadline: Duration::from_secs(600),
         declarators: true,
         hash_seed: 3,
+        retargets: Arc::default(),
         firmware: Arc::default(),
     })
 }
@@ -104,6 +105,7 @@ impl World {
             unsettled_max: None,
             work_selection: false,
             payout: None,
+            tag_room: 0,
         };
         let way = PoolWay { settings, user_identity: Some("farm".into()), route: RouteId(1) };
         let jdc = JdcMining::new(policy(), Arc::clone(&books), MinerRef(7), way, 1, at(0));

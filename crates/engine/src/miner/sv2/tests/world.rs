@@ -98,6 +98,7 @@ pub(super) fn policy(reply: ReplyMode) -> Arc<ListenerPolicy> {
         idle_deadline: Duration::from_secs(7_200),
         declarators: false,
         hash_seed: 3,
+        retargets: Arc::default(),
         firmware: Arc::default(),
         identity: Vec::new(),
     })

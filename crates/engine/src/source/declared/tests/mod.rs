@@ -3,6 +3,7 @@
 mod blocks;
 mod ladder;
 mod random;
+mod tag;
 mod tips;
 mod way;
 mod world;

@@ -29,10 +29,10 @@ fn miners_start_at_once_and_their_shares_are_held_until_the_pool_has_acknowledge
     assert_eq!(set.mining_job_token.as_slice()[..4], declared.request_id.to_be_bytes());
     assert_eq!((set.prev_hash, set.min_ntime, set.nbits), ([1; 32], 1_700_000_001, 0x203f_ffff));
     // Both messages speak of the coinbase that miners hash, with the reward in the pool's first output.
-    let halves = [&*feed.job.job.coinbase_tx_prefix, &[0; 14], &*feed.job.job.coinbase_tx_suffix].concat();
+    let halves = [&*feed.job.job.coinbase_tx_prefix, &[0; 22], &*feed.job.job.coinbase_tx_suffix].concat();
     let hashed: bitcoin::Transaction = bitcoin::consensus::deserialize(&halves).unwrap();
     let whole =
-        [declared.coinbase_tx_prefix.as_slice(), &[0; 14], declared.coinbase_tx_suffix.as_slice()].concat();
+        [declared.coinbase_tx_prefix.as_slice(), &[0; 22], declared.coinbase_tx_suffix.as_slice()].concat();
     let whole: bitcoin::Transaction = bitcoin::consensus::deserialize(&whole).unwrap();
     assert_eq!(hashed.compute_txid(), whole.compute_txid());
     assert_eq!(bitcoin::consensus::serialize(&whole.output), set.coinbase_tx_outputs.as_slice());
@@ -192,7 +192,7 @@ fn held_shares_are_judged_by_the_target_in_force_when_the_pool_took_the_job() {
     let told = world.newest();
     assert_eq!((told.job.job.id, told.job.source_target), (feed.job.job.id, harder));
     let late = easy.iter().find(|share| !meets(&feed, share, &harder)).unwrap().clone();
-    world.books.get(late.account).open(0);
+    late.tally.open(late.miner);
     world.source.share(&late, at(1.4), &mut world.fx);
     assert_eq!(world.books.totals().local, 7, "later ones of the same job too");
 }
@@ -231,14 +231,16 @@ fn a_share_counts_what_the_pool_credits_for_the_target_that_it_took_the_job_with
     assert_eq!(totals.work_acknowledged, hardest.difficulty().get());
 }
 
+fn header(feed: &Feed, share: &OutgoingShare) -> work::Header {
+    feed.job.header_of(share.extranonce.as_slice(), share.version, share.ntime, share.nonce).unwrap()
+}
+
 fn hash(feed: &Feed, share: &OutgoingShare) -> Target {
-    let rolled = feed.job.rolled(share.extranonce.as_slice()).unwrap();
-    feed.job.header_hash(rolled, share.version, share.ntime, share.nonce).as_target()
+    header(feed, share).hash().as_target()
 }
 
 fn meets(feed: &Feed, share: &OutgoingShare, target: &Target) -> bool {
-    let rolled = feed.job.rolled(share.extranonce.as_slice()).unwrap();
-    feed.job.header_hash(rolled, share.version, share.ntime, share.nonce).meets(target)
+    header(feed, share).hash().meets(target)
 }
 
 #[test]

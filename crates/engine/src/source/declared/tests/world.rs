@@ -15,7 +15,7 @@ use work::coinbase::{CoinbaseTemplate, write_outputs};
 use work::{Extranonce, Target, TemplateParts, TemplateTransaction};
 
 pub(super) use super::super::*;
-use crate::books::{AccountId, AccountKey};
+use crate::books::{AccountKey, Books, Tally};
 pub(super) use crate::feed::Feed;
 use crate::ids::MinerRef;
 pub(super) use crate::share::OutgoingShare;
@@ -119,6 +119,7 @@ impl World {
                 unsettled_max: None,
                 work_selection: false,
                 payout: None,
+                tag_room: 8,
             },
             jds: JdsSettings {
                 host: "jds".to_owned(),
@@ -131,7 +132,7 @@ impl World {
             extra_outputs: Vec::new(),
         };
         Self {
-            source: Declared::new(settings, Arc::clone(&books), 1),
+            source: Declared::new(settings, 1),
             fx: DeclaredEffects::default(),
             books,
             outputs: payout(),
@@ -259,7 +260,7 @@ impl World {
             request_id,
             channel_id: CHANNEL,
             target: Target::MAX.to_le_bytes(),
-            extranonce_size: 8,
+            extranonce_size: 16,
             extranonce_prefix: PREFIX[..].try_into().unwrap(),
             group_channel_id: 0,
         };
@@ -340,7 +341,8 @@ impl World {
                 break header;
             }
         };
-        self.books.get(self.account()).open(0);
+        let tally = self.tally();
+        tally.open(MinerRef(0));
         OutgoingShare {
             channel: feed.channel.key,
             generation: feed.generation,
@@ -351,7 +353,7 @@ impl World {
             extranonce: Extranonce::concat(&[job.filler(), rolled[0], rolled[1]]).unwrap(),
             difficulty: 1.0,
             is_block,
-            account: self.account(),
+            tally,
             miner: MinerRef(0),
             worker: "farm.1".into(),
             told_true: true,
@@ -366,8 +368,8 @@ impl World {
         self.look();
     }
 
-    fn account(&self) -> AccountId {
-        self.books.account(AccountKey { listener: 0, route: 0, source: Some(0) })
+    fn tally(&self) -> Arc<Tally> {
+        self.books.tally(&Arc::from("worker"), AccountKey { listener: 0, route: 0, source: Some(0) })
     }
 
     pub(super) fn newest(&self) -> Feed {
