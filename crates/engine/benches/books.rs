@@ -57,7 +57,7 @@ fn read(c: &mut Criterion) {
         b.iter(|| {
             tallies.iter().for_each(|t| t.settle_at_once(MinerRef(0), Final::Local, 1.0, true));
             let mut grown = 0;
-            reader.take(|row| grown += row.now.since(row.before).local);
+            reader.take(|row| grown += row.figures.now().since(&row.figures.before()).local);
             grown
         });
     });

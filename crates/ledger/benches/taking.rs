@@ -95,7 +95,7 @@ impl Farm {
         let mut taking = self.ledger.taking(self.now_ms);
         let growth = &mut self.growth;
         self.reader.take(|grown| {
-            growth.set(grown.before, grown.now);
+            growth.set_grown(&grown.figures);
             if Key::from_bits(*grown.mark).is_some_and(|key| taking.add(key, growth)) {
                 return;
             }

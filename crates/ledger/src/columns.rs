@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::books::{RefuseCode, RejectReason, Totals, UnsentReason};
+use engine::books::{Figures, RefuseCode, RejectReason, Totals, UnsentReason, Usual};
 use work::hashrate::HASHES_PER_DIFFICULTY;
 
 use crate::rows::{Amount, Column, Row};
@@ -11,6 +11,10 @@ const REJECTED: usize = 0;
 const UNSENT: usize = REJECTED + RejectReason::COUNT;
 const REFUSED: usize = UNSENT + UnsentReason::COUNT;
 const SINGLE: usize = REFUSED + RefuseCode::COUNT;
+const LOCAL: usize = SINGLE + 3;
+const ACKNOWLEDGED: usize = SINGLE + 4;
+const PENDING: usize = SINGLE + 7;
+const VERIFIED: usize = SINGLE + 10;
 /// The columns that have no reasons, in their order.
 const SINGLES: [&str; 11] = [
     "rejected",
@@ -48,6 +52,36 @@ pub struct Growth {
 }
 
 impl Growth {
+    /// Makes it the growth of a tally since it was taken last.
+    pub fn set_grown(&mut self, figures: &Figures<'_>) {
+        match figures {
+            Figures::Usual { before, now } => self.set_usual(before, now),
+            Figures::All { before, now } => self.set(before, now),
+        }
+    }
+
+    /// The same as [`set`](Self::set), of what nearly every share moves.
+    fn set_usual(&mut self, from: &Usual, to: &Usual) {
+        self.cells.clear();
+        let singles = [
+            (LOCAL, from.local, to.local, from.work_local, to.work_local),
+            (
+                ACKNOWLEDGED,
+                from.acknowledged,
+                to.acknowledged,
+                from.work_acknowledged,
+                to.work_acknowledged,
+            ),
+            (PENDING, from.pending, to.pending, 0.0, 0.0),
+            (VERIFIED, 0, 0, from.work_verified, to.work_verified),
+        ];
+        for (at, from, to, work_from, work_to) in singles {
+            self.put_single(at, (from, to), (work_from, work_to));
+        }
+        let good = |usual: &Usual| usual.local + usual.acknowledged + usual.pending;
+        self.squares = squares((good(from), good(to)), to.work_verified - from.work_verified);
+    }
+
     /// Makes it the growth from one reading of the counters to the next. Where a state has reasons, the counts stand with
     /// the reasons and the work with the state, as in the books.
     pub fn set(&mut self, from: &Totals, to: &Totals) {
@@ -69,11 +103,16 @@ impl Growth {
             (0, 0, from.work_verified, to.work_verified),
         ];
         for (at, (from, to, work_from, work_to)) in singles.into_iter().enumerate() {
-            if from != to || work_from.to_bits() != work_to.to_bits() {
-                self.put(SINGLE + at, from, to, hashes(work_to) - hashes(work_from));
-            }
+            self.put_single(SINGLE + at, (from, to), (work_from, work_to));
         }
-        self.squares = squares(from, to);
+        let good = |totals: &Totals| totals.submitted() - totals.rejected_sum();
+        self.squares = squares((good(from), good(to)), to.work_verified - from.work_verified);
+    }
+
+    fn put_single(&mut self, column: usize, (from, to): (u64, u64), (work_from, work_to): (f64, f64)) {
+        if from != to || work_from.to_bits() != work_to.to_bits() {
+            self.put(column, from, to, hashes(work_to) - hashes(work_from));
+        }
     }
 
     fn put_reasons<const N: usize>(&mut self, first: usize, from: &[u64; N], to: &[u64; N]) {
@@ -134,11 +173,9 @@ fn difference(from: u64, to: u64) -> i64 {
 }
 
 /// Within a second a worker's good shares are of one difficulty, nearly always.
-fn squares(from: &Totals, to: &Totals) -> f64 {
-    let good = |totals: &Totals| totals.submitted() - totals.rejected_sum();
+fn squares((from, to): (u64, u64), work: f64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let count = good(to).saturating_sub(good(from)) as f64;
-    let work = to.work_verified - from.work_verified;
+    let count = to.saturating_sub(from) as f64;
     if count > 0.0 { work * work / count } else { 0.0 }
 }
 
@@ -149,6 +186,28 @@ mod tests {
     use super::*;
 
     proptest! {
+        /// What nearly every share moves is read by itself, and comes to the same.
+        #[test]
+        fn the_usual_is_all_where_there_is_nothing_else(
+            counts in prop::array::uniform6(0..9u64),
+            works in prop::array::uniform6(0.0..1e9f64),
+        ) {
+            let usual = |at: usize| Usual {
+                local: counts[at],
+                acknowledged: counts[at + 1],
+                pending: counts[at + 2],
+                work_verified: works[at],
+                work_local: works[at + 1],
+                work_acknowledged: works[at + 2],
+            };
+            let (before, now) = (usual(0), usual(3));
+            let (mut some, mut all) = (Growth::default(), Growth::default());
+            some.set_grown(&Figures::Usual { before, now });
+            all.set_grown(&Figures::All { before: &before.into(), now: &now.into() });
+            prop_assert_eq!(some.cells(), all.cells());
+            prop_assert_eq!(some.squares(), all.squares());
+        }
+
         /// However many steps a sum is taken in, and whatever the work's fractions are, it comes to the same hashes.
         #[test]
         fn steps_sum_up_exactly(steps in prop::collection::vec((0.0..1e9f64, 0..5u64, 0..3u64), 1..50)) {

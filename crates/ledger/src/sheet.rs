@@ -18,11 +18,27 @@ pub(crate) struct SheetRow {
     pub(crate) squares: f64,
 }
 
+/// An [`Amount`] without the room that an `i128` has around it: there are many, and what they cost is to reach them.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
-    amount: Amount,
+    count: i64,
+    hashes: [u64; 2],
     word: u32,
     next: u32,
+}
+
+impl Cell {
+    fn amount(&self) -> Amount {
+        let [high, low] = self.hashes.map(u128::from);
+        Amount { count: self.count, hashes: (high << 64 | low).cast_signed() }
+    }
+
+    fn set(&mut self, amount: Amount) {
+        let hashes = amount.hashes.cast_unsigned();
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+        let halves = [(hashes >> 64) as u64, hashes as u64];
+        (self.count, self.hashes) = (amount.count, halves);
+    }
 }
 
 /// See the module.
@@ -55,7 +71,9 @@ impl Sheet {
             // The same words come in the same order, as a rule, and there are few.
             while let Some(cell) = arena.get_mut(next as usize) {
                 if cell.word == word {
-                    cell.amount.add(amount);
+                    let mut sum = cell.amount();
+                    sum.add(amount);
+                    cell.set(sum);
                     break;
                 }
                 next = cell.next;
@@ -64,7 +82,9 @@ impl Sheet {
                 continue;
             }
             let here = number(arena.len());
-            arena.push(Cell { amount, word, next: END });
+            let mut cell = Cell { count: 0, hashes: [0; 2], word, next: END };
+            cell.set(amount);
+            arena.push(cell);
             match arena.get_mut(row.last as usize) {
                 Some(last) => last.next = here,
                 None => row.first = here,
@@ -91,7 +111,7 @@ impl Sheet {
         std::iter::from_fn(move || {
             let cell = self.cells.get(next as usize)?;
             next = cell.next;
-            Some((cell.word, cell.amount))
+            Some((cell.word, cell.amount()))
         })
     }
 

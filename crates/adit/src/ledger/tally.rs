@@ -27,7 +27,7 @@ impl BooksTally {
         // Not looked up while the list of workers is locked.
         let now = names.now();
         books.take(|grown| {
-            growth.set(grown.before, grown.now);
+            growth.set_grown(&grown.figures);
             // Each tally carries the number of its row, so that nothing is looked up by name but the first time.
             if Key::from_bits(*grown.mark).is_some_and(|key| ledger.add(key, growth)) {
                 return;

@@ -279,7 +279,7 @@ impl Directory {
         let mut candidates = Vec::new();
         self.books.each_worker(|counted| {
             let name = counted.worker().name();
-            let work = counted.totals().work_verified;
+            let work = counted.work_verified();
             let entry = match known.get_mut(name) {
                 Some(entry) => entry,
                 None => known

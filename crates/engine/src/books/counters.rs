@@ -1,9 +1,10 @@
 //! Counters of shares by state: any thread may move them without a lock.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::state::{Final, RefuseCode, RejectReason, UnsentReason};
-use super::totals::Totals;
+use super::totals::{Totals, Usual};
 
 /// An `f64` that can be added to by many threads.
 #[derive(Debug, Default)]
@@ -20,32 +21,45 @@ impl Sum {
     }
 }
 
-/// See the module.
+/// What nearly every share moves, and nothing else: a line of the cache, and small where thousands of workers have counters of
+/// their own. The rest has a place as soon as it is needed.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    rejected: [AtomicU64; RejectReason::COUNT],
     local: AtomicU64,
-    unsent: [AtomicU64; UnsentReason::COUNT],
     acknowledged: AtomicU64,
-    refused: [AtomicU64; RefuseCode::COUNT],
-    unknown: AtomicU64,
     /// Shares that became `pending`, ever.
     opened: AtomicU64,
     /// Shares that were `pending` and found their end, ever.
     closed: AtomicU64,
+    work_verified: Sum,
+    work_local: Sum,
+    work_acknowledged: Sum,
+    seldom: OnceLock<Box<Seldom>>,
+}
+
+/// What few shares move.
+#[derive(Debug, Default)]
+struct Seldom {
+    rejected: [AtomicU64; RejectReason::COUNT],
+    unsent: [AtomicU64; UnsentReason::COUNT],
+    refused: [AtomicU64; RefuseCode::COUNT],
+    unknown: AtomicU64,
     /// Shares that became `held`, ever; each is among the opened.
     held: AtomicU64,
     /// Shares that were `held` and are no more, ever.
     released: AtomicU64,
     told_true_lost: AtomicU64,
     blocks: AtomicU64,
-    work_verified: Sum,
     work_rejected: Sum,
-    work_local: Sum,
     work_unsent: Sum,
-    work_acknowledged: Sum,
     work_refused: Sum,
     work_unknown: Sum,
+}
+
+impl Seldom {
+    fn rejected_sum(&self) -> u64 {
+        self.rejected.iter().map(|reason| reason.load(Relaxed)).sum()
+    }
 }
 
 impl Counters {
@@ -58,11 +72,11 @@ impl Counters {
     }
 
     pub(super) fn hold(&self) {
-        self.held.fetch_add(1, Relaxed);
+        self.seldom().held.fetch_add(1, Relaxed);
     }
 
     pub(super) fn release(&self) {
-        self.released.fetch_add(1, Relaxed);
+        self.seldom().released.fetch_add(1, Relaxed);
     }
 
     pub(super) fn settle(&self, state: Final, difficulty: f64, told_true: bool) {
@@ -77,84 +91,102 @@ impl Counters {
     }
 
     pub(super) fn found_block(&self) {
-        self.blocks.fetch_add(1, Relaxed);
+        self.seldom().blocks.fetch_add(1, Relaxed);
+    }
+
+    fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(Box::default)
     }
 
     fn enter(&self, state: Final, difficulty: f64, told_true: bool) {
-        let lost = match state {
-            Final::Rejected(why) => {
-                self.rejected[why as usize].fetch_add(1, Relaxed);
-                self.work_rejected.add(difficulty);
-                false
-            }
+        match state {
             Final::Local => {
                 self.local.fetch_add(1, Relaxed);
                 self.work_local.add(difficulty);
-                false
             }
             Final::Acknowledged => {
                 self.acknowledged.fetch_add(1, Relaxed);
                 self.work_acknowledged.add(difficulty);
-                false
+            }
+            Final::Rejected(why) => {
+                let seldom = self.seldom();
+                seldom.rejected[why as usize].fetch_add(1, Relaxed);
+                seldom.work_rejected.add(difficulty);
             }
             Final::Refused(code) => {
-                self.refused[code as usize].fetch_add(1, Relaxed);
-                self.work_refused.add(difficulty);
-                true
+                let seldom = self.seldom();
+                self.lost(told_true, &seldom.refused[code as usize], &seldom.work_refused, difficulty);
             }
             Final::Unsent(why) => {
-                self.unsent[why as usize].fetch_add(1, Relaxed);
-                self.work_unsent.add(difficulty);
-                true
+                let seldom = self.seldom();
+                self.lost(told_true, &seldom.unsent[why as usize], &seldom.work_unsent, difficulty);
             }
             Final::Unknown => {
-                self.unknown.fetch_add(1, Relaxed);
-                self.work_unknown.add(difficulty);
-                true
+                let seldom = self.seldom();
+                self.lost(told_true, &seldom.unknown, &seldom.work_unknown, difficulty);
             }
-        };
-        if lost && told_true {
-            self.told_true_lost.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn lost(&self, told_true: bool, count: &AtomicU64, work: &Sum, difficulty: f64) {
+        count.fetch_add(1, Relaxed);
+        work.add(difficulty);
+        if told_true {
+            self.seldom().told_true_lost.fetch_add(1, Relaxed);
         }
     }
 
     /// Of what they hold now, the shares that were acknowledged, and those that were rejected.
     pub(super) fn ends(&self) -> (u64, u64) {
-        let rejected = self.rejected.iter().map(|reason| reason.load(Relaxed)).sum();
+        let rejected = self.seldom.get().map_or(0, |seldom| seldom.rejected_sum());
         (self.acknowledged.load(Relaxed), rejected)
+    }
+
+    /// The work of what they hold now, by what miners are credited.
+    pub(super) fn work_verified(&self) -> f64 {
+        self.work_verified.get()
+    }
+
+    /// What they hold now: all of it where anything but the usual was ever counted.
+    pub(super) fn read(&self) -> (Usual, Option<Totals>) {
+        // First, and what few shares move before the rest: see `settle`.
+        let closed = self.closed.load(Relaxed);
+        let seldom = self.seldom.get();
+        let held = seldom.map_or(0, |seldom| {
+            let released = seldom.released.load(Relaxed);
+            seldom.held.load(Relaxed).saturating_sub(released)
+        });
+        let mut all = seldom.map(|seldom| Totals {
+            unknown: seldom.unknown.load(Relaxed),
+            held,
+            told_true_lost: seldom.told_true_lost.load(Relaxed),
+            blocks: seldom.blocks.load(Relaxed),
+            work_rejected: seldom.work_rejected.get(),
+            work_unsent: seldom.work_unsent.get(),
+            work_refused: seldom.work_refused.get(),
+            work_unknown: seldom.work_unknown.get(),
+            rejected: seldom.rejected.each_ref().map(|count| count.load(Relaxed)),
+            unsent: seldom.unsent.each_ref().map(|count| count.load(Relaxed)),
+            refused: seldom.refused.each_ref().map(|count| count.load(Relaxed)),
+            ..Totals::default()
+        });
+        let usual = Usual {
+            local: self.local.load(Relaxed),
+            acknowledged: self.acknowledged.load(Relaxed),
+            work_verified: self.work_verified.get(),
+            work_local: self.work_local.get(),
+            work_acknowledged: self.work_acknowledged.get(),
+            pending: self.opened.load(Relaxed).saturating_sub(closed).saturating_sub(held),
+        };
+        if let Some(all) = &mut all {
+            usual.put(all);
+        }
+        (usual, all)
     }
 
     /// What they hold now.
     pub(super) fn totals(&self) -> Totals {
-        let closed = self.closed.load(Relaxed);
-        let released = self.released.load(Relaxed);
-        let held = self.held.load(Relaxed).saturating_sub(released);
-        let mut totals = Totals {
-            local: self.local.load(Relaxed),
-            acknowledged: self.acknowledged.load(Relaxed),
-            unknown: self.unknown.load(Relaxed),
-            held,
-            pending: self.opened.load(Relaxed).saturating_sub(closed).saturating_sub(held),
-            told_true_lost: self.told_true_lost.load(Relaxed),
-            blocks: self.blocks.load(Relaxed),
-            work_verified: self.work_verified.get(),
-            work_rejected: self.work_rejected.get(),
-            work_local: self.work_local.get(),
-            work_unsent: self.work_unsent.get(),
-            work_acknowledged: self.work_acknowledged.get(),
-            work_refused: self.work_refused.get(),
-            work_unknown: self.work_unknown.get(),
-            ..Totals::default()
-        };
-        for (to, from) in totals.rejected.iter_mut().zip(&self.rejected) {
-            *to = from.load(Relaxed);
-        }
-        for (to, from) in totals.unsent.iter_mut().zip(&self.unsent) {
-            *to = from.load(Relaxed);
-        }
-        for (to, from) in totals.refused.iter_mut().zip(&self.refused) {
-            *to = from.load(Relaxed);
-        }
-        totals
+        let (usual, all) = self.read();
+        all.unwrap_or_else(|| usual.into())
     }
 }

@@ -22,9 +22,9 @@ mod worker;
 
 pub use account::AccountKey;
 pub use list::{Books, MAX_ACCOUNTS};
-pub use reader::{Grown, Reader};
+pub use reader::{Figures, Grown, Reader};
 pub use registry::{DEFAULT_WORKERS_MAX, OTHER, WorkerBooks, WorkerFigures};
 pub use state::{Final, RefuseCode, RejectReason, UnsentReason};
 pub use tally::Tally;
-pub use totals::Totals;
+pub use totals::{Totals, Usual};
 pub use worker::Worker;

@@ -1,25 +1,62 @@
 //! Who takes what workers' tallies have grown by, exactly once, also of workers that are gone since.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::account::AccountKey;
 use super::list::Books;
-use super::tally::{Taken, Tally};
-use super::totals::Totals;
+use super::tally::Tally;
+use super::totals::{Totals, Usual};
 
-/// What a worker's tally had when the reader took it last, and what it has now.
+/// A worker's tally that has changed since the reader took it last.
 #[derive(Debug)]
 pub struct Grown<'a> {
     /// The worker's name.
     pub worker: &'a Arc<str>,
     /// Whose account the shares are in.
     pub key: AccountKey,
-    /// As it was taken last.
-    pub before: &'a Totals,
-    /// As it is now. [`Totals::since`] gives the difference.
-    pub now: &'a Totals,
+    /// What the tally had, and has.
+    pub figures: Figures<'a>,
     /// A number that the reader may leave at the tally, and finds there the next time: 0 at first.
     pub mark: &'a mut u64,
+}
+
+/// What a tally had when it was taken last, and what it has now.
+#[derive(Debug)]
+pub enum Figures<'a> {
+    /// Nothing else ever happened. By far the most are of this kind, and it is a tenth of the other.
+    Usual {
+        /// As it was taken last.
+        before: Usual,
+        /// As it is now.
+        now: Usual,
+    },
+    /// Any.
+    All {
+        /// As it was taken last.
+        before: &'a Totals,
+        /// As it is now. [`Totals::since`] gives the difference.
+        now: &'a Totals,
+    },
+}
+
+impl Figures<'_> {
+    /// As it was taken last.
+    #[must_use]
+    pub fn before(&self) -> Totals {
+        match self {
+            Self::Usual { before, .. } => (*before).into(),
+            Self::All { before, .. } => (*before).clone(),
+        }
+    }
+
+    /// As it is now.
+    #[must_use]
+    pub fn now(&self) -> Totals {
+        match self {
+            Self::Usual { now, .. } => (*now).into(),
+            Self::All { now, .. } => (*now).clone(),
+        }
+    }
 }
 
 /// The one reader of the tallies. While there is one, no tally is forgotten before its last figures were taken.
@@ -50,18 +87,28 @@ fn take_one(tally: &Tally, each: &mut impl FnMut(Grown<'_>)) {
     if !tally.moved() {
         return;
     }
-    let mut taken = tally.taken.lock().unwrap_or_else(PoisonError::into_inner);
-    let now = tally.totals();
-    let same = match taken.as_deref() {
-        Some(taken) => taken.totals == now,
-        None => now == Totals::default(),
-    };
-    if same {
+    let mut taken = tally.taken();
+    let (usual, all) = tally.read();
+    if taken.usual == usual && taken.all.as_deref() == all.as_ref() {
         return;
     }
-    let Taken { totals, mark } = &mut **taken.get_or_insert_default();
-    each(Grown { worker: tally.worker().name(), key: tally.key(), before: totals, now: &now, mark });
-    *totals = now;
+    let (worker, key) = (tally.worker().name(), tally.key());
+    match all {
+        None => {
+            let figures = Figures::Usual { before: taken.usual, now: usual };
+            each(Grown { worker, key, figures, mark: &mut taken.mark });
+        }
+        Some(now) => {
+            let before = taken.totals();
+            let figures = Figures::All { before: &before, now: &now };
+            each(Grown { worker, key, figures, mark: &mut taken.mark });
+            match &mut taken.all {
+                Some(taken) => **taken = now,
+                None => taken.all = Some(Box::new(now)),
+            }
+        }
+    }
+    taken.usual = usual;
 }
 
 impl Drop for Reader {

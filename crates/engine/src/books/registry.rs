@@ -55,6 +55,14 @@ impl WorkerFigures<'_> {
         self.tallies().map(Tally::ends).fold(past, |sum, ends| (sum.0 + ends.0, sum.1 + ends.1))
     }
 
+    /// The work of all of its shares by what it is credited: [`Totals::work_verified`] of [`WorkerFigures::totals`], read
+    /// without the rest.
+    #[must_use]
+    pub fn work_verified(&self) -> f64 {
+        let past = self.0.past.as_ref().map_or(0.0, |past| past.work_verified);
+        past + self.tallies().map(Tally::work_verified).sum::<f64>()
+    }
+
     /// When its last good share came, on the process's clock.
     #[must_use]
     pub fn last_share(&self) -> Option<Duration> {

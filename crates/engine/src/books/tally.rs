@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::account::{Account, AccountKey};
 use super::counters::Counters;
 use super::state::Final;
-use super::totals::Totals;
+use super::totals::{Totals, Usual};
 use super::worker::Worker;
 use crate::ids::MinerRef;
 
@@ -26,16 +26,24 @@ pub struct Tally {
     key: AccountKey,
     account: Arc<Account>,
     worker: Arc<Worker>,
-    /// What the reader has; nothing before its first time.
-    pub(super) taken: Mutex<Option<Box<Taken>>>,
     counters: Counters,
+    taken: Mutex<Taken>,
 }
 
 /// What the reader has taken of a tally, and the number that it left there.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    pub(super) totals: Totals,
+    pub(super) usual: Usual,
+    /// All of it, where there is anything else.
+    pub(super) all: Option<Box<Totals>>,
     pub(super) mark: u64,
+}
+
+impl Taken {
+    /// As it was taken.
+    pub(super) fn totals(&self) -> Totals {
+        self.all.as_deref().cloned().unwrap_or_else(|| self.usual.into())
+    }
 }
 
 impl Tally {
@@ -46,8 +54,8 @@ impl Tally {
             key: account.key(),
             account,
             worker,
-            taken: Mutex::default(),
             counters: Counters::default(),
+            taken: Mutex::default(),
         }
     }
 
@@ -144,9 +152,23 @@ impl Tally {
         self.counters.ends()
     }
 
+    /// The work of [`Tally::totals`] by what its miners are credited.
+    pub(super) fn work_verified(&self) -> f64 {
+        self.counters.work_verified()
+    }
+
+    /// What it holds now: all of it where anything but the usual was ever counted.
+    pub(super) fn read(&self) -> (Usual, Option<Totals>) {
+        self.counters.read()
+    }
+
+    /// What the reader has.
+    pub(super) fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the reader has all of this.
     pub(super) fn is_taken(&self, totals: &Totals) -> bool {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.as_ref().is_some_and(|taken| taken.totals == *totals) || *totals == Totals::default()
+        self.taken().totals() == *totals
     }
 }

@@ -43,6 +43,40 @@ pub struct Totals {
     pub work_unknown: f64,
 }
 
+/// Of [`Totals`] what nearly every share moves; of a worker to whom nothing else ever happened it is all.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usual {
+    /// [`Totals::local`].
+    pub local: u64,
+    /// [`Totals::acknowledged`].
+    pub acknowledged: u64,
+    /// [`Totals::pending`].
+    pub pending: u64,
+    /// [`Totals::work_verified`].
+    pub work_verified: f64,
+    /// [`Totals::work_local`].
+    pub work_local: f64,
+    /// [`Totals::work_acknowledged`].
+    pub work_acknowledged: f64,
+}
+
+impl Usual {
+    pub(super) fn put(self, to: &mut Totals) {
+        let Self { local, acknowledged, pending, work_verified, work_local, work_acknowledged } = self;
+        (to.local, to.acknowledged, to.pending) = (local, acknowledged, pending);
+        (to.work_verified, to.work_local, to.work_acknowledged) =
+            (work_verified, work_local, work_acknowledged);
+    }
+}
+
+impl From<Usual> for Totals {
+    fn from(usual: Usual) -> Self {
+        let mut totals = Self::default();
+        usual.put(&mut totals);
+        totals
+    }
+}
+
 impl Totals {
     /// All that Adit rejected.
     #[must_use]

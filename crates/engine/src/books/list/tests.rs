@@ -99,7 +99,7 @@ fn who_is_gone_is_forgotten_but_no_sooner_than_the_reader_has_it() {
         assert_eq!(books.workers().len(), 2, "at {now} s: not taken");
     }
     let mut seen = 0;
-    reader.take(|grown| seen += grown.now.since(grown.before).local);
+    reader.take(|grown| seen += grown.figures.now().since(&grown.figures.before()).local);
     assert_eq!(seen, 1);
     reader.take(|_| panic!("nothing has changed"));
     books.forget_gone(at(1_600), LONG);
@@ -123,7 +123,7 @@ fn a_worker_that_comes_back_counts_on_from_nothing_and_the_reader_gets_both() {
         assert_eq!(tally.totals().local, 0, "round {round}");
         tally.settle_at_once(MinerRef(0), Final::Local, 1.0, true);
         drop(tally);
-        reader.take(|grown| read += grown.now.since(grown.before).local);
+        reader.take(|grown| read += grown.figures.now().since(&grown.figures.before()).local);
         books.forget_gone(at(round * 1_000), LONG);
         books.forget_gone(at(round * 1_000 + 700), LONG);
     }
@@ -190,10 +190,10 @@ proptest! {
         let me = MinerRef(5);
         let mut take = |reader: &mut Reader| {
             reader.take(|grown| {
-                read.entry(grown.key).or_default().add(&grown.now.since(grown.before));
+                read.entry(grown.key).or_default().add(&grown.figures.now().since(&grown.figures.before()));
                 // What was left at the tally is found there: how much it had then.
-                assert_eq!(*grown.mark, grown.before.submitted());
-                *grown.mark = grown.now.submitted();
+                assert_eq!(*grown.mark, grown.figures.before().submitted());
+                *grown.mark = grown.figures.now().submitted();
             });
         };
         for step in steps {
