@@ -65,13 +65,7 @@ impl Growth {
         self.cells.clear();
         let singles = [
             (LOCAL, from.local, to.local, from.work_local, to.work_local),
-            (
-                ACKNOWLEDGED,
-                from.acknowledged,
-                to.acknowledged,
-                from.work_acknowledged,
-                to.work_acknowledged,
-            ),
+            (ACKNOWLEDGED, from.acknowledged, to.acknowledged, from.work_acknowledged, to.work_acknowledged),
             (PENDING, from.pending, to.pending, 0.0, 0.0),
             (VERIFIED, 0, 0, from.work_verified, to.work_verified),
         ];

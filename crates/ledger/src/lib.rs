@@ -41,4 +41,4 @@ pub use rollup::{HOUR_MS, MINUTE_MS};
 pub use rows::{Amount, Column, Row, RowKey, Rows, add_row, without_workers};
 pub use storage::{Directory, FILE_MAX, SegmentFile, Storage};
 pub use stream::Stream;
-pub use writer::{Bounds, Ledger, LedgerError, Standing, Taking};
+pub use writer::{Bounds, Ledger, LedgerError, Looking, Standing, Taking};

@@ -92,6 +92,10 @@ impl Numbers {
     }
 
     pub(crate) fn key_of(&self, number: u32) -> &RowKey {
+        self.shared(number)
+    }
+
+    pub(crate) fn shared(&self, number: u32) -> &Arc<RowKey> {
         &self.keys[number as usize]
     }
 

@@ -1,6 +1,6 @@
 //! The ledger published to Debian's NATS server: whatever is killed, the stream holds every record once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -121,13 +121,10 @@ fn shares_of_ledger(reader: &Reader) -> Vec<ShareName> {
 }
 
 /// What the one adds up to and the other does not: those that differ alone, or nobody could read it.
-fn differences<'s>(stream: &'s Sums, ledger: &'s Sums) -> Vec<(&'s [String; 5], (i64, i128), (i64, i128))> {
-    let keys: BTreeSet<_> = stream.keys().chain(ledger.keys()).collect();
-    let both = keys.into_iter().map(|key| {
-        let of = |sums: &Sums| sums.get(key).copied().unwrap_or_default();
-        (key, of(stream), of(ledger))
-    });
-    both.filter(|(_, stream, ledger)| stream != ledger).collect()
+fn differences<'s>(stream: &'s Sums, ledger: &'s Sums) -> BTreeMap<&'s [String; 5], [(i64, i128); 2]> {
+    let keys = stream.keys().chain(ledger.keys());
+    let both = keys.map(|key| (key, [stream, ledger].map(|sums| sums.get(key).copied().unwrap_or_default())));
+    both.filter(|(_, [stream, ledger])| stream != ledger).collect()
 }
 
 /// All that the stream holds once the rest is published, of a ledger that is written no more, and how much of it was. An Adit

@@ -23,8 +23,9 @@ use super::certificate::Certificate;
 use super::declarators::Declarators;
 use super::ids::MinerIdPool;
 use super::memory::WorkerMemory;
+use super::presence::{Presence, Standings};
 use super::quiet::{LeftOut, Quiet};
-use super::roster::{Presence, Roster};
+use super::roster::Roster;
 use super::routes::RouteChoices;
 use super::sv2::Sv2Identity;
 use crate::clock::Clock;
@@ -250,7 +251,7 @@ impl ListenerContext {
             sv2,
             address,
             agent: agent.and_then(|agent| self.agents.keep(&agent)),
-            workers: Vec::new(),
+            workers: Standings::default(),
         }
     }
 

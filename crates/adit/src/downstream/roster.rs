@@ -6,16 +6,22 @@
 //! nothing while it runs.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Shutdown};
+use std::hint::black_box;
+use std::net::Shutdown;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use engine::MinerRef;
 use engine::miner::{CloseReason, WorkerStanding};
 use socket2::SockRef;
 use tokio::net::TcpStream;
+
+use super::presence::Presence;
+
+/// So many are looked at together.
+const AT_ONCE: usize = 32;
 
 /// A miner's socket, and what others may know of the miner.
 #[derive(Debug)]
@@ -31,22 +37,7 @@ pub(super) struct Attached {
     why: OnceLock<CloseReason>,
     roster: Weak<Roster>,
     /// Who mines; nothing before anybody does. Held for moments: by the connection with each job, and by who lists workers.
-    presence: Mutex<Option<Box<Presence>>>,
-}
-
-/// Who mines over a connection, and what it is.
-#[derive(Clone, Debug)]
-pub struct Presence {
-    /// The listener's number.
-    pub listener: u16,
-    /// It speaks Stratum V2.
-    pub sv2: bool,
-    /// Where it comes from.
-    pub address: IpAddr,
-    /// What it calls itself.
-    pub agent: Option<Arc<str>>,
-    /// Its workers, or channels.
-    pub workers: Vec<WorkerStanding>,
+    presence: Mutex<Option<Presence>>,
 }
 
 impl Deref for Attached {
@@ -67,28 +58,18 @@ impl Attached {
 
     /// The miner has begun to mine. What it was before stays, if it does so again.
     pub(super) fn introduce(&self, presence: impl FnOnce() -> Presence) {
-        let mut known = self.presence.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get_or_insert_with(|| Box::new(presence()));
+        self.presence().get_or_insert_with(presence);
     }
 
     /// Shows how its workers stand. Called with each job.
     pub(super) fn show_workers(&self, each: impl FnOnce(&mut dyn FnMut(WorkerStanding))) {
-        let mut presence = self.presence.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(presence) = &mut *presence {
-            let mut count = 0;
-            each(&mut |standing| {
-                match presence.workers.get_mut(count) {
-                    Some(known) => *known = standing,
-                    None => {
-                        // Most connections have one.
-                        presence.workers.reserve_exact(usize::from(count == 0));
-                        presence.workers.push(standing);
-                    }
-                }
-                count += 1;
-            });
-            presence.workers.truncate(count);
+        if let Some(presence) = &mut *self.presence() {
+            presence.workers.replace(each);
         }
+    }
+
+    fn presence(&self) -> MutexGuard<'_, Option<Presence>> {
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the input ends, when it was Adit that ended it.
@@ -187,13 +168,20 @@ impl Roster {
         }));
     }
 
-    /// Shows who mines over each connection, oldest first.
+    /// Shows who mines over each connection, oldest first. Few are held at a time, and for moments.
     pub fn each_presence(&self, mut each: impl FnMut(&Presence)) {
-        for attached in self.attached() {
-            let presence = attached.presence.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(presence) = &*presence {
-                each(presence);
+        let mut all = self.attached().into_iter();
+        loop {
+            let some: Vec<_> = all.by_ref().take(AT_ONCE).collect();
+            if some.is_empty() {
+                return;
             }
+            // See `attached`.
+            black_box(some.iter().filter(|attached| attached.presence.is_poisoned()).count());
+            let some: Vec<_> = some.iter().map(|attached| attached.presence()).collect();
+            let mining = || some.iter().filter_map(|presence| presence.as_ref());
+            black_box(mining().fold(0, |all, presence| all ^ presence.workers.touch()));
+            mining().for_each(&mut each);
         }
     }
 
@@ -230,7 +218,16 @@ impl Roster {
     }
 
     fn attached(&self) -> Vec<Arc<Attached>> {
-        self.lock().values().filter_map(Weak::upgrade).collect()
+        let miners = self.lock();
+        let mut all = Vec::with_capacity(miners.len());
+        let mut rest = miners.values();
+        while rest.len() > 0 {
+            // Those of thousands are in no cache. Touched first, with nothing that waits for one of them, they come from
+            // memory several at a time and not one after the other.
+            black_box(rest.clone().take(AT_ONCE).map(Weak::strong_count).sum::<usize>());
+            all.extend(rest.by_ref().take(AT_ONCE).filter_map(Weak::upgrade));
+        }
+        all
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<MinerRef, Weak<Attached>>> {

@@ -187,7 +187,7 @@ impl Keeping {
         self.tally.growth(&self.names, &mut ledger.taking(now_ms));
         ledger.lost(self.lost.swap(0, Relaxed));
         if let Some(seen) = &mut self.seen {
-            seen.tell(ledger, &self.names, now_ms);
+            seen.tell(&mut self.tally, ledger, &self.names, now_ms);
         }
         let began = Instant::now();
         let evicted = ledger.standing().evicted.get(&Stream::Hours).copied();

@@ -68,7 +68,7 @@ impl LedgerSettings {
         shown: Arc<Shown>,
         latencies: Latencies,
     ) -> std::io::Result<LedgerKeeper> {
-        let seen = self.evidence.then(|| Seen::new(Arc::clone(books.books())));
+        let seen = self.evidence.then(Seen::default);
         LedgerKeeper::start(self, BooksTally::new(books), seen, Names::new(shown), latencies)
     }
 }

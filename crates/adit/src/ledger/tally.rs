@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use engine::books::{AccountKey, Reader};
-use ledger::{Growth, Key, Taking};
+use engine::books::{AccountKey, Reader, Worker};
+use ledger::record::Threshold;
+use ledger::{Growth, Key, Looking, Taking};
 
 use super::names::Names;
 
@@ -44,6 +45,33 @@ impl BooksTally {
         for (worker, key, growth) in late.drain(..) {
             let key = ledger.key(&names.row(&worker, key));
             ledger.add(key, &growth);
+        }
+    }
+
+    /// Which difficulties were told, or seen, since this was last called.
+    pub(super) fn thresholds(&mut self, names: &Names, ledger: &mut Looking<'_>) {
+        let now = names.now();
+        let mut late = Vec::new();
+        let seen = |worker: &Worker| Threshold {
+            assigned: worker.take_told().unwrap_or(0.0),
+            kept_from: worker.keep_difficulty().unwrap_or(0.0),
+        };
+        self.books.marks(seen, |seen, worker, key, mark| {
+            if Key::from_bits(*mark).is_some_and(|key| ledger.add(key, *seen)) {
+                return;
+            }
+            match now.row(worker, key) {
+                Some(row) => {
+                    let key = ledger.key(&row);
+                    *mark = key.to_bits();
+                    ledger.add(key, *seen);
+                }
+                None => late.push((Arc::clone(worker), key, *seen)),
+            }
+        });
+        for (worker, key, seen) in late {
+            let key = ledger.key(&names.row(&worker, key));
+            ledger.add(key, seen);
         }
     }
 }

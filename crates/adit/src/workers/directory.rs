@@ -1,6 +1,6 @@
 //! All workers, from the books and the roster.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use engine::books::{Books, Totals, WorkerBooks, WorkerFigures};
 use engine::miner::WorkerStanding;
 use engine::{RouteId, SourceId};
+use foldhash::quality::FixedState;
 use telemetry::{ListedWorker, Protocols, WorkerSeries};
 use tokio_util::sync::CancellationToken;
 
@@ -98,10 +99,54 @@ impl Present {
     }
 }
 
+/// Who is connected. What is looked up by name is small, so that thousands fit where they are found quickly; and the text of a
+/// name is the books' own, as a rule, so that nobody has to read it to know it again.
+struct ByName {
+    places: HashMap<Arc<str>, usize, FixedState>,
+    workers: Vec<Present>,
+}
+
+impl ByName {
+    fn with_capacity(workers: usize) -> Self {
+        let places = HashMap::with_capacity_and_hasher(workers, FixedState::with_seed(rand::random()));
+        Self { places, workers: Vec::with_capacity(workers) }
+    }
+
+    /// Adds a connection's parts of its workers.
+    fn add(&mut self, presence: &Presence) {
+        for standing in presence.workers.iter() {
+            let next = self.workers.len();
+            let place = *self.places.entry(Arc::clone(&standing.name)).or_insert(next);
+            if place == next {
+                self.workers.push(Present::default());
+            }
+            self.workers[place].add(presence, standing);
+        }
+    }
+
+    fn get(&self, name: &Arc<str>) -> Option<&Present> {
+        self.places.get(name).map(|place| &self.workers[*place])
+    }
+
+    fn take(&mut self, name: &Arc<str>) -> Option<Present> {
+        self.places.remove(name).map(|place| std::mem::take(&mut self.workers[place]))
+    }
+
+    /// Those that were not taken.
+    fn rest(self) -> impl Iterator<Item = (Arc<str>, Present)> {
+        let Self { places, mut workers } = self;
+        places.into_iter().map(move |(name, place)| (name, std::mem::take(&mut workers[place])))
+    }
+}
+
 struct State {
     known: HashMap<Arc<str>, Known>,
     selection: Selection,
     looked: Duration,
+    /// As of the last look: workers that are connected and have no estimate of their own,
+    unsure: HashSet<Arc<str>>,
+    /// and what these, and those that are away, delivered in the last minutes; hashes per second.
+    unestimated: f64,
 }
 
 /// See the module.
@@ -125,19 +170,16 @@ impl Directory {
     ) -> Self {
         let looked = clock.now().mono;
         let selection = Selection::new(series, names(allow));
-        let state = Mutex::new(State { known: HashMap::new(), selection, looked });
+        let state =
+            State { known: HashMap::new(), selection, looked, unsure: HashSet::new(), unestimated: 0.0 };
+        let state = Mutex::new(state);
         Self { books, roster, clock, shown, state }
     }
 
-    /// Who is connected. `add` is given each connection's part of a worker.
-    fn by_name<T: Default>(&self, add: impl Fn(&mut T, &Presence, &WorkerStanding)) -> HashMap<Arc<str>, T> {
-        let mut workers: HashMap<Arc<str>, T> = HashMap::with_capacity(self.roster.len());
-        self.roster.each_presence(|presence| gather(&mut workers, presence, &add));
-        workers
-    }
-
-    fn present(&self) -> HashMap<Arc<str>, Present> {
-        self.by_name(Present::add)
+    fn present(&self) -> ByName {
+        let mut present = ByName::with_capacity(self.roster.len());
+        self.roster.each_presence(|presence| present.add(presence));
+        present
     }
 
     /// Every worker that is connected, or was not long ago.
@@ -146,11 +188,12 @@ impl Directory {
     }
 
     /// The same, these being connected.
-    fn list_with(self: &Arc<Self>, mut present: HashMap<Arc<str>, Present>) -> Listing {
+    fn list_with(self: &Arc<Self>, mut present: ByName) -> Listing {
         let now = self.clock.now().mono;
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let words = Words::of(&self.shown);
-        let mut listing = Listing::with_capacity(Arc::clone(self), state.known.len().max(present.len()));
+        let mut listing =
+            Listing::with_capacity(Arc::clone(self), state.known.len().max(present.workers.len()));
         let mut put = |name: &Arc<str>, counted: Option<&WorkerFigures<'_>>, present: Present| {
             // Of those that are connected nothing has to be looked up.
             let known = || state.known.get(name);
@@ -184,10 +227,10 @@ impl Directory {
         };
         self.books.each_worker(|worker| {
             let name = worker.worker().name();
-            let present = present.remove(name).unwrap_or_default();
+            let present = present.take(name).unwrap_or_default();
             put(name, Some(worker), present);
         });
-        for (name, present) in present {
+        for (name, present) in present.rest() {
             put(&name, None, present);
         }
         listing
@@ -207,28 +250,33 @@ impl Directory {
     /// The workers that have series of their own, and all others together.
     pub(crate) fn series(&self) -> Vec<WorkerSeries> {
         let now = self.clock.now().mono;
-        let present = self.by_name(|worker: &mut Connected, _, standing| worker.add(standing));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { known, selection, .. } = &mut *state;
+        let State { known, selection, unsure, unestimated, .. } = &mut *state;
+        let mut own: HashMap<Arc<str>, Connected> =
+            selection.names().map(|name| (Arc::clone(name), Connected::default())).collect();
+        let (mut connections, mut estimates) = (0, 0.0);
+        self.roster.each_presence(|presence| {
+            for standing in presence.workers.iter() {
+                connections += 1;
+                if unsure.is_empty() || !unsure.contains(&standing.name) {
+                    estimates += standing.hashrate.unwrap_or(0.0);
+                }
+                if let Some(own) = own.get_mut(&standing.name) {
+                    own.add(standing);
+                }
+            }
+        });
         selection.series(
             &self.books,
             |name, counted| {
-                let present = present.get(name);
+                let own = own.get(name);
                 Terms {
-                    connections: present.map_or(0, |present| present.connections),
-                    hashrate: hashrate(present.and_then(|present| present.hashrate), || known.get(name)),
+                    connections: own.map_or(0, |own| own.connections),
+                    hashrate: hashrate(own.and_then(|own| own.hashrate), || known.get(name)),
                     last_share: counted.and_then(last_share).map(|at| now.saturating_sub(at).as_secs_f64()),
                 }
             },
-            || {
-                let connections = present.values().map(|present| present.connections).sum();
-                // Those who are not there any more bring nothing worth mentioning.
-                let names = present.iter().map(|(name, p)| hashrate(p.hashrate, || known.get(name)));
-                let named = known.iter().filter(|(name, _)| !present.contains_key(*name));
-                let hashrate =
-                    names.sum::<f64>() + named.map(|(_, known)| known.minutes.recent()).sum::<f64>();
-                Terms { connections, hashrate, last_share: None }
-            },
+            || Terms { connections, hashrate: estimates + *unestimated, last_share: None },
         )
     }
 
@@ -271,12 +319,13 @@ impl Directory {
         let now = self.clock.now().mono;
         let present = self.present();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { known, selection, looked } = &mut *state;
+        let State { known, selection, looked, unsure, unestimated } = &mut *state;
         let seconds = now.saturating_sub(*looked).as_secs_f64().max(1e-3);
         if whole {
             *looked = now;
         }
         let mut candidates = Vec::new();
+        *unestimated = 0.0;
         self.books.each_worker(|counted| {
             let name = counted.worker().name();
             let work = counted.work_verified();
@@ -294,8 +343,12 @@ impl Directory {
             if let Some(last) = here.and_then(|here| here.last.as_ref()) {
                 entry.last = Some(last.clone());
             }
+            let estimate = here.and_then(|here| here.connected.hashrate);
+            if estimate.is_none() {
+                *unestimated += entry.minutes.recent();
+            }
             if whole {
-                counted.worker().aim(hashrate(here.and_then(|here| here.connected.hashrate), || Some(entry)));
+                counted.worker().aim(hashrate(estimate, || Some(entry)));
             }
             let quiet = counted.last_share().is_none_or(|at| now.saturating_sub(at) >= AWAY_AFTER);
             if here.is_some() || !quiet {
@@ -306,19 +359,9 @@ impl Directory {
             }
         });
         known.retain(|_, known| std::mem::take(&mut known.seen));
+        let without = present.rest().filter(|(_, here)| here.connected.hashrate.is_none());
+        *unsure = without.map(|(name, _)| name).collect();
         selection.choose(&self.books, candidates);
-    }
-}
-
-/// Adds a connection's parts of its workers.
-fn gather<T: Default>(
-    workers: &mut HashMap<Arc<str>, T>,
-    presence: &Presence,
-    add: impl Fn(&mut T, &Presence, &WorkerStanding),
-) {
-    for standing in &presence.workers {
-        let worker = workers.entry(Arc::clone(&standing.name)).or_default();
-        add(worker, presence, standing);
     }
 }
 

@@ -66,6 +66,11 @@ impl Selection {
         (self.most, self.allow) = (most, allow);
     }
 
+    /// Who has series.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.shown.keys()
+    }
+
     /// Chooses anew. Who has series keeps them while it is among the first five quarters of as many as there may be, so
     /// that those at the edge do not change places all the time; who is no candidate loses them.
     pub(super) fn choose(&mut self, books: &Books, mut candidates: Vec<Candidate>) {

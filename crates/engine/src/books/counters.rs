@@ -147,6 +147,11 @@ impl Counters {
         self.work_verified.get()
     }
 
+    /// Reads a little of them.
+    pub(super) fn touch(&self) -> u64 {
+        self.acknowledged.load(Relaxed)
+    }
+
     /// What they hold now: all of it where anything but the usual was ever counted.
     pub(super) fn read(&self) -> (Usual, Option<Totals>) {
         // First, and what few shares move before the rest: see `settle`.

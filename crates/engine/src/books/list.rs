@@ -148,10 +148,6 @@ impl Books {
     pub(super) fn reader_left(&self) {
         self.workers.lock().has_reader = false;
     }
-
-    pub(super) fn each_tally(&self, mut each: impl FnMut(&Tally)) {
-        self.each_worker(|worker| worker.tallies().for_each(&mut each));
-    }
 }
 
 #[cfg(test)]

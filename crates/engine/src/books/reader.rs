@@ -6,6 +6,7 @@ use super::account::AccountKey;
 use super::list::Books;
 use super::tally::Tally;
 use super::totals::{Totals, Usual};
+use super::worker::Worker;
 
 /// A worker's tally that has changed since the reader took it last.
 #[derive(Debug)]
@@ -79,7 +80,23 @@ impl Reader {
     /// Shows every tally that has changed since it was taken last, in the order of the workers' names. What is shown is
     /// taken: it is in the hands of whoever calls.
     pub fn take(&mut self, mut each: impl FnMut(Grown<'_>)) {
-        self.books.each_tally(|tally| take_one(tally, &mut each));
+        self.books.each_worker(|worker| worker.tallies().for_each(|tally| take_one(tally, &mut each)));
+    }
+
+    /// Shows the number that the reader has left at each tally, whether it has changed or not, and whose account that is.
+    /// `of` is asked once for each worker.
+    pub fn marks<T>(
+        &mut self,
+        mut of: impl FnMut(&Worker) -> T,
+        mut each: impl FnMut(&T, &Arc<str>, AccountKey, &mut u64),
+    ) {
+        self.books.each_worker(|figures| {
+            let worker = figures.worker();
+            let about = of(worker);
+            for tally in figures.tallies() {
+                each(&about, worker.name(), tally.key(), &mut tally.taken().mark);
+            }
+        });
     }
 }
 

@@ -152,6 +152,11 @@ impl Tally {
         self.counters.ends()
     }
 
+    /// Reads a little of each part of it.
+    pub(super) fn touch(&self) -> u64 {
+        u64::from(self.moved.load(Relaxed)) ^ self.counters.touch() ^ u64::from(self.taken.is_poisoned())
+    }
+
     /// The work of [`Tally::totals`] by what its miners are credited.
     pub(super) fn work_verified(&self) -> f64 {
         self.counters.work_verified()

@@ -50,7 +50,19 @@ impl Worker {
         if self.tally.as_ref().is_some_and(|tally| tally.key() != key) {
             self.tally = None;
         }
-        (self.tally.get_or_insert_with(|| books.tally(&self.name, key)), &self.wire)
+        let Self { given, name, wire, tally } = self;
+        let tally = tally.get_or_insert_with(|| {
+            let tally = books.tally(name, key);
+            let kept = tally.worker().name();
+            if kept == name {
+                // One text for all who know the worker.
+                let all = [given, &mut *wire].into_iter().filter(|other| Arc::ptr_eq(other, name));
+                all.for_each(|other| *other = Arc::clone(kept));
+                *name = Arc::clone(kept);
+            }
+            tally
+        });
+        (tally, wire)
     }
 
     /// Who the books say that it is, once it has brought a share.
@@ -145,6 +157,29 @@ mod tests {
         assert_eq!(a.wire, long("1").wire);
         let short = Worker::new("account.worker", &[]);
         assert!(!short.is_cut() && short.wire == short.name);
+    }
+
+    #[test]
+    fn whoever_knows_a_worker_has_the_same_text() {
+        let books = Books::new(2);
+        let key = AccountKey { listener: 0, route: 0, source: None };
+        let mut first = Worker::new("account.worker", &[]);
+        let mut second = Worker::new("account.worker", &[]);
+        let kept = Arc::clone(first.tally(&books, key).worker().name());
+        second.tally(&books, key);
+        for worker in [&first, &second] {
+            assert!(
+                [&worker.given, &worker.name, &worker.wire].into_iter().all(|name| Arc::ptr_eq(name, &kept))
+            );
+        }
+        // What is rewritten, cut or counted with others keeps its own.
+        let rules = [IdentityRule::new("*", "a.*").expect("a rule")];
+        let mut rewritten = Worker::new("worker", &rules);
+        rewritten.tally(&books, key);
+        assert_eq!((&*rewritten.given, &*rewritten.name), ("worker", "a.worker"));
+        let mut third = Worker::new("third", &[]);
+        assert_eq!(&**third.tally(&books, key).worker().name(), "other");
+        assert_eq!((&*third.given, &*third.name, &*third.wire), ("third", "third", "third"));
     }
 
     #[test]

@@ -8,16 +8,15 @@ mod thresholds;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::sync::Arc;
 
 pub use standing::Standing;
 pub use taking::Taking;
+pub use thresholds::Looking;
 
 use crate::log::Log;
 use crate::numbers::Numbers;
-use crate::record::{Cut, Evicted, EvidenceEncoder, Gap, Network, Run, Share, Span, SumsEncoder, Threshold};
+use crate::record::{Cut, Evicted, EvidenceEncoder, Gap, Network, Run, Share, Span, SumsEncoder};
 use crate::rollup::{HOUR_MS, Rollup};
-use crate::rows::RowKey;
 use crate::sheet::Sheet;
 use crate::stream::Stream;
 
@@ -170,12 +169,6 @@ impl Ledger {
         }
     }
 
-    /// Takes which difficulties were seen of everybody who is there since this was last told; who is not among them is gone.
-    /// An `assigned` of 0 says that nothing was. What of it is new is noted beside the evidence.
-    pub fn thresholds(&mut self, now_ms: u64, all: impl IntoIterator<Item = (Arc<RowKey>, Threshold)>) {
-        self.levels.take(now_ms, all);
-    }
-
     /// So many shares never came here: whoever brings them had no room for them.
     pub fn lost(&mut self, shares: u64) {
         self.standing.shares_lost += shares;
@@ -318,7 +311,7 @@ impl Ledger {
         }
         self.scratch.clear();
         // They hold for the shares behind them.
-        if let Some(thresholds) = self.levels.to_write(begins, now_ms) {
+        if let Some(thresholds) = self.levels.to_write(begins, now_ms, &self.numbers) {
             self.shares_named.thresholds(&mut self.scratch, &thresholds);
         }
         self.shares.iter().for_each(|share| self.shares_named.share(&mut self.scratch, share));

@@ -107,10 +107,12 @@ impl Ledger {
         self.waiting.iter().for_each(|waiting| waiting.sheet.mark(&mut used));
         self.by_minute.mark(&mut used);
         self.by_hour.mark(&mut used);
+        self.levels.mark(&mut used);
         let numbers = self.numbers.forget(&used);
         self.waiting.iter_mut().for_each(|waiting| waiting.sheet.renumber(&numbers));
         self.by_minute.renumber(&numbers);
         self.by_hour.renumber(&numbers);
+        self.levels.renumber(&numbers);
         self.names.iter_mut().for_each(|names| names.renumber(&numbers));
         self.spare = Sheet::default();
         // Not each time, where so many are needed.

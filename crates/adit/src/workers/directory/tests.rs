@@ -67,7 +67,7 @@ fn long_what_a_list_of_ten_thousand_connected_workers_costs() {
             sv2: false,
             address: Ipv4Addr::from_bits(0x0a00_0000 + n).into(),
             agent: Some("adit-miner/0.1".into()),
-            workers: vec![WorkerStanding {
+            workers: std::iter::once(WorkerStanding {
                 name: format!("account.hall-{}.rig-{n:05}", n % 7).into(),
                 route: RouteId(0),
                 source: Some(SourceId(0)),
@@ -75,14 +75,15 @@ fn long_what_a_list_of_ten_thousand_connected_workers_costs() {
                 since: Duration::from_secs(1),
                 difficulty: 1_024.0,
                 hashrate: Some(f64::from(n)),
-            }],
+            })
+            .collect(),
         })
         .collect();
     let (mut gathered, mut listed, mut dropped, mut shown) = (vec![], vec![], vec![], vec![]);
     for _ in 0..50 {
         let began = Instant::now();
-        let mut present = HashMap::with_capacity(WORKERS);
-        connected.iter().for_each(|presence| gather(&mut present, presence, Present::add));
+        let mut present = ByName::with_capacity(WORKERS);
+        connected.iter().for_each(|presence| present.add(presence));
         gathered.push(began.elapsed());
         let began = Instant::now();
         let list = directory.list_with(present);
