@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use engine::SourceId;
-use engine::source::{DownReason, Effects, SourceEvent};
+use engine::source::{ChannelRefusal, DownReason, Effects, SourceEvent};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -65,6 +65,8 @@ impl Outlet {
             SourceEvent::Ready { worker_names } => info!(source, worker_names, "{what} is ready"),
             SourceEvent::Down(why) if *why == DownReason::NotStarted => {}
             SourceEvent::Down(why) => warn!(source, reason = %why, "{what} is down"),
+            // Nobody wants it any more.
+            SourceEvent::NotOpened { why: ChannelRefusal::LinkEnded(DownReason::NotStarted), .. } => {}
             SourceEvent::NotOpened { why, .. } => {
                 if let Some(left_out) = self.not_opened.next(Instant::now()) {
                     warn!(source, reason = %why, left_out, "no channel");

@@ -211,7 +211,10 @@ pub async fn probe_sv2(
                     let wish = for_nobody(user_identity, split);
                     machine.command(SourceCommand::Open(wish), clock.now(), &mut fx);
                 }
-                SourceEvent::NotOpened { why: why @ ChannelRefusal::Silent, .. } => {
+                SourceEvent::NotOpened {
+                    why: why @ (ChannelRefusal::Silent | ChannelRefusal::LinkEnded(_)),
+                    ..
+                } => {
                     return Err(ProbeError::Unreachable(why.to_string()));
                 }
                 SourceEvent::NotOpened { why, .. } => return Err(ProbeError::Unfit(why.to_string())),

@@ -71,6 +71,9 @@ pub enum ChannelRefusal {
     /// The pool did not answer in time.
     #[error("the pool did not answer OpenExtendedMiningChannel in time")]
     Silent,
+    /// The connection to the pool ended first.
+    #[error("the connection ended before the channel was there: {0}")]
+    LinkEnded(DownReason),
     /// A Stratum V1 pool has all connections that it may have.
     #[error(
         "all {0} connections that there may be to this pool are in use: raise connections_max of the source, or give \

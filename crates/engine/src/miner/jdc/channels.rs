@@ -162,7 +162,7 @@ impl JdcMining {
         let code = match why {
             ChannelRefusal::ByPool(code) => code,
             ChannelRefusal::Extranonce(_) => error_code::UNSUPPORTED_MIN_EXTRANONCE_SIZE,
-            ChannelRefusal::Silent => "no-answer",
+            ChannelRefusal::Silent | ChannelRefusal::LinkEnded(_) => "no-answer",
             // Of Stratum V1 pools alone.
             ChannelRefusal::Connections(_) | ChannelRefusal::SameExtranonce => {
                 error_code::CHANNEL_CAPACITY_EXHAUSTED

@@ -61,7 +61,7 @@ impl Sv1Pool {
         self.open_shares -= lane.open.len();
         end_open_shares(&mut lane.open, &mut fx.common);
         for waiting in self.take_waiting(number) {
-            not_opened(&waiting.wish, ChannelRefusal::ByPool(why.to_string()), fx);
+            not_opened(&waiting.wish, ChannelRefusal::LinkEnded(why.clone()), fx);
         }
         if self.lanes.values().any(super::Lane::is_ready) {
             // The source goes on; those who were on this connection ask for another.
@@ -91,7 +91,7 @@ impl Sv1Pool {
         }
         self.channels.clear();
         for waiting in std::mem::take(&mut self.waiting) {
-            not_opened(&waiting.wish, ChannelRefusal::ByPool(why.to_string()), fx);
+            not_opened(&waiting.wish, ChannelRefusal::LinkEnded(why.clone()), fx);
         }
         self.refused_in_a_row = 0;
         self.last_down = why.clone();

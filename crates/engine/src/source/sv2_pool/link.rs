@@ -76,7 +76,7 @@ impl Sv2Pool {
         for (_, asked) in self.pending.drain() {
             fx.events.push(SourceEvent::NotOpened {
                 request: asked.wish.request,
-                why: ChannelRefusal::ByPool(why.to_string()),
+                why: ChannelRefusal::LinkEnded(why.clone()),
             });
         }
         self.groups.clear();
