@@ -178,6 +178,7 @@ impl Roster {
             }
             // See `attached`.
             black_box(some.iter().filter(|attached| attached.presence.is_poisoned()).count());
+            // In the order of all: two who look wait for each other in turn.
             let some: Vec<_> = some.iter().map(|attached| attached.presence()).collect();
             let mining = || some.iter().filter_map(|presence| presence.as_ref());
             black_box(mining().fold(0, |all, presence| all ^ presence.workers.touch()));
