@@ -99,40 +99,30 @@ impl Counters {
     }
 
     fn enter(&self, state: Final, difficulty: f64, told_true: bool) {
-        match state {
-            Final::Local => {
-                self.local.fetch_add(1, Relaxed);
-                self.work_local.add(difficulty);
-            }
-            Final::Acknowledged => {
-                self.acknowledged.fetch_add(1, Relaxed);
-                self.work_acknowledged.add(difficulty);
-            }
+        let (count, work, lost) = match state {
+            Final::Local => (&self.local, &self.work_local, None),
+            Final::Acknowledged => (&self.acknowledged, &self.work_acknowledged, None),
             Final::Rejected(why) => {
                 let seldom = self.seldom();
-                seldom.rejected[why as usize].fetch_add(1, Relaxed);
-                seldom.work_rejected.add(difficulty);
+                (&seldom.rejected[why as usize], &seldom.work_rejected, None)
             }
             Final::Refused(code) => {
                 let seldom = self.seldom();
-                self.lost(told_true, &seldom.refused[code as usize], &seldom.work_refused, difficulty);
+                (&seldom.refused[code as usize], &seldom.work_refused, Some(seldom))
             }
             Final::Unsent(why) => {
                 let seldom = self.seldom();
-                self.lost(told_true, &seldom.unsent[why as usize], &seldom.work_unsent, difficulty);
+                (&seldom.unsent[why as usize], &seldom.work_unsent, Some(seldom))
             }
             Final::Unknown => {
                 let seldom = self.seldom();
-                self.lost(told_true, &seldom.unknown, &seldom.work_unknown, difficulty);
+                (&seldom.unknown, &seldom.work_unknown, Some(seldom))
             }
-        }
-    }
-
-    fn lost(&self, told_true: bool, count: &AtomicU64, work: &Sum, difficulty: f64) {
+        };
         count.fetch_add(1, Relaxed);
         work.add(difficulty);
-        if told_true {
-            self.seldom().told_true_lost.fetch_add(1, Relaxed);
+        if let Some(seldom) = lost.filter(|_| told_true) {
+            seldom.told_true_lost.fetch_add(1, Relaxed);
         }
     }
 
