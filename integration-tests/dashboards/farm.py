@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -24,6 +25,8 @@ SCRAPED = 14
 class Farm:
     def __init__(self, folder, root):
         self.folder, self.root, self.processes = folder, root, []
+        # The moment that is asked about: now, or a time in Unix seconds.
+        self.at = None
 
     def __enter__(self):
         try:
@@ -101,7 +104,7 @@ name = "farm"
         proxy = self.start("adit", adit(), "run", "--config", config)
         self.ask = f"http://127.0.0.1:{self.http_port}"
         proxy.wait_for("it is ready", lambda: get(self.ask + "/readyz"))
-        demo = self.start("demo", adit(), "demo", "--declare", "--seconds", 300)
+        demo = self.start("demo", adit(), "demo", "--declare", "--seconds", 1800)
         found = demo.wait_for("it says where it is", lambda: re.search(r"http://(127[0-9.:]+)/", demo.log()))
         self.targets = [f"127.0.0.1:{self.http_port}", found.group(1)]
 
@@ -112,7 +115,7 @@ name = "farm"
                 f"miner-{number}", adit(), "miner", address, "--user", f"farm.rig{number}",
                 "--hashes-per-second", 40000, "--password", "x",
             )
-        self.start("load", adit(), "load", address, "--miners", 5, "--shares-per-second", 40, "--seconds", 300,
+        self.start("load", adit(), "load", address, "--miners", 5, "--shares-per-second", 40, "--seconds", 1800,
                    "--user", "farm.load", "--password", "d=1e-7")
         self.prometheus.wait_for("shares are acknowledged", lambda: self.value(
             'sum(adit_shares_total{instance="%s",state="acknowledged"})' % self.targets[0]) > 5)
@@ -120,6 +123,8 @@ name = "farm"
     def trouble(self):
         """The first pool goes and comes back: a fail-over, and handshakes after the first scrape."""
         switches = 'sum(adit_route_switches_total{instance="%s"})' % self.targets[0]
+        oldest = 'min(count_over_time(up{job="adit"}[10m]))'
+        self.prometheus.wait_for("there is enough to ask for", lambda: self.value(oldest) >= SCRAPED)
         # From the second's jobs on, that is: the first is gone.
         self.first.stop(signal.SIGKILL)
         self.prometheus.wait_for("the route goes to the second pool", lambda: self.value(
@@ -128,8 +133,12 @@ name = "farm"
         self.prometheus.wait_for("the route goes back", lambda: self.value(
             'adit_route_source_active{source="first"}') == 1)
         self.prometheus.wait_for("switches are counted", lambda: self.value(switches) >= 2)
-        oldest = 'min(count_over_time(up{job="adit"}[10m]))'
-        self.prometheus.wait_for("there is enough to ask for", lambda: self.value(oldest) >= SCRAPED)
+        # However long all the questions take, they are about the moment right after that.
+        self.prometheus.wait_for("a moment at which both Adits have answered", self.both_answered)
+
+    def both_answered(self):
+        self.at = time.time()
+        return self.value('sum(up{job="adit"})') == 2
 
     def scrape(self):
         """Debian's Prometheus with the project's rules, asking and judging each second."""
@@ -159,8 +168,9 @@ name = "farm"
             return None, json.load(error).get("error", str(error))
 
     def query(self, expression):
-        """The series that an expression has now, or the complaint."""
-        data, complaint = self.api("query", query=expression)
+        """The series that an expression has at the moment that is asked about, or the complaint."""
+        moment = {} if self.at is None else {"time": self.at}
+        data, complaint = self.api("query", query=expression, **moment)
         if complaint:
             return None, complaint
         if data["resultType"] == "scalar":
@@ -175,7 +185,7 @@ name = "farm"
 
     def check(self):
         """What two ways of counting say of one thing."""
-        failures = []
+        failures, self.at = [], None
         # When the miners have left, what goals have counted is what the books have, but for rounding.
         for process in self.processes:
             if process.name.startswith(("miner", "load")):

@@ -8,7 +8,11 @@ import subprocess
 import time
 import urllib.request
 
-PATIENCE = 60
+PATIENCE = 90
+# Ports below those that systems give to outgoing connections: one of these could have a port just when its server is
+# started (again).
+PORTS = range(20_000, 32_000)
+given = set()
 
 
 def adit():
@@ -58,9 +62,18 @@ class Process:
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    first = os.getpid() * 97
+    for port in (PORTS[(first + nth) % len(PORTS)] for nth in range(len(PORTS))):
+        if port in given:
+            continue
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        given.add(port)
+        return port
+    raise SystemExit("loopback has no free port")
 
 
 def get(url):

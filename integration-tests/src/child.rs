@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::wait;
 
 /// How long a process may take to end after SIGTERM before it is killed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A started process with its output in one file. Killed, by its own id, when it is dropped.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::node::Node;
 use crate::{http, middleman, peers};
 
 /// How long it may take to come up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A pool on a free loopback port, with a key that stays when it is started again.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::http;
 use crate::proxy::Adit;
 
 /// How long it may take to come up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running HAProxy in front of two Adits.
 #[derive(Debug)]

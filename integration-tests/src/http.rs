@@ -3,10 +3,15 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
+
+/// Ports that systems give to nobody who does not ask for one of them, below those of outgoing connections: one of
+/// these could have a port just when its server is started (again).
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -89,12 +94,15 @@ fn exchange(port: u16, request: &str) -> std::io::Result<Answer> {
 #[must_use]
 pub fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        let port = socket.local_addr().expect("a bound socket has an address").port();
-        // The system may give the same one again at once.
-        if GIVEN.lock().expect("no panic").insert(port) {
-            return port;
-        }
-    }
+    let mut given = GIVEN.lock().expect("no panic");
+    // From another place in each process: several may run at once.
+    let first = std::process::id().wrapping_mul(97);
+    let mut ports = (0..u32::from(PORTS.end - PORTS.start)).filter_map(|nth| {
+        let at = first.wrapping_add(nth) % u32::from(PORTS.end - PORTS.start);
+        u16::try_from(at).ok().map(|at| PORTS.start + at)
+    });
+    let free = |port: &u16| !given.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let port = ports.find(free).expect("loopback has a free port");
+    given.insert(port);
+    port
 }

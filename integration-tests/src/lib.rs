@@ -23,7 +23,8 @@
 //! - [`dev_pool`], [`load`]: our own pool and our load generator as processes of their own, for the tests of faults;
 //!   [`blockless_pool`], where no block makes a share stale.
 //!
-//! Nothing here sleeps for a fixed time: [`wait`] asks until something is so, up to a deadline.
+//! Nothing here sleeps for a fixed time: [`wait`] asks until something is so, up to a deadline. Where a time is
+//! promised, [`stalls`] says what the machine itself took of it.
 
 #![expect(
     clippy::panic,
@@ -58,6 +59,7 @@ pub mod relay;
 pub mod rpc_relay;
 pub mod spy;
 pub mod stalling_pool;
+pub mod stalls;
 pub mod stranger;
 pub mod sv1_client;
 pub mod template_server;

@@ -9,7 +9,7 @@ use crate::child::Child;
 use crate::{http, peers};
 
 /// How long it may take to come up, also with much to read.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// See the module.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::child::Child;
 use crate::node::Node;
-use crate::{http, peers};
+use crate::{http, peers, wait};
 
 /// How long the pool may take to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -258,6 +258,11 @@ impl Pool {
             }
         }
         shares
+    }
+
+    /// Waits until it has logged of shares what is asked for: it logs one when it has dealt with it.
+    pub fn wait_shares(&self, what: &str, mut so: impl FnMut(&PoolShares) -> bool) -> PoolShares {
+        wait::until(&format!("{}: {what}", self.name), PATIENCE, || Some(self.shares()).filter(&mut so))
     }
 
     /// The open channels, as its monitoring shows them.

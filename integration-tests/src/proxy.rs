@@ -17,13 +17,18 @@ use crate::node::{Chain, Node};
 use crate::{http, peers, wait};
 
 /// How long Adit may take to come up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Whom solo mining pays: an address that signet and regtest share.
 pub const PAYOUT: &str = "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn";
 /// By how much fees must grow for another template of the same tip, satoshi.
 pub const FEE_THRESHOLD: u64 = 1_000;
 /// How long the books may take to come to rest.
 const SETTLED: Duration = Duration::from_secs(60);
+/// They are at rest when nothing has moved for so long; for longer where shares are open, which may still be answered.
+const AT_REST: Duration = Duration::from_secs(1);
+const AT_REST_WITH_OPEN_SHARES: Duration = Duration::from_secs(5);
+/// And at so many looks: a machine that stood still meanwhile would be no rest.
+const LOOKS: u32 = 30;
 
 /// A configuration: one listener, one route, sources in order of preference. Lines of each table are added as
 /// they stand in the file.
@@ -508,16 +513,19 @@ impl Adit {
         wait::until(&format!("{what} ({})", self.log.display()), limit, || Some(self.books()).filter(&mut so))
     }
 
-    /// Waits until nothing moves any more (for a second), and gives the books.
+    /// Waits until nothing moves any more, and gives the books.
     #[must_use]
     pub fn settled(&self, limit: Duration) -> Books {
-        let mut seen = (self.books(), Instant::now());
+        let mut seen = (self.books(), Instant::now(), 0);
         wait::until("the books come to rest", limit, || {
             let books = self.books();
             if books != seen.0 {
-                seen = (books, Instant::now());
+                seen = (books, Instant::now(), 0);
             }
-            (seen.1.elapsed() >= Duration::from_secs(1)).then_some(books)
+            seen.2 += 1;
+            let open = books.pending + books.held > 0;
+            let rest = if open { AT_REST_WITH_OPEN_SHARES } else { AT_REST };
+            (seen.1.elapsed() >= rest && seen.2 >= LOOKS).then_some(books)
         })
     }
 

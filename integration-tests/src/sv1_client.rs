@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::wait;
 
 /// How long the proxy may take to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A line and when it came.
 #[derive(Clone, Debug)]

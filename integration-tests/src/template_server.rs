@@ -28,7 +28,7 @@ use crate::{http, middleman, wait};
 /// Templates whose transactions are remembered.
 const REMEMBERED: usize = 64;
 /// How long a port may take to be free again.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A certificate is good for this long.
 const VALID: Duration = Duration::from_secs(3_600);
 

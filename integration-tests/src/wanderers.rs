@@ -96,7 +96,7 @@ impl Wanderers {
         sorted(&self.shared.services)
     }
 
-    /// From each loss of a connection to the next work.
+    /// From each loss of a connection to the next work; not of one that waited for its first work.
     #[must_use]
     pub fn outages(&self) -> Vec<Duration> {
         sorted(&self.shared.outages)
@@ -125,7 +125,7 @@ fn sorted(times: &Mutex<Vec<Duration>>) -> Vec<Duration> {
 
 async fn wander(way: Way, shared: Arc<Shared>, begin: tokio::time::Instant, apart: Duration) {
     tokio::time::sleep_until(begin).await;
-    let mut lost = None;
+    let (mut lost, mut had_work) = (None, false);
     let mut dialled = Instant::now();
     loop {
         let mut has_work = false;
@@ -148,9 +148,10 @@ async fn wander(way: Way, shared: Arc<Shared>, begin: tokio::time::Instant, apar
             () = shared.leave.notified() => {}
         }
         if has_work {
+            had_work = true;
             shared.with_work.fetch_sub(1, SeqCst);
         }
-        lost = lost.or(Some(Instant::now()));
+        lost = lost.or(had_work.then(Instant::now));
         tokio::time::sleep(PAUSE + apart).await;
         dialled = Instant::now();
     }

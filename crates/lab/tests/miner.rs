@@ -56,9 +56,14 @@ async fn a_new_job_is_mined_at_once_and_old_shares_are_not_sent_after_it() {
     tokio::spawn(server.run(std::future::pending()));
     let jobs = control.clone();
     tokio::spawn(async move {
+        // However fast the machine is: each job has shares before the next one comes.
+        let mut enough = 40;
         loop {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            jobs.new_job();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if jobs.stats().accepted >= enough {
+                enough = jobs.stats().accepted + 40;
+                jobs.new_job();
+            }
         }
     });
     let books = mine_until(config, |books| books.jobs >= 20 && books.accepted >= 100).await;
@@ -74,14 +79,16 @@ async fn a_throttled_miner_keeps_its_rate() {
     let mut config = config(&server);
     config.hashes_per_second = Some(10_000.0);
     tokio::spawn(server.run(std::future::pending()));
-    let books = mine_until(config, |books| books.accepted >= 10).await;
+    // Some seconds: what it is ahead with at times does not show.
+    let books = mine_until(config, |books| books.accepted >= 60).await;
     assert!(books.hash_rate() < 11_000.0, "{books:?}");
 }
 
 #[tokio::test]
 async fn a_lost_server_is_dialled_until_it_is_back() {
     let options = BareServerOptions { difficulty: 1e-6, ..Default::default() };
-    let server = BareServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
+    // On an address that nobody else uses: the port is left in between, and is to be had again.
+    let server = BareServer::bind("127.77.2.2:0".parse().unwrap(), options).unwrap();
     let address = server.local_addr().unwrap();
     let config = config(&server);
     let runtime = std::thread::spawn(move || {
@@ -103,9 +110,7 @@ async fn a_lost_server_is_dialled_until_it_is_back() {
                     .run(async {
                         while round == 1 || control.stats().accepted < 20 {
                             tokio::time::sleep(Duration::from_millis(5)).await;
-                            if round == 1
-                                && control.stats().accepted > 100
-                                && control.stats().connections == 0
+                            if round == 1 && control.stats().accepted > 0 && control.stats().connections == 0
                             {
                                 break;
                             }

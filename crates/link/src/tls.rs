@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     /// A server that vouches for itself under these names and says one word; its address and its certificate.
     async fn server(names: &[&str]) -> (std::net::SocketAddr, String) {

@@ -2,6 +2,8 @@
 
 import { chromium } from "playwright-core";
 
+import { PATIENCE } from "./adit.js";
+
 const FLAGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync",
@@ -17,6 +19,7 @@ export const PHONE = { width: 390, height: 844 };
  */
 export async function fresh(browser, options = {}) {
   const context = await browser.newContext({ viewport: DESKTOP, reducedMotion: "reduce", ...options });
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const seen = { elsewhere: [], errors: [], bytes: new Map() };
   page.on("request", (request) => {

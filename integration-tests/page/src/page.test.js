@@ -21,7 +21,7 @@ before(async () => {
   adit = await demo("--miners", String(WORKERS), "--pools", "2", "--fail-over", "20");
   hostile = miner(adit.miners, HOSTILE);
   browser = await launch();
-}, { timeout: 60_000 });
+}, { timeout: 3 * PATIENCE });
 
 after(async () => {
   await browser?.close();
@@ -62,7 +62,7 @@ test("workers are searched, filtered, sorted, paged and opened", async () => {
   const { context, page, seen } = await fresh(browser);
   await show(page, adit.page);
   await until("all are listed", () => matches(page, WORKERS + 1));
-  assert.equal((await names(page)).length, 25, "one page of them");
+  await until("one page of them", async () => (await names(page)).length === 25);
 
   await page.locator("#pages button", { hasText: "Next" }).click();
   await until("the second page", async () => /Page 2 of 3/.test(await page.locator("#pages").textContent()));
@@ -74,7 +74,7 @@ test("workers are searched, filtered, sorted, paged and opened", async () => {
     const shown = await names(page);
     return shown.length === 11 && shown.join() === [...shown].sort().join();
   });
-  assert.equal(await page.locator('th[data-sort="name"]').getAttribute("aria-sort"), "ascending");
+  await until("told so", async () => (await page.locator('th[data-sort="name"]').getAttribute("aria-sort")) === "ascending");
   await page.getByRole("button", { name: "Worker", exact: true }).click();
   await until("the other way round", async () => (await names(page))[0] === "demo.worker49");
 
@@ -89,7 +89,7 @@ test("workers are searched, filtered, sorted, paged and opened", async () => {
   const sheet = page.getByRole("dialog", { name: "demo.worker7" });
   await sheet.waitFor();
   await until("its firmware", async () => (await sheet.textContent()).includes("adit-miner/"));
-  assert.match(await sheet.textContent(), /Stratum V1/);
+  await until("what it speaks", async () => /Stratum V1/.test(await sheet.textContent()));
   await page.keyboard.press("Escape");
   await sheet.waitFor({ state: "hidden" });
   clean(seen);
@@ -116,7 +116,7 @@ test("what a miner calls itself is text", async () => {
   await show(page, adit.page);
   await page.getByLabel("Search").fill("onerror");
   await until("it is found", () => matches(page, 1));
-  assert.deepEqual(await names(page), [HOSTILE]);
+  await until("as it calls itself", async () => (await names(page)).join("\n") === HOSTILE);
   await page.locator(".workers .name").first().click();
   await until("its sheet", async () => (await page.locator("#worker-title").textContent()) === HOSTILE);
   await until("its figures", async () => (await page.locator("#worker").textContent()).includes("adit-miner/"));
@@ -138,9 +138,9 @@ test("a keyboard is enough", async () => {
     return node.id || node.getAttribute("aria-label") || node.textContent.trim();
   });
   await page.keyboard.press("Tab");
-  assert.equal(await focused(), "Skip to the figures");
+  await until("the way past the head", async () => (await focused()) === "Skip to the figures");
   await page.keyboard.press("Enter");
-  assert.equal(await focused(), "main");
+  await until("the figures", async () => (await focused()) === "main");
   /** Tabs on until something has the focus; everything on the way must be visible. */
   const tabTo = async (is) => {
     for (let n = 0; n < 60; n += 1) {
@@ -159,10 +159,10 @@ test("a keyboard is enough", async () => {
   await page.keyboard.press("Enter");
   const sheet = page.getByRole("dialog", { name: "demo.worker12" });
   await sheet.waitFor();
-  assert.ok(await page.evaluate(() => document.getElementById("worker").contains(document.activeElement)), "the focus is in the sheet");
+  await until("the focus is in the sheet", () => page.evaluate(() => document.getElementById("worker").contains(document.activeElement)));
   await page.keyboard.press("Escape");
   await sheet.waitFor({ state: "hidden" });
-  assert.equal(await focused(), "demo.worker12", "the focus is where it was");
+  await until("the focus is where it was", async () => (await focused()) === "demo.worker12");
   clean(seen);
   await context.close();
 });
@@ -194,10 +194,10 @@ test("the chosen light outlives a reload", async () => {
   const button = page.getByRole("button", { name: /Theme/ });
   await button.click();
   await button.click();
-  assert.equal(await button.getAttribute("aria-label"), "Theme: dark. Change it");
-  assert.notEqual(await ground(), light);
+  await until("dark is chosen", async () => (await button.getAttribute("aria-label")) === "Theme: dark. Change it");
+  await until("it is dark", async () => (await ground()) !== light);
   await page.reload();
-  assert.notEqual(await ground(), light);
+  await until("it is dark again", async () => (await ground()) !== light);
   clean(seen);
   await context.close();
 });
@@ -208,7 +208,7 @@ test("charts are drawn from the history, and told in words", async () => {
   await page.getByRole("radio", { name: "15 min" }).check();
   const plot = page.locator("#hashrate-chart .plot");
   await until("a sample is known", async () => /Total: now [\d.]+ .H\/s/.test((await plot.getAttribute("aria-label")) ?? ""));
-  assert.equal(await plot.locator("canvas").count(), 1);
+  await until("one drawing", async () => (await plot.locator("canvas").count()) === 1);
   await page.getByRole("radio", { name: "Sources" }).check();
   await until("both pools", async () => {
     const label = (await plot.getAttribute("aria-label")) ?? "";

@@ -38,7 +38,7 @@ function prepare(folder) {
 before(async () => {
   adit = await run(`read_token = "${TOKEN}"`, '[receipts]\nkey_file = "farm.key"\ndirectory = "receipts"', prepare);
   browser = await launch();
-}, { timeout: 60_000 });
+}, { timeout: 3 * PATIENCE });
 
 after(async () => {
   await browser?.close();
@@ -130,7 +130,7 @@ test("a file that is dropped is verified in words, and nothing of it is kept", a
   assert.deepEqual(everything(shelf), kept);
   assert.deepEqual(readdirSync(adit.folder).sort(), folder);
   await page.getByRole("button", { name: "Close the verdict" }).click();
-  assert.equal(await page.locator("#verdict").textContent(), "");
+  await until("it is gone", async () => (await page.locator("#verdict").textContent()) === "");
   clean(seen);
   await context.close();
 });
@@ -165,11 +165,11 @@ test("a keyboard is enough to have a listed one verified", async () => {
   const chosen = page.waitForEvent("filechooser", { timeout: PATIENCE });
   await page.getByRole("link", { name: "Download friend-12.receipt" }).focus();
   await page.keyboard.press("Tab");
-  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Verify friend-12.receipt");
+  await until("the next is to verify it", () => page.evaluate(() => document.activeElement.getAttribute("aria-label") === "Verify friend-12.receipt"));
   await page.keyboard.press("Enter");
   await page.getByRole("article", { name: "friend-12.receipt: it holds" }).waitFor();
   await page.getByRole("button", { name: "Close the verdict" }).press("Enter");
-  assert.equal(await page.evaluate(() => document.activeElement.id), "drop-choose", "the focus is not lost");
+  await until("the focus is not lost", () => page.evaluate(() => document.activeElement.id === "drop-choose"));
   await page.keyboard.press("Enter");
   await (await chosen).setFiles(join(FIXTURES, "no-shares.receipt"));
   await page.getByRole("article", { name: "no-shares.receipt: it holds" }).waitFor();

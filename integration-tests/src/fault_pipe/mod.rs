@@ -298,7 +298,7 @@ mod tests {
     use super::*;
     use crate::wait;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     /// A pipe, the side that connected, the side that was connected to.
     fn pipe(seed: u64) -> (FaultPipe, TcpStream, TcpStream) {

@@ -2,7 +2,6 @@
 //! promised, and the sums beside it are the pool's own.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use integration_tests::dev_pool::DevPool;
 use integration_tests::folder::Folder;
@@ -48,7 +47,10 @@ fn kept_shares_hash_below_their_keep_target_and_are_as_many_as_promised() {
     let args = ["--miners", MINERS, "--shares-per-second", "4000", "--seconds", SECONDS];
     let report_of_load = load::run(&adit, &args);
     assert_eq!(report_of_load["shares"]["unanswered"], 0, "{report_of_load}");
-    let books = adit.wait_books("every share is settled", PATIENCE, |books| books.pending == 0);
+    let handed_in = report_of_load["shares"]["submitted"].as_u64().expect("a report has shares");
+    let books = adit.wait_books("every share is settled", PATIENCE, |books| {
+        books.pending == 0 && books.submitted >= handed_in
+    });
     adit.signal("TERM");
     let _ = adit.wait_end(PATIENCE);
 
@@ -88,9 +90,7 @@ fn kept_shares_hash_below_their_keep_target_and_are_as_many_as_promised() {
 
     let report = report(&directory);
     assert_eq!(report["total"]["shares"], books.submitted);
-    wait::until_so("the pool says how many it has", Duration::from_secs(30), || {
-        accepted(&pool) == Some(books.acknowledged)
-    });
+    wait::until_so("the pool says how many it has", PATIENCE, || accepted(&pool) == Some(books.acknowledged));
     let acknowledged = &report["total"]["columns"]["acknowledged"];
     assert_eq!(acknowledged["shares"], books.acknowledged, "{report}");
     promise::figure(

@@ -5,7 +5,7 @@ use std::time::Instant;
 use integration_tests::dev_pool::DevPool;
 use integration_tests::fault_pipe::{Cut, FaultPipe, Way};
 use integration_tests::folder::Folder;
-use integration_tests::promise;
+use integration_tests::{promise, wait};
 
 use crate::PATIENCE;
 use crate::farm::{FAST, Farm};
@@ -36,15 +36,16 @@ fn the_link_ends(how: &str, end: impl FnOnce(&FaultPipe, &mut DevPool)) {
     let pipe = FaultPipe::start(a.port(), 1);
     let farm = Farm::start(folder, &pipe.url(&a.url()));
 
-    // Shares that are on their way when it happens.
+    // Shares that are on their way when it happens; a batch or two of them may have reached the pool before.
     pipe.hold(Way::Up);
-    farm.adit.wait_books("shares are open", PATIENCE, |books| books.pending >= 5);
+    farm.adit.wait_books("shares are open", PATIENCE, |books| books.pending >= 15);
     let at = Instant::now();
     end(&pipe, &mut a);
     let gap = farm.time_to_job(at);
-    let books = farm.adit.wait_books("open shares are unknown", PATIENCE, |books| books.unknown >= 5);
-    assert_eq!(farm.adit.source_books("a").pending, 0, "{books}");
-    assert!(books.told_true_lost >= books.unknown, "told true and lost is counted: {books:?}");
+    wait::until_so("open shares are unknown; told true and lost, as is counted", PATIENCE, || {
+        let books = farm.adit.source_books("a");
+        books.unknown >= 5 && books.pending == 0 && books.told_true_lost >= books.unknown
+    });
     farm.wait_active("b");
     farm.wait_acknowledged("b", 5);
 
@@ -53,8 +54,9 @@ fn the_link_ends(how: &str, end: impl FnOnce(&FaultPipe, &mut DevPool)) {
     a.run_unless_it_runs();
     farm.wait_active("a");
     farm.wait_acknowledged("a", 5);
-    let reconnects = farm.adit.metric("adit_source_reconnects_total", &["source=\"a\""]);
-    assert!(reconnects >= 1.0, "counted: {reconnects}");
+    wait::until_so("it is counted", PATIENCE, || {
+        farm.adit.metric("adit_source_reconnects_total", &["source=\"a\""]) >= 1.0
+    });
     let rest = farm.finish(20);
     promise::figure("1", &format!("{how}: {gap:?} to a job of the next source; {rest}"));
 }

@@ -54,9 +54,10 @@ fn a_new_certificate_disturbs_nobody_and_a_bad_one_changes_nothing() {
     assert_eq!(miners.with_work(), BEFORE);
     assert_eq!(miners.outages(), Vec::<Duration>::new(), "nobody was closed");
     assert_eq!(miners.services().len(), BEFORE, "nobody came twice");
-    let log = farm.adit.log();
-    assert!(log.contains("the certificate of listener.main"), "the log says what was taken over");
-    assert!(!log.contains("restart_for"), "nothing else is wanted");
+    wait::until_so("the log says what was taken over", PATIENCE, || {
+        farm.adit.log().contains("the certificate of listener.main")
+    });
+    assert!(!farm.adit.log().contains("restart_for"), "nothing else is wanted");
     drop((miners, others));
     wait::until_so("all have left", PATIENCE, || farm.adit.connections() <= 2.0);
     let rest = farm.finish(40);

@@ -34,9 +34,9 @@ fn a_signal_settles_what_is_open_and_tells_the_miners() {
         let status = adit.wait_end(Duration::from_secs(5 + 1) + SLACK);
         let took = began.elapsed();
         assert!(status.success(), "{status}");
+        wait::until_so("the connection has ended", PATIENCE, || client.closed().is_some());
         let told = client.heard().iter().any(|heard| heard.message.to_string().contains("shutting down"));
         assert!(told, "the miners are told: {:?}", client.heard().last());
-        assert!(client.closed().is_some());
         let line = last_line(&adit, "stopped");
         assert!(line.contains("pending=0") && line.contains("unknown=0"), "all is settled: {line}");
         drop(miner);

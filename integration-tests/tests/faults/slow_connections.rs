@@ -60,7 +60,7 @@ fn silent_and_slow_connections_are_closed_and_everything_is_given_back() {
     over.store(true, SeqCst);
     loris.join().expect("the slow ones end");
     drop((silent, subscribes));
-    assert!(farm.adit.connections() <= 2.0, "tasks have ended");
+    wait::until_so("tasks have ended", GIVEN_BACK, || farm.adit.connections() <= 2.0);
     farm.wait_acknowledged("a", 5);
     let rest = farm.finish(60);
     promise::figure(

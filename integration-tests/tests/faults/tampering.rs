@@ -51,7 +51,7 @@ fn a_link_that_somebody_tampers_with_ends_and_is_dialled_again_at_once() {
         );
     }
     // Half a second with jitter is what Adit waits; the rest is the machine's.
-    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(10), "{slowest:?}");
     let unknown = farm.adit.books().unknown;
     let rest = farm.finish(80);
     promise::figure("7", &format!("{} attacks cost {unknown} shares; {rest}", ATTACKS.len()));

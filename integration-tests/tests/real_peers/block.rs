@@ -39,7 +39,9 @@ fn a_block_found_through_adit_becomes_the_tip_of_the_node() {
         assert!(coinbase.contains(&pool.signature_hex()), "the pool made block {at}: {coinbase}");
         of_ours += u64::from(coinbase.contains(&own.extranonce1));
     }
-    let pool_says = pool.shares();
+    let pool_says = pool.wait_shares("it has dealt with what is open, too", |says| {
+        says.accepted >= books.acknowledged + books.pending && says.blocks >= books.blocks
+    });
     assert_eq!(books.blocks, pool_says.blocks, "Adit and the pool count the same blocks: {books}");
     // Two blocks on one tip are both blocks, and only one of them grows the chain.
     assert!(books.blocks >= grown && grown >= 1, "{} blocks, the chain grew by {grown}", books.blocks);

@@ -7,12 +7,13 @@ use integration_tests::miners::{CpuMiner, ParaMiner};
 use integration_tests::node::{Chain, Node};
 use integration_tests::pool::{Pool, PoolSettings};
 use integration_tests::proxy::{Adit, Settings};
+use integration_tests::stalls::Stalls;
 use integration_tests::sv1_client::Sv1Client;
 use integration_tests::{promise, wait};
 
 use crate::{PARA_USER, PATIENCE};
 
-/// Within this, miners have work of the standby.
+/// Within this, miners have work of the standby; on an idle machine.
 const GOAL: Duration = Duration::from_secs(1);
 
 #[test]
@@ -33,6 +34,7 @@ fn miners_go_to_the_standby_and_back_without_noticing() {
     wait::until_so("the first pool is used", PATIENCE, || adit.active().as_deref() == Some("a"));
     wait::until_so("the standby is connected in advance", PATIENCE, || adit.source("b")["state"] == "ready");
 
+    let stalls = Stalls::watch();
     let client = Sv1Client::connect(adit.port(), "farm.watcher");
     let ours = CpuMiner::start(adit.port(), "farm.ours", 300_000.0);
     let para = ParaMiner::start(adit.port(), PARA_USER, 300_000, folder.path());
@@ -49,10 +51,12 @@ fn miners_go_to_the_standby_and_back_without_noticing() {
         wait_acknowledged(&adit, "b", before + 10);
 
         let before = adit.source_books("a").acknowledged;
+        // It has a job for them as soon as it listens, which is seen a little later.
+        let dead = Instant::now();
         first.run();
         let there = Instant::now();
-        let job = client.wait_job(&first.signature_hex(), there, PATIENCE);
-        returns.push(job.at - there);
+        let job = client.wait_job(&first.signature_hex(), dead, PATIENCE);
+        returns.push(job.at.saturating_duration_since(there));
         wait::until_so("the first pool is used again", PATIENCE, || adit.active().as_deref() == Some("a"));
         wait_acknowledged(&adit, "a", before + 10);
     }
@@ -66,8 +70,11 @@ fn miners_go_to_the_standby_and_back_without_noticing() {
     let books = adit.settled(PATIENCE);
     assert_eq!((books.pending, books.held), (0, 0), "every share has its final state: {books}");
     // What was under way when a pool was killed is unknown to Adit: the pool may have counted it or not.
-    let accepted = first.shares().accepted + second.shares().accepted;
     let (least, most) = (books.acknowledged, books.acknowledged + books.unknown);
+    let accepted = wait::until("the pools have logged all", PATIENCE, || {
+        let accepted = first.shares().accepted + second.shares().accepted;
+        (accepted >= least).then_some(accepted)
+    });
     assert!((least..=most).contains(&accepted), "the pools accepted {accepted}: {books}");
     assert!(adit.lives());
     let slowest = gaps.iter().max().copied().unwrap_or_default();
@@ -80,7 +87,8 @@ fn miners_go_to_the_standby_and_back_without_noticing() {
             books.told_true_lost, own.jobs, own.accepted, foreign.accepted
         ),
     );
-    assert!(slowest < GOAL, "without valid work for {slowest:?}");
+    let limit = GOAL + stalls.grace();
+    assert!(slowest < limit, "without valid work for {slowest:?} of {limit:?}");
     adit.stop();
 }
 

@@ -57,9 +57,12 @@ fn the_pool_never_closes_the_link(mode: &str, worker_names: bool) {
     options.password = "d=1e-6".to_owned();
     options.observe_pid = Some(adit.id());
     let report = load::run(options, Arc::new(AtomicBool::new(false))).expect("the load runs");
+    let own = one.stop();
     let books = adit.settled(PATIENCE);
     let source = adit.source("pool");
-    let pool_says = pool.shares();
+    let pool_says = pool.wait_shares("it has dealt with what is open, too", |says| {
+        says.accepted >= books.acknowledged + books.pending + books.unknown
+    });
 
     assert_eq!(source["reconnects_total"], 0, "the pool never closed the link");
     // The pool answers full batches alone: when the farm moves to a further channel, what was left of a batch
@@ -70,7 +73,6 @@ fn the_pool_never_closes_the_link(mode: &str, worker_names: bool) {
     let opened = log.matches("Received OpenExtendedMiningChannel").count();
     assert!(!log.contains("dedup budget"), "no channel outran its budget");
     assert_eq!(books.acknowledged + books.pending + books.unknown, pool_says.accepted, "{books}");
-    let own = one.stop();
     assert_eq!((own.connections, own.extranonce1_changes), (1, 0), "{own:?}");
     let connect = &report.connect;
     assert_eq!(

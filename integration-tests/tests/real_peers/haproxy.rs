@@ -18,7 +18,7 @@ const WATCHERS: usize = 500;
 const HASHING: usize = 6;
 const HASHRATE: f64 = 50_000.0;
 /// How long the Adit that goes leaves its miners alone, and then takes to close them.
-const DELAY: Duration = Duration::from_secs(4);
+const DELAY: Duration = Duration::from_secs(10);
 const SPREAD: Duration = Duration::from_secs(5);
 
 /// Two Adits of one pool behind HAProxy, and miners that watch. In the order in which they end.
@@ -101,7 +101,7 @@ fn miners_of_an_adit_that_is_drained_come_back_on_the_other() {
 
     let began = Instant::now();
     one.signal("TERM");
-    wait::until_so("it says at once that it is not ready", Duration::from_secs(2), || {
+    wait::until_so("it says that it is not ready long before it closes any", DELAY, || {
         one.readiness().0 == 503
     });
     let unready = began.elapsed();

@@ -220,7 +220,7 @@ fn a_stranger_verifies_with_one_file_and_headers_what_a_friends_pool_was_lent() 
     });
 
     // Terms, made by the farm, signed by both sides beforehand.
-    let from = now() + 5;
+    let from = now() + 20;
     let to = from + 2 * EVERY;
     let (first, middle, last) = (moment(from), moment(from + EVERY), moment(to));
     let every = format!("{EVERY}s");

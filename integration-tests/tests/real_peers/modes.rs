@@ -48,7 +48,8 @@ fn aggregated_miners_share_one_channel() {
     });
     assert_eq!(identities, ["farm"], "opened as the configured account");
     let books = adit.settled_after(miners);
-    assert_eq!(books.acknowledged, pool.shares().accepted, "{books}");
+    let pool_says = pool.wait_shares("it has logged all", |says| says.accepted >= books.acknowledged);
+    assert_eq!(books.acknowledged, pool_says.accepted, "{books}");
     adit.stop();
     promise::kept(
         &format!("{MINERS} aggregated miners share one channel"),
@@ -82,7 +83,8 @@ fn each_miner_has_a_channel_of_its_own_identity_if_told_so() {
         identities == users()
     });
     let books = adit.settled_after(miners);
-    assert_eq!(books.acknowledged, pool.shares().accepted, "{books}");
+    let pool_says = pool.wait_shares("it has logged all", |says| says.accepted >= books.acknowledged);
+    assert_eq!(books.acknowledged, pool_says.accepted, "{books}");
     assert_eq!((books.unknown, books.refused), (0, 0), "{books}");
     adit.stop();
     promise::kept(
@@ -125,7 +127,8 @@ fn worker_names_reach_the_pool_with_each_share() {
     let shares: Vec<_> = spy.upward().into_iter().filter(|frame| frame.is_share()).collect();
     assert!(shares.iter().all(|share| share.worker_name().is_some()), "every share carries a name");
     assert!(names.keys().all(|name| name.contains("rig")), "{names:?}");
-    assert_eq!(books.acknowledged, pool.shares().accepted, "{books}");
+    let pool_says = pool.wait_shares("it has logged all", |says| says.accepted >= books.acknowledged);
+    assert_eq!(books.acknowledged, pool_says.accepted, "{books}");
     assert_eq!(books.forwarded, shares.len() as u64, "{books}");
     adit.stop();
     promise::kept(

@@ -48,7 +48,9 @@ fn a_miner_is_told_what_the_pool_says_if_told_so() {
 
     let own = ours.stop();
     let books = adit.settled(PATIENCE);
-    let pool_says = pool.shares();
+    let pool_says = pool.wait_shares("it has logged all", |says| {
+        says.accepted >= books.acknowledged && says.refused_total() >= books.refused
+    });
     assert_eq!(books.acknowledged, pool_says.accepted, "{books}");
     assert_eq!(books.refused, pool_says.refused_total(), "{books}");
     assert_eq!(books.told_true_lost, 0, "nobody was told true of a share that was lost: {books}");

@@ -74,15 +74,14 @@ fn mine_a_transaction(node: &Node, settings: &Settings, folder: &Folder, way: &s
     );
     assert_eq!((books.refused, books.unknown, books.told_true_lost), (0, 0, 0), "{books}");
     assert!(books.blocks >= grown, "{} blocks, the chain grew by {grown}", books.blocks);
-    let status = adit.status();
-    let (blocks, template) = (&status["blocks"], &status["templates"][0]);
-    assert_eq!(blocks["taken_total"].as_u64(), Some(books.blocks), "{blocks}");
-    assert_eq!(blocks["waiting_on_disk"], 0, "{blocks}");
-    assert_eq!(
-        (&template["up"], &template["height"]),
-        (&true.into(), &(node.height() + 1).into()),
-        "{template}"
-    );
+    wait::until_so("each is with the node, and none waits", PATIENCE, || {
+        let blocks = adit.status()["blocks"].clone();
+        blocks["taken_total"] == books.blocks && blocks["waiting_on_disk"] == 0
+    });
+    wait::until_so("there is work on the next", PATIENCE, || {
+        let template = adit.status()["templates"][0].clone();
+        template["up"] == true && template["height"] == node.height() + 1
+    });
     assert_eq!(adit.source("own")["kind"], "solo");
     adit.stop();
     promise::kept(
@@ -138,7 +137,9 @@ fn blocks_found_while_the_node_is_dead_are_its_tip_when_it_is_back() {
     let died = Instant::now();
     let (height, hash) = wait::until("a block on disk", PATIENCE, || waiting(folder.path()));
     let found_after = died.elapsed();
-    assert!(adit.status()["blocks"]["waiting_on_disk"].as_u64() >= Some(1));
+    wait::until_so("it is counted", PATIENCE, || {
+        adit.status()["blocks"]["waiting_on_disk"].as_u64() >= Some(1)
+    });
 
     node.start_again();
     let began = Instant::now();
@@ -189,7 +190,9 @@ fn a_block_outlives_node_and_adit_and_brings_those_that_the_node_has_lost() {
     let kept = node.height();
     wait::until_so("the block of the earlier run is handed in", PATIENCE, || knows(&node, &hash));
     let after = began.elapsed();
-    assert!(is_ours(&node, height) && node.height() >= height);
+    // A node knows a block before it has it in its chain.
+    wait::until_so("it is in the chain", PATIENCE, || node.height() >= height);
+    assert!(is_ours(&node, height));
     wait::until_so("no file waits", PATIENCE, || waiting(folder.path()).is_none());
     adit.stop();
     promise::kept(

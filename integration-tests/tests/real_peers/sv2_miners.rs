@@ -49,7 +49,7 @@ fn translator(aggregate: bool) {
     });
     let (foreign, own) = (para.stop(), ours.stop());
     let books = adit.settled(PATIENCE);
-    let pool_says = pool.shares();
+    let pool_says = pool.wait_shares("it has logged all", |says| says.accepted >= books.acknowledged);
     assert_eq!(books.acknowledged, pool_says.accepted, "what the pool took: {books}");
     assert_eq!((books.unsent, books.unknown, books.refused, books.told_true_lost), (0, 0, 0, 0), "{books}");
     assert_eq!(books.rejected, 0, "{:?}", adit.rejections());
@@ -90,7 +90,8 @@ fn standard_extended_and_group_channels_are_acknowledged_by_the_reference_pool()
     let prefixes: Vec<_> = miners.iter().map(|(_, miner)| miner.prefixes()).collect();
     let told = miners.map(|(what, miner)| (what, miner.stop()));
     let books = adit.settled(PATIENCE);
-    assert_eq!(books.acknowledged, pool.shares().accepted, "what the pool took: {books}");
+    let pool_says = pool.wait_shares("it has logged all", |says| says.accepted >= books.acknowledged);
+    assert_eq!(books.acknowledged, pool_says.accepted, "what the pool took: {books}");
     assert_eq!((books.unsent, books.unknown, books.refused, books.told_true_lost), (0, 0, 0, 0), "{books}");
     let accepted: u64 = told.iter().map(|(_, stats)| stats.accepted).sum();
     assert_eq!(books.submitted - books.rejected, accepted, "what the miners were told: {books}");

@@ -58,6 +58,8 @@ fn a_block_from_a_template_provider_becomes_the_tip_with_its_transactions() {
     let found = display(header.hash().to_bytes());
     wait::until_so("the solution is the node's tip", PATIENCE, || node.best_block_hash() == found);
     let taken_after = began.elapsed();
+    // The node has it before it says so.
+    wait::until_so("the server is told", PATIENCE, || !server.submitted().is_empty());
     assert_eq!(server.submitted(), [Submitted::Taken]);
     assert_eq!(node.block(node.height())["tx"][1]["txid"], txid.as_str(), "the transaction is in the block");
     let (next, _) = listener.template(|template| template.prev_hash == header.hash().to_bytes());

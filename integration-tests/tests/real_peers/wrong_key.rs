@@ -30,8 +30,9 @@ fn no_job_comes_from_a_pool_with_another_authority_key() {
     wait::stays_so("no job reaches a miner", Duration::from_secs(2), || ours.books().jobs == 0);
     let log = pool.log();
     assert!(!log.contains("SetupConnection"), "no mining message was sent:\n{log}");
-    let failures = adit.status()["events_total"]["source_handshake_failed"].as_u64().unwrap_or(0);
-    assert!(failures >= 1, "the failed handshakes are counted");
+    let failures = wait::until("the failed handshakes are counted", PATIENCE, || {
+        adit.status()["events_total"]["source_handshake_failed"].as_u64().filter(|count| *count >= 1)
+    });
     assert_eq!(adit.books().submitted, 0);
     drop(ours);
     adit.stop();

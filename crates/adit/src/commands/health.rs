@@ -89,7 +89,7 @@ mod tests {
                 stream.write_all(answer.as_bytes()).expect("an answer");
                 String::from_utf8_lossy(&request[..got]).into_owned()
             });
-            let got = ask(address, "/healthz", Duration::from_secs(10)).ok();
+            let got = ask(address, "/healthz", Duration::from_secs(60)).ok();
             assert_eq!(got, expected);
             assert!(server.join().expect("no panic").starts_with("GET /healthz HTTP/1.1\r\n"));
         }

@@ -184,13 +184,16 @@ mod tests {
         });
         began.recv().expect("it runs");
         let mut silent = Vec::new();
+        let is_found =
+            |silent: &[String]| silent.iter().any(|part| part.contains("of those that serve miners"));
         for _ in 0..600 {
             silent = turn(&watchdog, Some(&mut router));
-            if !silent.is_empty() {
+            // On a busy machine others may be late, too.
+            if is_found(&silent) {
                 break;
             }
         }
-        assert!(silent.iter().any(|part| part.contains("of those that serve miners")), "{silent:?}");
+        assert!(is_found(&silent), "{silent:?}");
         release.send(()).expect("it waits");
         wait_for_life(&watchdog, &mut router);
         runtime.shutdown_background();

@@ -7,7 +7,7 @@ use super::{Farm, apart, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_connections_a_second_are_accepted_than_accept_rate_says() {
-    let farm = Farm::start("accept_rate = 20\nsetup = \"60s\"").await;
+    let farm = Farm::start("accept_rate = 20\nsetup = \"600s\"").await;
     let address = farm.address();
     let began = Instant::now();
     let sockets = apart(move || {

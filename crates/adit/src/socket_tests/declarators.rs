@@ -12,6 +12,7 @@ use sv2::common::{
 };
 use sv2::mining::{REQUIRES_VERSION_ROLLING, REQUIRES_WORK_SELECTION};
 use sv2::{Message, Str0255};
+use telemetry::BooksSnapshot;
 
 use super::client::Client;
 use super::{Farm, apart, until};
@@ -100,7 +101,9 @@ async fn a_declaring_adit_behind_adit_has_its_own_jobs_mined_and_outlives_the_lo
     let miner = apart(move || Client::mining(address, "farm.one")).await;
     let miner = mine(miner, 20).await;
     until("the pool has acknowledged them, and both have heard of it", || {
-        books(&jdc).pending == 0 && books(&jdc).held == 0 && books(&jdc).acknowledged >= 20
+        let settled = |books: &BooksSnapshot| books.pending == 0 && books.held == 0;
+        let (below, here) = (books(&jdc), books(&farm.proxy));
+        settled(&below) && settled(&here) && below.acknowledged >= 20
     })
     .await;
     let (below, here, stats) = (books(&jdc), books(&farm.proxy), farm.pool.stats());
@@ -122,11 +125,15 @@ async fn a_declaring_adit_behind_adit_has_its_own_jobs_mined_and_outlives_the_lo
             miner = mine(miner, 5).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), mine_on).await.expect("more are acknowledged");
+    tokio::time::timeout(Duration::from_secs(300), mine_on).await.expect("more are acknowledged");
     jdc.stop().await;
     until("nothing is left of them", || farm.connected() == 0).await;
+    until("every share has its end", || {
+        let books = books(&farm.proxy);
+        books.pending == 0 && books.held == 0
+    })
+    .await;
     let books = books(&farm.proxy);
-    assert_eq!((books.pending, books.held), (0, 0), "{books:?}");
     let ended = books.acknowledged
         + books.unknown
         + books.local

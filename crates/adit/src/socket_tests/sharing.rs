@@ -6,11 +6,13 @@ use super::{Farm, apart, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_share_a_port_and_when_one_goes_the_other_has_all() {
-    let one = Farm::start_with("reuse_port = true", "").await;
+    // Nobody says anything: all may stay for as long as that takes.
+    let limits = "setup = \"600s\"";
+    let one = Farm::start_with("reuse_port = true", limits).await;
     let address = one.address();
     let line = format!("listen = \"{address}\"");
     assert!(Farm::try_start(&line, "reuse_port = false", "").await.is_err(), "both must say so");
-    let two = Farm::try_start(&line, "reuse_port = true", "").await.expect("a port");
+    let two = Farm::try_start(&line, "reuse_port = true", limits).await.expect("a port");
     let connect = |count: usize| {
         apart(move || {
             (0..count).map(|_| TcpStream::connect(address).expect("somebody listens")).collect::<Vec<_>>()

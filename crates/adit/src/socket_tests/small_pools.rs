@@ -190,7 +190,8 @@ async fn an_empty_extranonce1_is_for_firmware_that_takes_it_and_each_has_a_conne
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn firmware_that_only_looks_is_no_miner_that_failed() {
     let small = pool(2).await;
-    let limits = "[limits]\nsetup = \"1s\"\n";
+    // Long enough for each of them to say what it has to, and the last one is waited for.
+    let limits = "[limits]\nsetup = \"10s\"\n";
     let proxy = proxy("", &[("small", &small.url(), "connections_max = 1")], limits).await;
     let address = proxy.addresses()[0];
     let mut looking = apart(move || {

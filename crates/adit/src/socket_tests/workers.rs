@@ -16,7 +16,12 @@ async fn a_worker_is_shown_from_its_connection_on_and_counted_over_all_of_them()
     let (mut one, mut two) =
         apart(move || (Client::mining(address, "farm.rig1"), Client::mining(address, "farm.rig1"))).await;
     let idle = apart(move || Client::mining(address, "farm.idle")).await;
-    until("all are shown", || farm.proxy.directory().list().snapshots().len() == 2).await;
+    // A moment after they have their first job.
+    until("all are shown, with both connections of one", || {
+        worker(&farm, "farm.idle").is_some()
+            && worker(&farm, "farm.rig1").is_some_and(|shown| shown.connections == 2)
+    })
+    .await;
     let shown = worker(&farm, "farm.rig1").expect("it is there before its first share");
     assert_eq!((shown.connections, shown.books.submitted), (2, 0));
     assert_eq!((&*shown.listener, &*shown.route, shown.source.as_deref()), ("main", "main", Some("pool")));

@@ -1,9 +1,10 @@
 //! The program under test.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lab::dev_pool::{DevPool, DevPoolKeys, DevPoolOptions};
@@ -12,10 +13,20 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Nothing takes longer, on any machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A port on a loopback address of its own. While it is free nobody else is given it, as one of 127.0.0.1 may be: for the
+/// next connection that anybody makes.
+pub(crate) fn own_port() -> TcpListener {
+    let [a, b, c] = rand::random::<[u8; 3]>();
+    let own = SocketAddr::from(([127, a % 254 + 1, b, c % 254 + 1], 0));
+    TcpListener::bind(own).expect("a port")
+}
+
 /// A running `adit run` with its own pool and folder. Killed when dropped.
 pub(crate) struct Adit {
     child: Child,
     log: Arc<Mutex<String>>,
+    /// Ends with the log.
+    reader: JoinHandle<()>,
     folder: std::path::PathBuf,
     pools: Vec<DevPool>,
     _runtime: tokio::runtime::Runtime,
@@ -77,9 +88,18 @@ impl Adit {
         ));
         std::fs::create_dir(&folder).expect("a folder");
         std::fs::write(folder.join("adit.toml"), &settings).expect("a configuration");
-        let (child, log) = spawn(&folder, input, shell);
-        let mut adit =
-            Self { child, log, folder, pools, _runtime: runtime, miners: loopback, http: loopback, settings };
+        let (child, log, reader) = spawn(&folder, input, shell);
+        let mut adit = Self {
+            child,
+            log,
+            reader,
+            folder,
+            pools,
+            _runtime: runtime,
+            miners: loopback,
+            http: loopback,
+            settings,
+        };
         if !adit.pools.is_empty() {
             adit.wait_until_it_works();
         }
@@ -248,15 +268,16 @@ impl Adit {
 
     /// As [`start_given`](Self::start_given).
     pub(crate) fn start_again_given(&mut self, input: Stdio, shell: &str) {
-        (self.child, self.log) = spawn(&self.folder, input, shell);
+        (self.child, self.log, self.reader) = spawn(&self.folder, input, shell);
         self.wait_until_it_works();
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until all that it has logged is there.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().expect("it is ours") {
+            let ended = self.child.try_wait().expect("it is ours");
+            if let Some(status) = ended.filter(|_| self.reader.is_finished()) {
                 return status;
             }
             assert!(Instant::now() < deadline, "it does not end\n{}", self.log());
@@ -272,8 +293,8 @@ impl Adit {
     }
 }
 
-/// The program in its folder, and what it logs.
-fn spawn(folder: &std::path::Path, input: Stdio, shell: &str) -> (Child, Arc<Mutex<String>>) {
+/// The program in its folder, what it logs, and who reads that.
+fn spawn(folder: &std::path::Path, input: Stdio, shell: &str) -> (Child, Arc<Mutex<String>>, JoinHandle<()>) {
     let program = env!("CARGO_BIN_EXE_adit");
     let mut child = Command::new("sh")
         .args(["-c", &format!("{shell} exec {program} run --config adit.toml")])
@@ -286,14 +307,14 @@ fn spawn(folder: &std::path::Path, input: Stdio, shell: &str) -> (Child, Arc<Mut
         .expect("the program starts");
     let log = Arc::new(Mutex::new(String::new()));
     let (stderr, copy) = (child.stderr.take().expect("a pipe"), Arc::clone(&log));
-    std::thread::spawn(move || {
+    let reader = std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             let mut log = copy.lock().expect("not poisoned");
             log.push_str(&line);
             log.push('\n');
         }
     });
-    (child, log)
+    (child, log, reader)
 }
 
 /// Without the colours that a terminal gets.

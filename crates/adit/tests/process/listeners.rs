@@ -1,14 +1,14 @@
 //! SIGHUP: listeners that come, go and move, while miners mine.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use lab::load::{Options, Report};
 use rustix::process::Signal;
 
-use crate::adit::{Adit, PATIENCE};
+use crate::adit::{Adit, PATIENCE, own_port};
 use crate::client::Client;
 
 /// Miners that are not to notice anything.
@@ -32,8 +32,7 @@ fn settings(listeners: &[(&str, &str, &str)], limits: &str, pool: &str) -> Strin
 
 /// A port that is free now.
 fn free() -> String {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
-    socket.local_addr().expect("bound").to_string()
+    own_port().local_addr().expect("bound").to_string()
 }
 
 /// Where a listener is, as the status has it.
@@ -55,12 +54,14 @@ fn is_refused(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_err()
 }
 
-fn load(address: SocketAddr, seconds: u64) -> std::thread::JoinHandle<Report> {
+/// Miners that bring shares until they are told to stop.
+fn load(address: SocketAddr, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<Report> {
     let mut options = Options::new(address.to_string().parse().expect("an address"), MINERS, 400.0);
-    options.duration = Duration::from_secs(seconds);
+    options.duration = Duration::from_secs(3_600);
     options.threads = 1;
     options.user = "farm.load".to_owned();
-    std::thread::spawn(move || lab::load::run(options, Arc::new(AtomicBool::new(false))).expect("it runs"))
+    let stop = Arc::clone(stop);
+    std::thread::spawn(move || lab::load::run(options, stop).expect("it runs"))
 }
 
 #[test]
@@ -71,7 +72,8 @@ fn a_listener_comes_and_another_goes_while_five_hundred_mine_and_none_of_them_no
         url.clone_from(&pools[0]);
         settings(&[("a", &a, ""), ("c", &c, "")], "", &pools[0])
     });
-    let load = load(a.parse().expect("an address"), 12);
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = load(a.parse().expect("an address"), &stop);
     adit.until("they mine", |adit| adit.metric("adit_miners listener=\"a\" authorised") >= 500.0);
     let mut of_c = Client::mining(c.parse().expect("an address"), "farm.c");
     assert_eq!(of_c.mine(), Some(true));
@@ -103,6 +105,8 @@ fn a_listener_comes_and_another_goes_while_five_hundred_mine_and_none_of_them_no
     let mut of_c = Client::mining(c.parse().expect("an address"), "farm.c");
     assert_eq!(of_c.mine(), Some(true));
 
+    adit.until("they have brought many", |adit| adit.metric("adit_shares_total listener=\"a\"") > 2_000.0);
+    stop.store(true, Relaxed);
     let report = load.join().expect("no panic");
     println!("{:?} {:?}", report.connect, report.shares);
     assert_eq!((report.connect.failed, report.connect.closed_later), (0, 0));
@@ -116,7 +120,7 @@ fn a_listener_comes_and_another_goes_while_five_hundred_mine_and_none_of_them_no
 #[test]
 fn a_port_that_cannot_be_had_refuses_the_whole_file() {
     let a = free();
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = own_port();
     let taken = (taken.local_addr().expect("bound").to_string(), taken);
     let mut url = String::new();
     let mut adit = Adit::start_with(1, "", |pools| {
@@ -130,7 +134,8 @@ fn a_port_that_cannot_be_had_refuses_the_whole_file() {
     ));
     adit.signal(Signal::HUP);
     adit.wait_for_log("the configuration is refused");
-    assert!(adit.log().contains(&format!("cannot listen on {} (listener.b)", taken.0)), "{}", adit.log());
+    // In a line of its own.
+    adit.wait_for_log(&format!("cannot listen on {} (listener.b)", taken.0));
     assert!(adit.metric("adit_limit_max connections") > 50.0, "nothing else was taken over");
     assert_eq!(at(&adit, "b"), None);
     let _two = [(); 2].map(|()| Client::mining(a.parse().expect("an address"), "farm.a"));
@@ -165,7 +170,7 @@ fn one_with_another_address_moves_one_with_another_name_keeps_its_port_and_a_dra
     let told = Arc::clone(&stop);
     let knocking = std::thread::spawn(move || {
         let mut knocks = 0;
-        while !told.load(std::sync::atomic::Ordering::Relaxed) {
+        while !told.load(Relaxed) {
             assert!(!is_refused(side_at), "knock {knocks}");
             knocks += 1;
             std::thread::sleep(Duration::from_millis(1));
@@ -176,14 +181,15 @@ fn one_with_another_address_moves_one_with_another_name_keeps_its_port_and_a_dra
         &mut adit,
         &settings(
             &[("main", &there, "extranonce2_size = 6"), ("yard", &side, "")],
-            "drain_removed = \"1s\"",
+            // Time for what comes until it is over.
+            "drain_removed = \"10s\"",
             &url,
         ),
     );
     let taken_out = Instant::now();
     let mut of_yard = Client::mining(side_at, "farm.yard");
     assert_eq!((of_side.mine(), of_yard.mine()), (Some(true), Some(true)));
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    stop.store(true, Relaxed);
     assert!(knocking.join().expect("nobody was refused") > 0);
     of_side.read_to_end();
     assert!(taken_out.elapsed() < PATIENCE);

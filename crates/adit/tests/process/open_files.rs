@@ -61,9 +61,9 @@ fn without_a_free_file_accepting_waits_instead_of_spinning_and_goes_on_afterward
         prlimit(Some(adit.pid()), Resource::Nofile, Rlimit { current: Some(open), maximum: current.maximum })
     });
     let before = before.expect("its limit can be set");
+    let began = Instant::now();
     let waiting: Vec<Client> = (0..20).map(|_| Client::connect(adit.miners(), "farm.waiting")).collect();
     adit.wait_for_log("cannot accept");
-    let began = Instant::now();
     for n in 0..500 {
         let taken = miner.mine();
         assert_eq!(taken, Some(true), "share {n}: who is there is served ({:?})", miner.refusals);
@@ -72,7 +72,9 @@ fn without_a_free_file_accepting_waits_instead_of_spinning_and_goes_on_afterward
     adit.until("all are served in the end", |adit| adit.metric("adit_limit_used connections") == 21.0);
     // Eight waits, each twice the one before, come to more than a second; then it is one a second.
     let errors = adit.metric("adit_events_total accept_error");
-    let most = 9.0 + began.elapsed().as_secs_f64();
+    // They begin anew after each file that was given back in between, as those of what asked for the metrics and of looks
+    // at the memory.
+    let most = 3.0 * 9.0 + began.elapsed().as_secs_f64();
     assert!((1.0..=most).contains(&errors), "{errors} errors, at most {most}");
     drop(waiting);
 }

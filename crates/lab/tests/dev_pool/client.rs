@@ -155,7 +155,7 @@ impl Client {
     }
 
     pub(super) async fn hear(&mut self) -> Heard {
-        let wait = tokio::time::timeout(Duration::from_secs(20), self.link.recv());
+        let wait = tokio::time::timeout(Duration::from_secs(60), self.link.recv());
         let (header, payload) = wait.await.expect("the pool answers").expect("the link is up");
         match AnyMessage::decode(&header, &payload).expect("a message") {
             AnyMessage::Common(CommonMessage::SetupConnectionSuccess(m)) => Heard::Setup { flags: m.flags },

@@ -13,7 +13,8 @@ use crate::client::{Client, EASIEST, Heard, Job, Share, hash, meets, mine, optio
 async fn good_shares_are_acknowledged_in_batches_and_late_ones_by_time() {
     let options = DevPoolOptions {
         share_batch_size: 4,
-        acknowledge_after: Some(Duration::from_millis(50)),
+        // Longer than the shares take from one to the next, on a slow machine, too.
+        acknowledge_after: Some(Duration::from_secs(3)),
         ..options()
     };
     let pool = pool(options).await;

@@ -42,7 +42,7 @@ pub(crate) async fn bind(options: DevPoolOptions) -> DevPool {
 }
 
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.unwrap_or_else(|_| panic!("{what} is late"))
+    tokio::time::timeout(Duration::from_secs(60), future).await.unwrap_or_else(|_| panic!("{what} is late"))
 }
 
 /// A farm's node.

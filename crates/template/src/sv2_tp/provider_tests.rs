@@ -37,10 +37,10 @@ impl Door {
         TpSettings {
             url: PoolUrl::new("127.0.0.1", self.port(), key.then(|| authority().public())).unwrap(),
             insecure: false,
-            resolver: Resolver::system(Duration::from_secs(5)),
-            connect_timeout: Duration::from_secs(5),
-            handshake_timeout: Duration::from_secs(30),
-            certificate_leeway: Duration::from_secs(10),
+            resolver: Resolver::system(PATIENCE),
+            connect_timeout: PATIENCE,
+            handshake_timeout: PATIENCE,
+            certificate_leeway: PATIENCE,
         }
     }
 
@@ -171,7 +171,8 @@ async fn a_solution_is_said_to_be_sent_and_was() {
 #[tokio::test]
 async fn a_silent_server_is_given_up_and_commands_are_answered_meanwhile() {
     let door = Door::open().await;
-    let patience = Duration::from_secs(2);
+    // It holds for the server that answers, too.
+    let patience = Duration::from_secs(10);
     let settings = TpSettings { handshake_timeout: patience, ..door.settings(true) };
     let mut handle = start(settings).unwrap();
     let (held, _) = door.0.accept().await.unwrap();

@@ -92,7 +92,7 @@ fn tokens_without_a_payout_end_the_servers_link_and_cost_no_more_than_that() {
     farm.wait_acknowledged(DECLARED);
     let at = Instant::now();
     farm.pool.new_tip();
-    let why = farm.wait_left();
+    let why = farm.wait_left("no job declarator server: ");
     let left_after = at.elapsed();
     assert!(why.starts_with("no job declarator server: "), "{why}");
     farm.wait_acknowledged(POOL);

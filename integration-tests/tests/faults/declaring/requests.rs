@@ -69,7 +69,7 @@ fn not_given(what: &str, ask_for: AskFor) {
     let memory = farm.adit.resident();
     let at = farm.faults(JdsFaults { ask_for, ..JdsFaults::default() });
     farm.pool.new_tip();
-    let why = farm.wait_left();
+    let why = farm.wait_left("");
     let left_after = at.elapsed();
     farm.wait_acknowledged(POOL);
     let given = farm.jds().transactions_provided;
@@ -99,9 +99,13 @@ fn a_whole_block_of_transactions_is_given_and_takes_the_memory_of_a_few() {
     let before = farm.jds();
     farm.pool.new_tip();
     let most = Cell::new(memory);
-    farm.until("further jobs are acknowledged", |farm| {
+    // One may have been on its way when everything began to be asked for.
+    farm.until("further jobs are acknowledged, whose transactions were all given", |farm| {
         most.set(most.get().max(farm.adit.resident()));
-        (farm.jds().custom_jobs >= before.custom_jobs + WHOLE_BLOCKS).then_some(())
+        let now = farm.jds();
+        let given = now.transactions_provided - before.transactions_provided;
+        let acknowledged = now.custom_jobs >= before.custom_jobs + WHOLE_BLOCKS;
+        (acknowledged && given >= 400 * WHOLE_BLOCKS).then_some(())
     });
     farm.wait_acknowledged(DECLARED);
     assert_eq!((farm.adit.active().as_deref(), farm.switches()), (Some(DECLARED), switches));

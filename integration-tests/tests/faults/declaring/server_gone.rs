@@ -6,6 +6,7 @@ use integration_tests::fault_pipe::Cut;
 use lab::dev_pool::JdsFaults;
 
 use super::farm::{DECLARED, Farm, POOL};
+use crate::PATIENCE;
 
 #[test]
 #[ignore = "needs the release build: integration-tests/run"]
@@ -22,11 +23,12 @@ fn without_its_server_miners_stay_on_the_acknowledged_job_until_the_tip_changes(
 
     let at = Instant::now();
     farm.pool.new_tip();
-    let why = farm.wait_left();
+    let why = farm.wait_left("no job declarator server: ");
     let left_after = at.elapsed();
     assert!(why.starts_with("no job declarator server: "), "{why}");
-    assert!(left_after < Duration::from_secs(2), "{left_after:?}");
-    let job_after = farm.client.wait_job("", at, Duration::from_secs(5)).at - at;
+    let limit = Duration::from_secs(2) + farm.stalls.grace();
+    assert!(left_after < limit, "{left_after:?} of {limit:?}");
+    let job_after = farm.client.wait_job("", at, PATIENCE).at - at;
     farm.wait_acknowledged(POOL);
     farm.pipe.refuse(false);
     let back = Instant::now();
@@ -44,13 +46,17 @@ fn without_its_server_miners_stay_on_the_acknowledged_job_until_the_tip_changes(
 #[ignore = "needs the release build: integration-tests/run"]
 fn a_server_that_is_lost_right_after_it_took_a_declaration_costs_its_job_and_no_share_sent() {
     let farm = Farm::start(|_| ());
+    // Right after one was acknowledged, none is under way.
+    let jobs = farm.jds().custom_jobs;
+    farm.until("a job is acknowledged", |farm| (farm.jds().custom_jobs > jobs).then_some(()));
     let hang_up = JdsFaults { hang_up_after_declaration: true, ..JdsFaults::default() };
     let at = farm.faults(hang_up);
     let before = farm.jds();
     farm.pool.new_tip();
-    let why = farm.wait_left();
+    let why = farm.wait_left("");
     let left_after = at.elapsed();
-    assert!(left_after < Duration::from_secs(3), "{left_after:?}");
+    let limit = Duration::from_secs(3) + farm.stalls.grace();
+    assert!(left_after < limit, "{left_after:?} of {limit:?}");
     farm.wait_acknowledged(POOL);
     let after = farm.jds();
     assert!(after.declared > before.declared, "the declaration was taken");

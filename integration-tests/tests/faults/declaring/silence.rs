@@ -7,7 +7,7 @@ use lab::dev_pool::JdsFaults;
 use super::farm::{DECLARED, Farm, POOL};
 
 /// A declaration's deadline and the pool's for the custom job are 5 s each; then the route's next source has work at once.
-/// The rest is for a busy machine.
+/// On an idle machine.
 const LEFT_AFTER: Duration = Duration::from_secs(9);
 
 #[test]
@@ -33,14 +33,15 @@ fn silent_at(step: &str, faults: JdsFaults) {
     let farm = Farm::start(|_| ());
     let at = farm.faults(faults);
     let tip = farm.pool.new_tip();
-    let why = farm.wait_left();
-    let left_after = at.elapsed();
     let waited_for = if step == "SetCustomMiningJob" { step } else { "DeclareMiningJob" };
+    let why = farm.wait_left(waited_for);
+    let left_after = at.elapsed();
     assert_eq!(why, format!("no answer to {waited_for} in time"), "{step}");
     farm.wait_acknowledged(POOL);
     // Not from the fault on: a template whose transactions the pool knows is declared all the same.
     let pause = farm.longest_pause();
-    assert!(pause < LEFT_AFTER, "{step}: {pause:?} on work that nobody pays");
+    let limit = LEFT_AFTER + farm.stalls.grace();
+    assert!(pause < limit, "{step}: {pause:?} of {limit:?} on work that nobody pays");
     assert_eq!(farm.pool.tip().hash, tip.hash, "no share was a block");
     farm.heal();
     farm.wait_declared();
@@ -76,12 +77,13 @@ fn silent_before(step: &str, faults: JdsFaults) {
     let shown = format!("no answer to {step} in time");
     farm.until("the reason is shown", |farm| (farm.declaration()["jds_last_down"] == shown).then_some(()));
     let shown_after = at.elapsed();
-    assert!(shown_after < Duration::from_secs(16), "{step}: {shown_after:?}");
+    let limit = Duration::from_secs(16) + farm.stalls.grace();
+    assert!(shown_after < limit, "{step}: {shown_after:?} of {limit:?}");
     // The tip is the same: its acknowledged job is paid for.
     assert_eq!((farm.adit.active().as_deref(), farm.switches()), (Some(DECLARED), switches), "{step}");
     farm.wait_acknowledged(DECLARED);
     farm.pool.new_tip();
-    let why = farm.wait_left();
+    let why = farm.wait_left(&shown);
     assert_eq!(why, format!("no job declarator server: {shown}"), "{step}");
     farm.wait_acknowledged(POOL);
     farm.heal();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lab::dev_pool::JdsFaults;
 
-use super::farm::{DECLARED, Farm, POOL};
+use super::farm::{DECLARED, Farm, POOL, SHARES_A_SECOND};
 
 #[test]
 #[ignore = "needs the release build: integration-tests/run"]
@@ -12,7 +12,7 @@ fn a_node_that_goes_is_left_for_the_pools_own_jobs_and_used_again_when_it_is_bac
     let mut farm = Farm::start(|_| ());
     let at = farm.faults(JdsFaults::default());
     farm.node.kill();
-    let why = farm.wait_left();
+    let why = farm.wait_left("no templates: ");
     let left_after = at.elapsed();
     assert!(why.starts_with("no templates: "), "{why}");
     farm.wait_acknowledged(POOL);
@@ -38,7 +38,10 @@ fn a_node_that_is_not_there_at_the_start_is_waited_for_while_the_pools_own_jobs_
     farm.faults(JdsFaults::default());
     farm.wait_acknowledged(POOL);
     assert_eq!(farm.adit.active().as_deref(), Some(POOL));
-    assert_eq!(farm.declaration()["state"], "no_template");
+    // Pool and server may be there a little later.
+    farm.until("a template is all that lacks", |farm| {
+        (farm.declaration()["state"] == "no_template").then_some(())
+    });
     let source = farm.adit.route()["sources"][0].clone();
     assert_eq!((&source["name"], &source["usable"]), (&DECLARED.into(), &false.into()), "{source}");
     let reason = source["reason"].clone();
@@ -82,11 +85,13 @@ fn tips_that_change_all_the_time_leave_no_share_on_an_old_one() {
     }
     let span = began.elapsed();
     farm.wait_declared();
-    assert!(farm.longest_pause() < Duration::from_secs(10), "{:?}", farm.longest_pause());
+    let limit = Duration::from_secs(10) + farm.stalls.grace();
+    assert!(farm.longest_pause() < limit, "{:?} of {limit:?}", farm.longest_pause());
     let switched = farm.switches() - switches;
     let figures = format!("{tips} changes of tip in {span:.1?}: {switched} changes of source");
+    let late = 2 + farm.stalls.meanwhile(SHARES_A_SECOND);
     let books = farm.finish("22", &figures);
     assert_eq!(books.unknown, 0, "{books}");
     // The pool hears of its tip before the farm does: what is on its way then is too late.
-    assert!(books.refused <= 2 * tips, "{books}");
+    assert!(books.refused <= late * tips, "{books}");
 }

@@ -90,7 +90,8 @@ fn the_reference_client_declares_its_own_jobs_through_adit_and_comes_back_when_i
     assert!(books.balance() && first.balance() && other.balance(), "{books}");
     assert_eq!((books.held, books.pending), (0, 0), "{books}");
     // What the pool had on its way when it was killed may have been credited.
-    let said = (pool.shares().accepted, second.shares().accepted);
+    let of_second = second.wait_shares("it has logged all", |says| says.accepted >= other.acknowledged);
+    let said = (pool.shares().accepted, of_second.accepted);
     assert!((first.acknowledged..=first.acknowledged + first.unknown).contains(&said.0), "{first} {said:?}");
     assert_eq!(other.acknowledged, said.1, "what the other pool took: {other}");
     assert_eq!(books.local, 0, "the client's target is the pool's: {books}");

@@ -60,8 +60,10 @@ fn our_pool_waits_for_its_node_and_says_so_and_the_blocks_of_its_jobs_are_the_no
     );
     let books = adit.settled(PATIENCE);
     assert!(books.acknowledged > 0, "{books}");
-    let log = pool.log();
-    assert!(log.contains("a block went to the node") && log.contains("submitted=Taken"), "{log}");
+    wait::until_so("the pool says what became of it", PATIENCE, || {
+        let log = pool.log();
+        log.contains("a block went to the node") && log.contains("submitted=Taken")
+    });
     adit.stop();
     pool.stop();
     promise::kept(
@@ -85,8 +87,9 @@ fn declared_to_our_pool_over_a_real_node_both_modes_are_acknowledged_and_their_b
         let settings = Settings::for_cpus().templates_by_ipc("node", &node);
         let settings = ladder(settings, &upstream, folder.path(), &format!("mode = \"{mode}\"\n"));
         let figures = mine_declared_jobs(&settings, folder.path(), &node, &upstream, false);
-        let log = pool.log();
-        assert!(log.contains(way), "{mode}: the pool has seen the block: {log}");
+        wait::until_so(&format!("{mode}: the pool has seen the block"), PATIENCE, || {
+            pool.log().contains(way)
+        });
         promise::kept(&format!("{mode} jobs, declared to our own pool over a real node"), &figures);
     }
     pool.stop();

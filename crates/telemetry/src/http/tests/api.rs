@@ -289,8 +289,8 @@ async fn details_are_found_by_name_whatever_is_in_it() {
     assert_eq!(subjects, ["2", "3"]);
 }
 
-/// Of a page of the default length and of the longest one, with 10,000 workers; in a release build the first takes about
-/// a hundredth of the bound. What the provider takes for its part is not in it.
+/// Of a page of the default length and of the longest one, with 10,000 workers; in a release build the first takes
+/// some hundredths of a second. What the provider takes for its part is not in it.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_workers_are_answered_fast_and_within_bounds() {
     let list = list(10_000);
@@ -306,7 +306,7 @@ async fn ten_thousand_workers_are_answered_fast_and_within_bounds() {
         println!("figure: {path}: {took:?}, {} bytes", answer.body.len());
         assert_eq!(answer.status, 200);
         assert!(answer.body.len() < kilobytes * 1000, "{path}: {} bytes", answer.body.len());
-        assert!(took < Duration::from_secs(5), "{path}: {took:?}");
+        assert!(took < Duration::from_secs(20), "{path}: {took:?}");
     }
 }
 
