@@ -23,7 +23,7 @@ const CLOSE_WITHIN: f64 = 0.6;
 const DRAIN_WITHOUT_PROGRESS: Duration = Duration::from_secs(3);
 /// The end of publishing it may take so long.
 const NATS_END: Duration = Duration::from_secs(3);
-/// The ledger's end may take so long.
+/// The threads' end may take so long, with what the router notes of leases on a slow disk, and then the ledger's.
 const LEDGER_END: Duration = Duration::from_secs(5);
 
 impl Proxy {
@@ -100,7 +100,11 @@ impl Proxy {
                 let _ = t.join();
             });
         });
-        let _ = tokio::time::timeout(Duration::from_millis(500), ended).await;
+        if tokio::time::timeout(LEDGER_END, ended).await.is_err() {
+            warn!(
+                "a thread does not end, or its disk does not answer: the last second of leases may be uncertain"
+            );
+        }
         if let Some(ledger) = self.ledger {
             // The last of the books: a disk that stands still must not hold up the end.
             let kept = tokio::task::spawn_blocking(move || ledger.end());
