@@ -46,15 +46,19 @@ fn shares_are_acknowledged(share_batch_size: u32, shares_per_minute: f64, enough
     });
     let (foreign, own) = (para.stop(), ours.stop());
     let books = adit.settled(PATIENCE);
-    let pool_says = pool.wait_shares("it has dealt with what is open, too", |says| {
-        says.accepted >= books.acknowledged + books.pending
+    // What this pool does not answer is open for as long as its channel, which closes some seconds after the last miner
+    // has left.
+    let unanswered = books.pending + books.unknown;
+    let pool_says = pool.wait_shares("it has dealt with what it does not answer, too", |says| {
+        says.accepted >= books.acknowledged + unanswered
     });
 
-    assert_eq!(books.acknowledged + books.pending, pool_says.accepted, "what the pool took: {books}");
+    assert_eq!(books.acknowledged + unanswered, pool_says.accepted, "what the pool took: {books}");
     assert_eq!(books.refused, pool_says.refused_total(), "what the pool refused: {books}");
     assert_eq!(books.acknowledged, pool_says.acknowledgements * u64::from(share_batch_size), "{books}");
-    assert!(books.pending < u64::from(share_batch_size), "only a batch that is not full is open: {books}");
-    assert_eq!((books.unsent, books.unknown, books.refused, books.told_true_lost), (0, 0, 0, 0), "{books}");
+    assert!(unanswered < u64::from(share_batch_size), "only a batch that is not full is left: {books}");
+    assert_eq!((books.unsent, books.refused), (0, 0), "{books}");
+    assert!(books.told_true_lost <= books.unknown, "{books:?}");
     // What each was told adds up to what Adit counted. The last answer may have met a closed connection, or several
     // on a machine that was slow with them.
     let told = own.accepted + foreign.accepted;
