@@ -60,6 +60,17 @@ impl Farm {
         });
     }
 
+    /// Waits until so many more shares of the miners were good, whether the pool wants them or not: while many are connected
+    /// who bring nothing yet it is told of their hashrate as a guess, and wants next to none of one miner's.
+    pub(crate) fn wait_mined(&self, more: u64) {
+        let good = || {
+            let books = self.adit.books();
+            books.submitted - books.rejected
+        };
+        let before = good();
+        wait::until_so(&format!("{more} more shares are good"), PATIENCE, || good() >= before + more);
+    }
+
     /// Waits until the route mines for a source.
     pub(crate) fn wait_active(&self, source: &str) {
         wait::until_so(&format!("the route mines for {source}"), PATIENCE, || {

@@ -50,7 +50,7 @@ fn a_new_certificate_disturbs_nobody_and_a_bad_one_changes_nothing() {
     let new_way = Way { port, apart: Duration::from_secs(1), tls: Some(new.client()) };
     let others = Wanderers::start(&new_way, AFTER, Duration::ZERO);
     wait::until_so("those who come trust the new one", PATIENCE, || others.with_work() == AFTER);
-    farm.wait_acknowledged("a", 20);
+    farm.wait_mined(20);
     assert_eq!(miners.with_work(), BEFORE);
     assert_eq!(miners.outages(), Vec::<Duration>::new(), "nobody was closed");
     assert_eq!(miners.services().len(), BEFORE, "nobody came twice");
