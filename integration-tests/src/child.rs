@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use crate::wait;
+use crate::{promise, wait};
 
 /// How long a process may take to end after SIGTERM before it is killed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -140,8 +140,18 @@ impl Child {
     }
 }
 
+/// Lines of a process's output that a test which fails shows.
+const LAST_LINES: usize = 30;
+
 impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            // The files may be gone when somebody asks why.
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            promise::say(&format!("the last lines of {}:\n{}", self.name, last.join("\n")));
+        }
     }
 }
