@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use integration_tests::blockless_pool::BlocklessPool;
 use integration_tests::dev_pool::DevPool;
 use integration_tests::folder::Folder;
 use integration_tests::middleman::{Frame, Middleman, Offer, Way};
@@ -154,7 +155,7 @@ fn one_connection_that_floods_keeps_no_job_from_the_others_and_no_memory() {
 #[ignore = "needs the release build: integration-tests/run"]
 fn shares_are_all_answered_and_cost_no_log() {
     let folder = Folder::new();
-    let pool = DevPool::start("pool", folder.path(), &["--shares-per-minute", "60"]);
+    let pool = BlocklessPool::start();
     let settings = easy().source("pool", &pool.url(), "");
     let adit = Adit::start_ready(folder.path(), &settings);
     for (miners, rate) in [("100", "1000"), ("1000", "10000")] {
