@@ -60,6 +60,8 @@ fn a_new_certificate_disturbs_nobody_and_a_bad_one_changes_nothing() {
     assert!(!farm.adit.log().contains("restart_for"), "nothing else is wanted");
     drop((miners, others));
     wait::until_so("all have left", PATIENCE, || farm.adit.connections() <= 2.0);
+    // Now the pool wants its shares again.
+    farm.wait_acknowledged("a", 20);
     let rest = farm.finish(40);
     promise::figure(
         "29",

@@ -132,9 +132,11 @@ fn miners_of_an_adit_that_is_drained_come_back_on_the_other() {
     let good = |books: &Books| books.submitted - books.rejected;
     let before = good(&two.books());
     two.wait_books("the other goes on with all", PATIENCE, |books| good(books) >= before + 50);
+    drop(watchers);
+    let before = two.books().acknowledged;
+    two.wait_books("the pool takes theirs", PATIENCE, |books| books.acknowledged >= before + 50);
     let own: Vec<_> = miners.into_iter().map(CpuMiner::stop).collect();
     let lost: u64 = own.iter().map(|books| books.unanswered).sum();
-    drop(watchers);
     let books = two.settled(PATIENCE);
     two.stop();
     promise::kept(
